@@ -1,0 +1,123 @@
+"""Give each stateful component of a service its own address, its own mail and its own life.
+
+A typed actor runtime for asyncio and trio. An actor handles one message after the other; a `Ref`
+is its address; `ask` waits for an answer whose type the checker knows. What ends is announced,
+what fails is seen, what is stopped stops in order.
+
+>>> import anyio
+>>> from attrs import frozen
+>>> @frozen
+... class Add:
+...     amount: int
+>>> class Total(Request[int]): ...
+>>> class Counter(Actor[Add | Total]):
+...     def __init__(self) -> None:
+...         self.total = 0
+...     @on(Add)
+...     def add(self, message: Add) -> None:
+...         self.total += message.amount
+...     @on(Total)
+...     def answer(self, message: Total) -> int:
+...         return self.total
+>>> async def main() -> int:
+...     async with ActorSystem() as system:
+...         counter = await system.spawn(Counter)
+...         counter.tell(Add(40))
+...         counter.tell(Add(2))
+...         return await counter.ask(Total())
+>>> anyio.run(main)
+42
+"""
+
+from actors.actor import Actor, on
+from actors.cancellation import CancellationToken
+from actors.context import Child, Context, Proc, task
+from actors.errors import (
+    ActorError,
+    AskCycle,
+    AskTimeout,
+    IdTaken,
+    Ignore,
+    LinkBroken,
+    MailboxFull,
+    NameTaken,
+    NoReply,
+    ProcExited,
+    Refusal,
+    StartFailed,
+    SystemClosed,
+)
+from actors.events import (
+    DeadLetter,
+    Event,
+    EventStream,
+    ProcEnded,
+    ProcFailedToStart,
+    ProcStarted,
+    StopError,
+    Subscription,
+)
+from actors.exits import Crashed, ExitReason, Killed, NoProc, Normal, Shutdown
+from actors.mailbox import Mailbox, Overflow
+from actors.messages import Question, Reply, Request
+from actors.names import Name
+from actors.notices import Down, Exited, Monitor, Received, Watch
+from actors.ref import AnyRef, Ref, Statistics
+from actors.system import ActorSystem, ProcInfo
+from actors.threads import ThreadsafeRef
+from actors.timer import Timer
+
+__all__ = [
+    "Actor",
+    "ActorError",
+    "ActorSystem",
+    "AnyRef",
+    "AskCycle",
+    "AskTimeout",
+    "CancellationToken",
+    "Child",
+    "Context",
+    "Crashed",
+    "DeadLetter",
+    "Down",
+    "Event",
+    "EventStream",
+    "ExitReason",
+    "Exited",
+    "IdTaken",
+    "Ignore",
+    "Killed",
+    "LinkBroken",
+    "Mailbox",
+    "MailboxFull",
+    "Monitor",
+    "Name",
+    "NameTaken",
+    "NoProc",
+    "NoReply",
+    "Normal",
+    "Overflow",
+    "Proc",
+    "ProcEnded",
+    "ProcExited",
+    "ProcFailedToStart",
+    "ProcInfo",
+    "ProcStarted",
+    "Question",
+    "Received",
+    "Ref",
+    "Refusal",
+    "Reply",
+    "Request",
+    "Shutdown",
+    "StartFailed",
+    "Statistics",
+    "StopError",
+    "Subscription",
+    "SystemClosed",
+    "ThreadsafeRef",
+    "Timer",
+    "Watch",
+    "on",
+    "task",
+]

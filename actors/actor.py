@@ -1,0 +1,137 @@
+"""Write an actor: a proc that handles one message after the other.
+
+A method marked `@on(Type)` handles the messages of that type. It may be `def` or `async def`; what
+it returns is the reply to a request. A request handler may instead take a `Reply` as its last
+argument and answer whenever it likes. Raising a `Refusal` answers the asker with that
+error; raising anything else crashes the actor.
+
+Guarantees: one message at a time; in the order in which they came; a plain handler is never
+interrupted; after 64 messages others get their turn.
+
+>>> import anyio
+>>> from attrs import frozen
+>>> from actors import ActorSystem, Refusal, Reply, Request
+>>> @frozen
+... class Deposit:
+...     amount: int
+>>> @frozen
+... class Withdraw(Request[int]):
+...     amount: int
+>>> class InsufficientFunds(Refusal): ...
+>>> class Account(Actor[Deposit | Withdraw]):
+...     def __init__(self) -> None:
+...         self.balance = 0
+...     @on(Deposit)
+...     def deposit(self, message: Deposit) -> None:
+...         self.balance += message.amount
+...     @on(Withdraw)
+...     def withdraw(self, message: Withdraw, reply: Reply[int]) -> None:
+...         if message.amount > self.balance:
+...             reply.fail(InsufficientFunds(message.amount))
+...         else:
+...             self.balance -= message.amount
+...             reply.send(self.balance)
+>>> async def main() -> None:
+...     async with ActorSystem() as system:
+...         account = await system.spawn(Account)
+...         account.tell(Deposit(10))
+...         print(await account.ask(Withdraw(3)))
+...         try:
+...             await account.ask(Withdraw(100))
+...         except InsufficientFunds as error:
+...             print("refused", error)
+>>> anyio.run(main)
+7
+refused 100
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar, Concatenate, Protocol, TypeVar, get_origin, overload
+
+from actors.cancellation import CancellationToken
+from actors.context import Proc, receive
+from actors.dispatch import MARK, Dispatch, build
+from actors.messages import Question, Reply
+
+__all__ = ["Actor", "HandlerOf", "RequestHandlerOf", "on"]
+
+M = TypeVar("M")
+A = TypeVar("A")
+S = TypeVar("S")
+R = TypeVar("R")
+
+
+class Actor(Proc[M]):
+    """Be a proc whose `run` hands each message to the method named with `@on`.
+
+    The class statement raises TypeError for a message type of the mailbox without handler, for two
+    handlers of one type, and for a handler of a type that is not in the mailbox.
+    """
+
+    __direct__: ClassVar[bool] = True
+    __dispatch__: ClassVar[Dispatch]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.__direct__ = False
+        cls.__dispatch__ = build(cls)
+
+    async def run(self, shutdown: CancellationToken) -> None:
+        """Receive messages until told to stop; override it to wrap the loop, and call it."""
+        await receive(self.context)
+
+
+class RequestHandlerOf(Protocol[A, R]):
+    """Accept both shapes of a request handler: return the answer, or take a `Reply`."""
+
+    @overload
+    def __call__(
+        self, method: Callable[[S, A], Coroutine[Any, Any, R]], /
+    ) -> Callable[[S, A], Coroutine[Any, Any, R]]: ...
+    @overload
+    def __call__(
+        self, method: Callable[[S, A, Reply[R]], Coroutine[Any, Any, None]], /
+    ) -> Callable[[S, A, Reply[R]], Coroutine[Any, Any, None]]: ...
+    @overload
+    def __call__(
+        self, method: Callable[[S, A, Reply[R]], None], /
+    ) -> Callable[[S, A, Reply[R]], None]: ...
+    @overload
+    def __call__(self, method: Callable[[S, A], R], /) -> Callable[[S, A], R]: ...
+
+
+class HandlerOf(Protocol[A]):
+    """Accept a handler of a message that nobody asks: it returns None."""
+
+    @overload
+    def __call__(
+        self, method: Callable[[S, A], Coroutine[Any, Any, None]], /
+    ) -> Callable[[S, A], Coroutine[Any, Any, None]]: ...
+    @overload
+    def __call__(self, method: Callable[[S, A], None], /) -> Callable[[S, A], None]: ...
+
+
+@overload
+def on(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+    kind: type[Question[A, R]],
+) -> RequestHandlerOf[A, R]: ...
+@overload
+def on(kind: type[A]) -> HandlerOf[A]: ...
+def on(kind: type[Any]) -> Any:
+    """Mark the method that handles messages of type `kind`.
+
+    It takes `(self, message)`, or for a request also `(self, message, reply)`; `def` or `async
+    def`. Subclasses of `kind` come to it too. Marks may be stacked. Raises TypeError when
+    `kind` is no class.
+    """
+    origin = get_origin(kind) or kind
+    if not isinstance(origin, type):
+        raise TypeError(f"@on takes a message class, not {kind!r}")
+
+    def mark(method: Callable[Concatenate[Any, ...], Any]) -> Callable[Concatenate[Any, ...], Any]:
+        setattr(method, MARK, (*getattr(method, MARK, ()), origin))
+        return method
+
+    return mark

@@ -1,0 +1,206 @@
+"""Tell code to stop, without stopping it.
+
+A `CancellationToken` is a one-way switch with a reason. It is usable on its own: cancel it from
+anywhere, also from other threads; wait for it; run a block that is cancelled with it; hand
+a child to somebody who may be stopped alone. The first reason stays. Cancelling a token cancels
+its children, never its parent.
+
+>>> import anyio
+>>> async def main() -> str:
+...     token = CancellationToken()
+...     async with anyio.create_task_group() as tasks:
+...         tasks.start_soon(anyio.sleep, 0)
+...         token.child().cancel("only the child")
+...         assert not token.cancelled
+...         token.cancel("enough")
+...         async with token.scope():
+...             await anyio.sleep_forever()
+...     return str(token.reason)
+>>> anyio.run(main)
+'enough'
+
+The idea is that of .NET's and tokio's cancellation tokens.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from collections.abc import Callable, Generator
+from types import TracebackType
+from typing import Any, final
+
+import anyio
+import anyio.lowlevel
+
+from actors.backend import Backend, current_backend
+
+__all__ = ["CancellationToken", "TokenScope"]
+
+_keys = itertools.count()
+
+
+@final
+class CancellationToken:
+    """Tell those who hold it to stop.
+
+    Safe to use from several threads: it takes no lock, and is built on operations that
+    CPython makes atomic (so that a signal handler may cancel too).
+    """
+
+    __slots__ = ("__weakref__", "_calls", "_cancelled", "_parent", "_reason")
+
+    def __init__(self) -> None:
+        self._cancelled = False
+        self._reason: object = None
+        self._calls: dict[int, Callable[[], None]] = {}
+        self._parent: CancellationToken | None = None
+
+    @property
+    def cancelled(self) -> bool:
+        """Tell whether it was cancelled, directly or with its parent."""
+        return self._cancelled
+
+    @property
+    def reason(self) -> object:
+        """Return what the first `cancel` gave as reason; None before, and by default."""
+        return self._reason
+
+    def cancel(self, reason: object = None) -> None:
+        """Cancel it and its children; nothing happens the second time. Never waits.
+
+        May be called from any thread. What was registered with `on_cancel` is called in the
+        calling thread, before this returns.
+        """
+        if self._cancelled:
+            return
+        self._reason = reason
+        self._cancelled = True
+        while self._calls:
+            try:
+                # In the order of registration: a dict gives its oldest key first.
+                call = self._calls.pop(next(iter(self._calls)))
+            except (KeyError, StopIteration, RuntimeError):
+                continue  # another thread took that one or added one; look again
+            call()
+
+    def child(self) -> CancellationToken:
+        """Return a new token that is cancelled with this one and can be cancelled alone.
+
+        The parent does not keep it alive.
+        """
+        token = CancellationToken()
+        token._parent = self
+        key = next(_keys)
+        calls = self._calls
+        held = weakref.ref(token, lambda _: calls.pop(key, None))
+
+        def cancel() -> None:
+            alive = held()
+            if alive is not None:
+                alive.cancel(self._reason)
+
+        self._register(key, cancel)
+        return token
+
+    def on_cancel(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Call back once when it is cancelled, at once if it already was.
+
+        Returns a function that takes the call back. `call` runs in the thread that cancels and
+        must not raise; in doubt hand over with `loop.call_soon_threadsafe` or its like.
+        """
+        key = next(_keys)
+        self._register(key, call)
+        return lambda: void(self._calls.pop(key, None))
+
+    def _register(self, key: int, call: Callable[[], None]) -> None:
+        self._calls[key] = call
+        # Cancelled between the caller's look and now? Whoever takes the entry out calls it.
+        if self._cancelled and self._calls.pop(key, None) is not None:
+            call()
+
+    async def wait(self) -> None:
+        """Wait until it is cancelled; returns at once if it already was.
+
+        Cancelling the waiting task only ends the wait.
+        """
+        if self._cancelled:
+            await anyio.lowlevel.checkpoint()
+            return
+        backend = current_backend()
+        waiter = backend.new_waiter()
+
+        def wake() -> None:
+            if not waiter.done():
+                waiter.set_result(None)
+
+        forget = self.on_cancel(_homeward(backend, wake))
+        try:
+            await waiter
+        finally:
+            forget()
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self.wait().__await__()
+
+    def scope(self) -> TokenScope:
+        """Return an async context manager whose body is cancelled when the token is.
+
+        The cancellation ends with the block: the code after it goes on. `token.cancelled`
+        tells there whether it was cut short. A cancellation from elsewhere passes through.
+        """
+        return TokenScope(self)
+
+    def __repr__(self) -> str:
+        state = f"cancelled: {self._reason}" if self._cancelled else "live"
+        return f"<CancellationToken {state}>"
+
+
+@final
+class TokenScope:
+    """Run a block that is cancelled with its token; made by `CancellationToken.scope`."""
+
+    __slots__ = ("_forget", "_scope", "_token")
+
+    def __init__(self, token: CancellationToken) -> None:
+        self._token = token
+        self._scope: anyio.CancelScope | None = None
+        self._forget: Callable[[], None] | None = None
+
+    async def __aenter__(self) -> CancellationToken:
+        self._scope = anyio.CancelScope()
+        self._scope.__enter__()
+        if self._token.cancelled:
+            self._scope.cancel()
+        else:
+            self._forget = self._token.on_cancel(_homeward(current_backend(), self._scope.cancel))
+        return self._token
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        if self._forget is not None:
+            self._forget()
+        assert self._scope is not None
+        return self._scope.__exit__(kind, error, traceback)
+
+
+def _homeward(backend: Backend, call: Callable[[], None]) -> Callable[[], None]:
+    """Make `call` run in the loop's own thread, whichever thread cancels."""
+    home = threading.get_ident()
+
+    def run() -> None:
+        if threading.get_ident() == home:
+            call()
+        else:
+            backend.call_soon_threadsafe(call)
+
+    return run
+
+
+def void(_: object) -> None:
+    """Throw a value away."""

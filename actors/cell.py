@@ -1,0 +1,429 @@
+"""Carry one incarnation of a proc through its life.
+
+An incarnation has one task. Its life: start, body, its children stopped in reverse order,
+`on_stop`, and the announcement of its end, made when nothing of it is left. Whatever lands at
+whichever await (a kill, a second stop, a cancellation from outside), it goes through the same
+steps, and only user code is ever cut short.
+
+============  ==========================================================================
+lands         what happens
+============  ==========================================================================
+stop          seen after the message in hand; in `on_start` it cancels the start
+kill          cancels the user code that runs, skips what is left of it, kills the children
+link broken   cancels the body; children are stopped, and `on_stop` runs
+============  ==========================================================================
+
+>>> import anyio
+>>> from actors import ActorSystem, CancellationToken, Proc
+>>> class Stubborn(Proc[object]):
+...     async def run(self, shutdown: CancellationToken) -> None:
+...         await anyio.sleep_forever()
+>>> async def main() -> None:
+...     async with ActorSystem() as system:
+...         proc = await system.spawn(Stubborn)
+...         print(await proc.shutdown(timeout=0.01))
+>>> anyio.run(main)
+killed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from functools import partial
+from typing import Any, Protocol, cast
+
+from actors.actor import Actor
+from actors.backend import Backend, Cage, Clocked, Interrupted, Waiter
+from actors.bonds import Bonded, overrides
+from actors.context import Proc, SystemView, make_context
+from actors.errors import Ignore, StartFailed
+from actors.events import Event, ProcEnded, ProcFailedToStart, ProcStarted, StopError
+from actors.exits import Crashed, ExitReason, Killed, Normal, Shutdown
+from actors.mailbox import STOP, Address, current_occupant, unwrap
+from actors.messages import Envelope
+from actors.reader import TOLD
+from actors.ref import ref_of
+
+__all__ = ["Core", "Incarnation", "Phase", "stop_children"]
+
+
+class Core(SystemView, Protocol):
+    """Be what an incarnation asks of its actor system."""
+
+    backend: Backend
+
+    def unheard(self, error: BaseException) -> None:
+        """Keep an error that nobody was told of, to raise it at the end."""
+        ...
+
+    def fatal(self, error: BaseException) -> None:
+        """Bring the system down: SystemExit or KeyboardInterrupt left a proc."""
+        ...
+
+    def forget(self, address: Address) -> None:
+        """Drop an address of the system's own that has ended."""
+        ...
+
+
+ACTOR_RUN: object = vars(Actor)["run"]
+
+
+class Phase(IntEnum):
+    """Tell how far an incarnation has come."""
+
+    STARTING = 0
+    RUNNING = 1
+    STOPPING = 2
+    ENDED = 3
+
+
+class Incarnation(Bonded):
+    """Be one life of a proc, from its factory's result to the announcement of its end.
+
+    `verdict` is the exit reason that overrules how the code ends; `killed` implies one.
+    `children` are the addresses it owns, in order of start.
+    """
+
+    __slots__ = (
+        "_cage",
+        "_deadline",
+        "_ended",
+        "_system",
+        "children",
+        "ignored",
+        "killed",
+        "labels",
+        "owner",
+        "phase",
+        "ready",
+        "verdict",
+    )
+
+    @property
+    def system(self) -> Core:
+        """Return the actor system."""
+        return self._system
+
+    def __init__(
+        self, system: Core, address: Address, proc: Proc[Any], owner: Incarnation | None
+    ) -> None:
+        super().__init__()
+        self._system = system
+        self.address = address
+        self.proc = proc
+        self.owner = owner
+        self.phase = Phase.STARTING
+        self.verdict: ExitReason | None = None
+        self.killed = False
+        self.ignored: Ignore | None = None
+        self.children: dict[str, Address] = {}
+        self.labels = 0
+        self.ready: Waiter[None] | None = None
+        self._deadline: Clocked | None = None
+        self._ended: list[Waiter[ExitReason]] = []
+        address.incarnation += 1
+        self.number = address.incarnation
+        address.occupant = self
+        address.undelivered = None
+        proc.context = make_context(self, ref_of(address))
+
+    def launch(self) -> None:
+        """Start the task."""
+        self._cage = self.system.backend.start(self._main, self.address.path)
+
+    # -- the life, step by step -----------------------------------------------------------------
+
+    async def _main(self, cage: Cage) -> None:
+        self._cage = cage
+        self.task = self.system.backend.current_task()
+        current_occupant.set(self)
+        reason = await self._start()
+        started = self.phase is not Phase.STARTING
+        if started:
+            reason = await self._body()
+        self.phase = Phase.STOPPING
+        if self._side or self.children:
+            await self._clear()
+        if started:
+            reason = await self._tidy(reason)
+            if self._side or self.children:
+                await self._clear()  # on_stop may have started something, too
+        self._finish(reason, started)
+
+    async def _start(self) -> ExitReason:
+        """Run on_start; the phase is RUNNING afterwards if it succeeded."""
+        try:
+            if self.verdict is None and overrides(self.proc, "on_start"):
+                await self._cage.guard(self.proc.on_start())
+        except Interrupted:
+            pass
+        except GeneratorExit:
+            raise
+        except Ignore as ignore:
+            self.ignored = ignore
+            return self.verdict or Normal()
+        except BaseException as error:
+            return self.verdict or self._failure(error)
+        if self.verdict is not None:
+            return self.verdict
+        self.phase = Phase.RUNNING
+        self._publish(ProcStarted, self.number)
+        if self.ready is not None:
+            wake(self.ready)
+        return Normal()
+
+    async def _body(self) -> ExitReason:
+        reason: ExitReason = Normal()
+        proc = self.proc
+        try:
+            if self.verdict is None:
+                if cast("object", type(proc).run) is ACTOR_RUN:
+                    await self._cage.guard(self.receive())
+                else:
+                    await self._cage.guard(proc.run(self.token))
+        except Interrupted:
+            pass
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            if self.told is None or not isinstance(error, self.system.backend.cancelled_error()):
+                reason = self._failure(error)
+        if self.verdict is not None:
+            if isinstance(reason, Crashed):
+                self._stop_error(reason.error)
+            return self.verdict
+        if isinstance(reason, Normal) and self.told is not None:
+            return self.told
+        return reason
+
+    async def _clear(self) -> None:
+        """Stop what this incarnation started."""
+        if self._side:
+            await self.end_side_work()
+        if self.children:
+            await stop_children(self.system.backend, self.children, lambda: self.killed, self.kill)
+
+    async def _tidy(self, reason: ExitReason) -> ExitReason:
+        if not self.killed and overrides(self.proc, "on_stop"):
+            try:
+                await self._cage.guard(self.proc.on_stop(reason))
+            except Interrupted:
+                pass
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                self._stop_error(error)
+                if not reason.is_abnormal:
+                    reason = self._failure(error)
+                elif self.owner is None and not self.links and not self.watchers:
+                    self.system.unheard(error)
+        return Killed() if self.killed else reason
+
+    def _failure(self, error: BaseException) -> ExitReason:
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            self.system.fatal(error)
+        return Crashed(error)
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def _finish(self, reason: ExitReason, started: bool) -> None:
+        """Announce the end. Nothing here waits, so nobody sees half of it."""
+        address = self.address
+        self.phase = Phase.ENDED
+        self.told = self.told or reason
+        if self._deadline is not None:
+            self._deadline.cancel()
+        address.waiter = None
+        address.occupant = None
+        address.reason = reason
+        self.cancel_token()
+        self.cut_bonds()
+        address.clear_control()
+        if self.unstashable:
+            self.unstash_all()
+        if not self.killed and overrides(self.proc, "on_undelivered"):
+            address.undelivered = self._undelivered
+        in_hand = self._let_go(reason)
+        if started:
+            self._publish(ProcEnded, reason, self.number, in_hand, address.owned)
+        self._give_up_mail(reason)
+        for waiter in self._ended:
+            if not waiter.done():
+                waiter.set_result(reason)
+        if started:
+            if not self.announce(reason, self.owner) and isinstance(reason, Crashed):
+                self.system.unheard(reason.error)
+        else:
+            self._report_failed_start(reason)
+
+    @property
+    def unstashable(self) -> bool:
+        """Tell whether stashed mail is left."""
+        return self.stashed > 0
+
+    def _let_go(self, reason: ExitReason) -> object:
+        """Settle what was in hand, and what was to be answered later."""
+        item, self.in_hand = self.in_hand, None
+        message: object = None
+        if item is not None and reason.is_abnormal:
+            message = unwrap(item)
+            how = "killed" if self.killed else "crashed"
+            self.address.refuse(item, f"in hand when its receiver {how}")
+        for envelope in self.deferred:
+            self.address.fail(envelope)
+        if isinstance(item, Envelope):
+            self.address.fail(item)
+        self.deferred.clear()
+        return message
+
+    def _give_up_mail(self, reason: ExitReason) -> None:
+        address = self.address
+        if not address.owned:
+            if self.owner is None:
+                self.system.forget(address)
+            elif self.owner.children.get(address.id) is address:
+                del self.owner.children[address.id]
+            address.end(str(reason))
+        elif not address.keep:
+            address.flush(f"dropped at the restart of its receiver ({reason})")
+
+    def _report_failed_start(self, reason: ExitReason) -> None:
+        error: Exception
+        if self.ignored is not None:
+            error = self.ignored
+        else:
+            error = StartFailed(self.address.path, reason)
+            if isinstance(reason, Crashed):
+                error.__cause__ = reason.error
+            self._publish(ProcFailedToStart, reason, self.number)
+        if self.ready is not None and not self.ready.done():
+            self.ready.set_exception(error)
+
+    def _undelivered(self, message: object) -> None:
+        try:
+            self.proc.on_undelivered(message)
+        except Exception as error:
+            self._stop_error(error)
+
+    def _stop_error(self, error: BaseException) -> None:
+        self._publish(StopError, error)
+
+    def _publish(self, event: Callable[..., Event], *values: object) -> None:
+        events = self.system.events
+        if events.heard:
+            events.publish(event(ref_of(self.address), *values))
+
+    # -- orders from outside --------------------------------------------------------------------
+
+    @property
+    def lives(self) -> bool:
+        """Tell whether it is starting or running, not stopping."""
+        return self.phase <= Phase.RUNNING
+
+    def on_end(self, waiter: Waiter[Any]) -> None:
+        """Wake `waiter` with the exit reason when it has ended."""
+        self._ended.append(waiter)
+
+    def finish_queued(self) -> None:
+        """Stop it after what is queued."""
+        if isinstance(self.proc, Actor) or self.reads_inbox:
+            self.address.notify(STOP)
+        else:
+            self.stop_self(Normal())
+
+    def stop_self(self, reason: ExitReason) -> None:
+        """Stop after the message in hand."""
+        if self.told is None and self.lives:
+            self.told = reason
+            self.cancel_token()
+            self.address.signal(TOLD)
+
+    def token_cancelled(self) -> None:
+        """Be told to stop through the token, perhaps from another thread."""
+        self.system.backend.call_soon_threadsafe(partial(self.stop_self, Shutdown()))
+
+    def tell_to_stop(self, timeout: float | None) -> None:
+        """Stop it after the message in hand; kill it at the deadline."""
+        if self.phase is Phase.ENDED:
+            return
+        if timeout is not None:
+            backend = self.system.backend
+            if self._deadline is not None:
+                self._deadline.cancel()
+            self._deadline = backend.call_at(backend.now() + timeout, self.kill)
+        if self.phase is Phase.STARTING:
+            # Nobody needs what is half started. Its on_start is cancelled; its children,
+            # if it has some already, are stopped in order.
+            self.take_down(Shutdown())
+        else:
+            self.stop_self(Shutdown())
+
+    def take_down(self, reason: ExitReason) -> None:
+        """Interrupt this incarnation; it ends with `reason`."""
+        if self.lives and self.verdict is None:
+            self.verdict = reason
+            self._cage.interrupt()
+
+    def kill(self) -> None:
+        """Cancel it and all that it started, the youngest first."""
+        doomed: list[Incarnation] = [self]
+        while doomed:
+            life = doomed.pop()
+            if life.killed or life.phase is Phase.ENDED:
+                continue
+            life.killed = True
+            if not isinstance(life.verdict, Crashed) or life.phase is not Phase.STARTING:
+                life.verdict = Killed()
+            for address in life.children.values():
+                if isinstance(address.occupant, Incarnation):
+                    doomed.append(address.occupant)
+            # The loop of an actor that kills itself sees the mark, its handlers the interrupt.
+            life.address.signal(TOLD)
+            life._cage.interrupt()
+
+    def start_timed_out(self, timeout: float) -> None:
+        """Kill it because it did not get ready in time."""
+        if self.phase is Phase.STARTING and self.verdict is None:
+            self.verdict = Crashed(TimeoutError(f"not ready within {timeout:g} s"))
+            self.kill()
+
+
+async def stop_children(
+    backend: Backend,
+    children: dict[str, Address],
+    killed: Callable[[], bool],
+    on_cancel: Callable[[], None],
+) -> bool:
+    """Stop all children one after the other, the youngest first, each with its own patience.
+
+    Each is awaited before the next is told. Returns whether a cancellation was taken in.
+    """
+    taken_in = False
+    while children:
+        address = children[next(reversed(children))]
+        life = address.occupant
+        if isinstance(life, Incarnation):
+            if killed():
+                life.kill()
+            else:
+                life.tell_to_stop(address.patience)
+            taken_in |= await backend.outlast(partial(arm, life), on_cancel)
+        if children.get(address.id) is address:
+            del children[address.id]
+            address.end("its owner has ended")
+    return taken_in
+
+
+def arm(life: Incarnation, waiter: Waiter[Any]) -> bool:
+    """Have `waiter` woken at the end of `life`; False when that is past."""
+    if life.phase is Phase.ENDED:
+        return False
+    life.on_end(waiter)
+    return True
+
+
+def wake(waiter: Waiter[None]) -> None:
+    """Wake a waiter that may have been given up."""
+    if not waiter.done():
+        waiter.set_result(None)

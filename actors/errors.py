@@ -1,0 +1,165 @@
+"""Name everything that can go wrong between procs.
+
+Every error of this package is an `ActorError` and says which message type and which path it is
+about. A `Refusal` is different in kind: it is an *answer*. A handler raises one to say no,
+its asker gets that very exception, and the actor lives on.
+
+>>> class InsufficientFunds(Refusal):
+...     pass
+>>> error = AskTimeout("/account", "Balance", 5.0)
+>>> print(error)
+/account did not answer Balance within 5 s
+>>> isinstance(error, TimeoutError), isinstance(InsufficientFunds(7), ActorError)
+(True, True)
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from actors.exits import Crashed, ExitReason
+
+__all__ = [
+    "ActorError",
+    "AskCycle",
+    "AskTimeout",
+    "IdTaken",
+    "Ignore",
+    "LinkBroken",
+    "MailboxFull",
+    "NameTaken",
+    "NoReply",
+    "ProcExited",
+    "Refusal",
+    "StartFailed",
+    "SystemClosed",
+]
+
+
+class ActorError(Exception):
+    """Be the base of every error that this package raises."""
+
+
+class Refusal(ActorError):
+    """Answer a request with an error; subclass it for each way of saying no.
+
+    Raised by a handler (or given to `Reply.fail`) it reaches the asker as it is. The actor
+    that raised it does not crash.
+    """
+
+
+class Ignore(Exception):
+    """Raise this in `on_start` to say that the proc is not needed now; no failure."""
+
+
+@final
+class AskTimeout(ActorError, TimeoutError):
+    """Say that no answer came in time; the receiver goes on and a late answer is dropped."""
+
+    def __init__(self, path: str, message: str, timeout: float) -> None:
+        super().__init__(f"{path} did not answer {message} within {timeout:g} s")
+        self.path = path
+        self.message = message
+        self.timeout = timeout
+
+
+@final
+class ProcExited(ActorError):
+    """Say that the receiver ended before it answered; `reason` is its exit reason."""
+
+    def __init__(self, path: str, reason: ExitReason, message: str | None = None) -> None:
+        what = "" if message is None else f" before it answered {message}"
+        super().__init__(f"{path} ended{what}: {reason}")
+        self.path = path
+        self.reason = reason
+        self.message = message
+
+
+@final
+class MailboxFull(ActorError):
+    """Say that a bounded mailbox had no room for the message."""
+
+    def __init__(self, path: str, message: str, capacity: int, hint: str) -> None:
+        super().__init__(f"mailbox of {path} is full ({capacity}): {message} not taken; {hint}")
+        self.path = path
+        self.message = message
+        self.capacity = capacity
+
+
+@final
+class NoReply(ActorError):
+    """Say that the receiver threw the `Reply` away without answering."""
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(f"{path} threw away the reply to {message} unanswered")
+        self.path = path
+        self.message = message
+
+
+@final
+class AskCycle(ActorError):
+    """Say that the ask can never be answered: those in `chain` wait for each other."""
+
+    def __init__(self, message: str, chain: tuple[str, ...]) -> None:
+        super().__init__(f"asking {message} would wait for ever: {' -> '.join(chain)}")
+        self.message = message
+        self.chain = chain
+
+
+@final
+class LinkBroken(ActorError):
+    """Say that a linked proc ended abnormally and took this one with it."""
+
+    def __init__(self, path: str, reason: ExitReason) -> None:
+        super().__init__(f"linked {path} ended: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+@final
+class NameTaken(ActorError):
+    """Say that another live address holds the name; `path` is the holder."""
+
+    def __init__(self, name: str, path: str) -> None:
+        super().__init__(f"name {name!r} is taken by {path}")
+        self.name = name
+        self.path = path
+
+
+@final
+class IdTaken(ActorError):
+    """Say that a sibling at the same path is still there."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is taken by a sibling; choose another id or leave it out")
+        self.path = path
+
+
+@final
+class StartFailed(ActorError):
+    """Say that a proc did not get ready; `reason` is how its start ended.
+
+    `__cause__` is the exception that its factory or `on_start` raised, if one did.
+    """
+
+    def __init__(self, path: str, reason: ExitReason) -> None:
+        super().__init__(f"{path} did not start: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+@final
+class SystemClosed(ActorError):
+    """Say that the actor system is not open, so nothing can be started in it."""
+
+    def __init__(self, system: str, problem: str) -> None:
+        super().__init__(f"actor system {system!r} {problem}")
+        self.system = system
+
+
+def ended(path: str, reason: ExitReason, message: str | None = None) -> ProcExited:
+    """Return the error for one who waits for a proc that has ended; its crash is the cause."""
+    error = ProcExited(path, reason, message)
+    if isinstance(reason, Crashed):
+        error.__cause__ = reason.error
+    return error

@@ -1,0 +1,178 @@
+"""Hear of everything that happens in an actor system, through one typed stream.
+
+`system.events.subscribe(handler)` calls `handler` with each event, in the turn of the loop in
+which it happens, in the order of subscription. A handler is a plain function and must not wait.
+One that raises does not disturb the engine: its first error is raised when the system is
+left. While nobody listens, an event costs one look at an empty tuple.
+
+Any frozen class derived from `Event` can be published; `supervision` adds its own.
+
+>>> import anyio
+>>> from actors import ActorSystem, task
+>>> async def brief(shutdown: object) -> None:
+...     pass
+>>> async def main() -> None:
+...     async with ActorSystem() as system:
+...         with system.events.subscribe(lambda event: print(type(event).__name__)):
+...             proc = await system.spawn(task(brief))
+...             await proc.wait()
+>>> anyio.run(main)
+ProcStarted
+ProcEnded
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, TypeAlias, final
+
+from attrs import frozen
+
+from actors.exits import ExitReason
+from actors.ref import Ref
+
+__all__ = [
+    "DeadLetter",
+    "Event",
+    "EventStream",
+    "ProcEnded",
+    "ProcFailedToStart",
+    "ProcStarted",
+    "StopError",
+    "Subscription",
+]
+
+
+@frozen
+class Event:
+    """Be the base of everything on the stream; derive a frozen class to publish your own."""
+
+
+@final
+@frozen
+class ProcStarted(Event):
+    """Say that a proc is ready: its `on_start` has returned. `incarnation` counts from 1."""
+
+    ref: Ref[Any]
+    incarnation: int = 1
+
+
+@final
+@frozen
+class ProcFailedToStart(Event):
+    """Say that a proc did not get ready."""
+
+    ref: Ref[Any]
+    reason: ExitReason
+    incarnation: int = 1
+
+
+@final
+@frozen
+class ProcEnded(Event):
+    """Say that a proc that had started has ended, with all that it had started.
+
+    `in_hand` is the message that it was handling when it crashed or was killed, else None.
+    `owned` tells that its address is in the hand of an owner, such as a supervisor, who decides
+    what comes next.
+    """
+
+    ref: Ref[Any]
+    reason: ExitReason
+    incarnation: int = 1
+    in_hand: object = None
+    owned: bool = False
+
+
+@final
+@frozen
+class DeadLetter(Event):
+    """Say that nobody will handle `message`, and why. The message in hand at a crash is one."""
+
+    ref: Ref[Any]
+    message: object
+    why: str
+
+
+@final
+@frozen
+class StopError(Event):
+    """Say that code raised while its proc was stopping for another reason."""
+
+    ref: Ref[Any]
+    error: BaseException
+
+
+Handler: TypeAlias = Callable[[Event], None]
+
+
+@final
+class Subscription:
+    """Hold a place on the stream until `cancel`; also a context manager."""
+
+    __slots__ = ("_stream", "handler")
+
+    def __init__(self, stream: EventStream, handler: Handler) -> None:
+        self._stream = stream
+        self.handler = handler
+
+    def cancel(self) -> None:
+        """Hear no more; nothing happens the second time."""
+        self._stream.drop(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.cancel()
+
+
+@final
+class EventStream:
+    """Pass events on to subscribers. Everything is called from the loop's thread."""
+
+    __slots__ = ("_failed", "_report", "_subscriptions")
+
+    def __init__(self, report: Callable[[BaseException], None]) -> None:
+        # A tuple, replaced at each change: a handler may subscribe or cancel while it is called.
+        self._subscriptions: tuple[Subscription, ...] = ()
+        self._report = report
+        self._failed: set[Subscription] = set()
+
+    @property
+    def heard(self) -> bool:
+        """Tell whether anybody listens; ask before making an event that costs something."""
+        return bool(self._subscriptions)
+
+    def subscribe(self, handler: Handler) -> Subscription:
+        """Call `handler` with each event from now on. Raises TypeError when it is not callable."""
+        if not callable(handler):
+            raise TypeError(f"an event handler is a function of one event, not {handler!r}")
+        subscription = Subscription(self, handler)
+        self._subscriptions = (*self._subscriptions, subscription)
+        return subscription
+
+    def publish(self, event: Event) -> None:
+        """Pass an event to all who listen; never raises."""
+        for subscription in self._subscriptions:
+            try:
+                subscription.handler(event)
+            except Exception as error:
+                # Once for each handler: a broken one would otherwise pile up an error an event.
+                if subscription not in self._failed:
+                    self._failed.add(subscription)
+                    error.add_note(f"raised by an event handler for {type(event).__name__}")
+                    self._report(error)
+
+    def drop(self, subscription: Subscription) -> None:
+        """Take a subscription back; nothing happens when it is not there."""
+        self._subscriptions = tuple(
+            entry for entry in self._subscriptions if entry is not subscription
+        )
+        self._failed.discard(subscription)

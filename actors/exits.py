@@ -1,0 +1,108 @@
+"""Say how a proc ended.
+
+An exit reason is a frozen value: it can be compared, matched, sent and kept. There are five,
+and nothing else ever stands where an `ExitReason` is promised. A supervisor decides on
+`is_abnormal` alone: `Normal` and `Shutdown` are orderly ends, all others are not
+(the rule is OTP's: normal, shutdown and {shutdown, T} are not abnormal).
+
+>>> Shutdown("deploy").is_abnormal, Killed().is_abnormal
+(False, True)
+>>> def describe(reason: ExitReason) -> str:
+...     match reason:
+...         case Crashed(error):
+...             return f"crashed: {error}"
+...         case _:
+...             return str(reason)
+>>> describe(Crashed(ValueError("no such row")))
+'crashed: no such row'
+>>> describe(Normal())
+'normal'
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias, final
+
+from attrs import frozen
+
+__all__ = ["Crashed", "ExitReason", "Killed", "NoProc", "Normal", "Shutdown"]
+
+
+@final
+@frozen
+class Normal:
+    """Say that the proc was done: its body returned, or `stop()` was obeyed."""
+
+    @property
+    def is_abnormal(self) -> bool:
+        """Tell whether a supervisor sees a failure here; always False."""
+        return False
+
+    def __str__(self) -> str:
+        return "normal"
+
+
+@final
+@frozen
+class Shutdown:
+    """Say that the proc was told to stop by its owner; `detail` (default None) may say why."""
+
+    detail: object = None
+
+    @property
+    def is_abnormal(self) -> bool:
+        """Tell whether a supervisor sees a failure here; always False."""
+        return False
+
+    def __str__(self) -> str:
+        return "shutdown" if self.detail is None else f"shutdown ({self.detail})"
+
+
+@final
+@frozen
+class Killed:
+    """Say that the proc was killed: its task was cancelled and its `on_stop` did not run."""
+
+    @property
+    def is_abnormal(self) -> bool:
+        """Tell whether a supervisor sees a failure here; always True."""
+        return True
+
+    def __str__(self) -> str:
+        return "killed"
+
+
+@final
+@frozen
+class Crashed:
+    """Say that an exception left the proc's code; `error` is that exception."""
+
+    error: BaseException
+
+    @property
+    def is_abnormal(self) -> bool:
+        """Tell whether a supervisor sees a failure here; always True."""
+        return True
+
+    def __str__(self) -> str:
+        text = str(self.error)
+        kind = type(self.error).__name__
+        return f"crashed: {kind}: {text}" if text else f"crashed: {kind}"
+
+
+@final
+@frozen
+class NoProc:
+    """Say that there was no running proc at that address when it was asked for."""
+
+    @property
+    def is_abnormal(self) -> bool:
+        """Tell whether a supervisor sees a failure here; always True."""
+        return True
+
+    def __str__(self) -> str:
+        return "no proc"
+
+
+ExitReason: TypeAlias = Normal | Shutdown | Killed | Crashed | NoProc
+"""How a proc ended: one of the five frozen values of this module."""

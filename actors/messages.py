@@ -1,0 +1,152 @@
+"""Say what can be asked, and how it is answered.
+
+Any class is a message. A class derived from `Request[R]` is a message that is answered with
+an `R`; `ask` infers `R` from it. A handler answers by returning, or it takes a `Reply[R]`
+as its last argument and answers later, from anywhere in the same event loop.
+
+An answer reaches its asker at most once; one that comes after the asker gave up is dropped.
+A `Reply` that is thrown away unanswered fails its asker at once.
+
+>>> from attrs import frozen
+>>> @frozen
+... class Balance(Request[int]):
+...     owner: str
+>>> def question(asked: Question[Balance, int]) -> str:
+...     return type(asked).__name__
+>>> question(Balance("ada"))
+'Balance'
+
+The typing (a phantom method that carries the request's own type and its answer's) is known
+from typed actor libraries such as Akka's `ask` and fits both mypy and pyright.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, Protocol, Self, TypeVar, cast, final
+
+from actors.backend import Waiter
+from actors.errors import AskTimeout, NoReply
+
+__all__ = ["Asker", "Envelope", "Question", "Reply", "Request"]
+
+M_co = TypeVar("M_co", covariant=True)
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+R_contra = TypeVar("R_contra", contravariant=True)
+
+
+class Question(Protocol[M_co, R_co]):
+    """Describe a message of type `M_co` whose answer is an `R_co`; every `Request` is one."""
+
+    def __request__(self) -> tuple[M_co, R_co]:
+        """Carry the two types for the checker; never called."""
+        ...
+
+
+class Request(Generic[R]):
+    """Derive from this to make a message that is answered with an `R`."""
+
+    __slots__ = ()
+
+    def __request__(self) -> tuple[Self, R]:
+        """Carry the two types for the checker. Raises TypeError when called."""
+        raise TypeError("__request__ exists for type checkers only")
+
+
+class Asker(Protocol):
+    """Stand for the proc that waits for an answer; the engine clears the mark when it need not."""
+
+    asking: object
+
+
+@final
+class Envelope:
+    """Carry a request through a mailbox, together with where its answer goes."""
+
+    __slots__ = ("asker", "message", "path", "tick", "timeout", "waiter")
+
+    def __init__(
+        self, message: object, waiter: Waiter[object], path: str, asker: Asker | None
+    ) -> None:
+        self.message = message
+        self.waiter = waiter
+        self.path = path
+        self.asker = asker
+        self.timeout = 0.0
+        self.tick = 0
+
+    def answer(self, value: object) -> None:
+        """Give the asker its answer; dropped when the asker has gone."""
+        if not self.waiter.done():
+            self.waiter.set_result(value)
+
+    def fail(self, error: BaseException) -> None:
+        """Give the asker an error; dropped when the asker has gone."""
+        if not self.waiter.done():
+            self.waiter.set_exception(error)
+
+    def expire(self) -> None:
+        """Tell the asker that its time is up."""
+        self.fail(AskTimeout(self.path, type(self.message).__name__, self.timeout))
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether the asker got something, or gave up."""
+        return self.waiter.done()
+
+
+@final
+class Reply(Generic[R_contra]):
+    """Answer one request, now or later; it may be kept, or sent on inside a message.
+
+    The engine makes replies; there is nothing to construct by hand. Answering twice raises
+    RuntimeError. When the asker gave up meanwhile, or the message was only told, the answer
+    is dropped. When the actor ends first, the asker gets `ProcExited`.
+    """
+
+    __slots__ = ("__weakref__", "_answered", "_envelope", "_type")
+
+    _envelope: Envelope | None
+    _answered: bool
+    _type: str
+
+    def __init__(self) -> None:
+        raise TypeError("a Reply is made by the engine; take it as the handler's last argument")
+
+    def send(self, value: R_contra) -> None:
+        """Answer the request with `value`; never waits."""
+        envelope = self._use()
+        if envelope is not None:
+            envelope.answer(value)
+
+    def fail(self, error: Exception) -> None:
+        """Answer the request with an error, raised in the asker; usually a `Refusal`."""
+        envelope = self._use()
+        if envelope is not None:
+            envelope.fail(error)
+
+    @property
+    def wanted(self) -> bool:
+        """Tell whether somebody still waits for this answer."""
+        return self._envelope is not None and not self._answered and not self._envelope.settled
+
+    def _use(self) -> Envelope | None:
+        if self._answered:
+            raise RuntimeError(f"this {self._type} was answered already")
+        self._answered = True
+        return self._envelope
+
+    def __del__(self) -> None:
+        # Not __init__-ed: `Reply()` raised, there is nobody to tell.
+        envelope = getattr(self, "_envelope", None)
+        if envelope is not None and not self._answered:
+            envelope.fail(NoReply(envelope.path, type(envelope.message).__name__))
+
+
+def make_reply(envelope: Envelope | None, message: object) -> Reply[object]:
+    """Make the reply to a request; without an envelope (it was told) every answer is dropped."""
+    reply = object.__new__(cast("type[Reply[object]]", Reply))
+    reply._envelope = envelope  # pyright: ignore[reportPrivateUsage]
+    reply._answered = False  # pyright: ignore[reportPrivateUsage]
+    reply._type = type(message).__name__  # pyright: ignore[reportPrivateUsage]
+    return reply

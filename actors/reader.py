@@ -1,0 +1,398 @@
+"""Hand the mail of one incarnation to its handlers, or to its inbox.
+
+The loop takes up to 64 messages in a row and then lets others have their turn, so a flooded actor
+holds up nobody for long and a batch costs one trip through the event loop. Control stands
+at the head of the queue as a mark: it is seen between any two messages, and looking for it costs
+nothing while there is none.
+
+>>> import anyio
+>>> from actors import Actor, ActorSystem, Request, on
+>>> class Open: ...
+>>> class Read(Request[str]): ...
+>>> class File(Actor[Open | Read]):
+...     opened = False
+...     @on(Open)
+...     def open(self, message: Open) -> None:
+...         self.opened = True
+...         self.context.unstash_all()
+...     @on(Read)
+...     def read(self, message: Read) -> str:
+...         if not self.opened:
+...             self.context.stash()
+...         return "text"
+>>> async def main() -> str:
+...     async with ActorSystem() as system:
+...         file = await system.spawn(File)
+...         async with anyio.create_task_group() as tasks:
+...             async def later() -> None:
+...                 file.tell(Open())
+...             tasks.start_soon(later)
+...             return await file.ask(Read())
+>>> anyio.run(main)
+'text'
+
+Batches with a budget, and a stash, are what Akka calls throughput and stash.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Coroutine
+from types import CoroutineType
+from typing import Any, TypeGuard, cast, final
+
+from actors.actor import Actor
+from actors.cancellation import CancellationToken
+from actors.context import Life, Proc
+from actors.dispatch import Dispatch, Handler
+from actors.errors import Refusal
+from actors.exits import ExitReason, Normal
+from actors.mailbox import CONTROL, STOP, UNLIMITED, Notice
+from actors.messages import Envelope, make_reply
+from actors.notices import DownNotice, Exited, Monitor, Received
+
+__all__ = ["Reader", "Told"]
+
+BATCH = 64
+
+
+@final
+class Told:
+    """Be the control that says: stop after the message in hand."""
+
+
+TOLD = Told()
+
+
+class Reader(Life):
+    """Be the part of an incarnation that reads mail.
+
+    `told` is the exit reason it was told to stop with, None before. `in_hand` is the queued item
+    that is being handled. `deferred` are requests taken but not answered yet.
+    """
+
+    __slots__ = ("_inbox", "_stash", "_token", "deferred", "in_hand", "proc", "told", "watching")
+
+    proc: Proc[Any]
+
+    def __init__(self) -> None:
+        self.asking = None
+        self.handled = 0
+        self.in_hand: object = None
+        self.told: ExitReason | None = None
+        self.deferred: dict[Envelope, None] = {}
+        self.watching: dict[Monitor, None] | None = None
+        self._stash: deque[object] | None = None
+        self._token: CancellationToken | None = None
+        self._inbox: weakref.ref[Inbox] | None = None
+
+    # -- the receive loop of an actor ---------------------------------------------------------
+
+    async def receive(self) -> None:
+        """Hand each message to its handler until the actor is told to stop."""
+        address = self.address
+        queue = address.queue
+        take = queue.popleft if address.capacity == UNLIMITED else self._take_and_admit
+        proc = self.proc
+        plain = dispatch_of(proc).plain
+        backend = address.hub.backend
+        budget = BATCH
+        while True:
+            try:
+                while queue and budget:
+                    budget -= 1
+                    item = take()
+                    handler = plain.get(type(item))
+                    if handler is None:
+                        rest = self._handle(item)
+                        if rest is not None and await rest:
+                            return
+                    else:
+                        self.in_hand = item
+                        result = handler(proc, item)
+                        if result is not None:
+                            await _finish(result)
+            except Refusal:
+                pass  # it was told, so there is nobody to answer; the actor lives on
+            self.in_hand = None
+            if queue:
+                if not budget:
+                    self.handled += BATCH
+                    budget = BATCH
+                    await backend.checkpoint()
+            else:
+                self.handled += BATCH - budget
+                budget = BATCH
+                waiter = address.waiter = backend.new_waiter()
+                await waiter
+
+    def _take_and_admit(self) -> object:
+        item = self.address.queue.popleft()
+        if self.address.parked:
+            self.address.room()
+        return item
+
+    def _handle(self, item: object) -> Coroutine[Any, Any, bool] | None:
+        """Handle what is not in the fast lane.
+
+        Returns None when that is done, else a coroutine that finishes it and returns True when it
+        is time to stop. Not a coroutine itself: a request to a plain handler needs none.
+        """
+        if type(item) is Envelope:
+            return self._answer(item)
+        if item is CONTROL:
+            return self.obey()
+        if item is STOP:
+            return self.reach_stop_mark()
+        if isinstance(item, Notice):
+            return self.hear(item)
+        return self._handle_told(item)
+
+    def _handle_told(self, item: object) -> Coroutine[Any, Any, bool] | None:
+        handler = self._handler(item, item)
+        if handler is None:
+            return None
+        self.in_hand = item
+        if handler.takes_reply:
+            result = handler.function(self.proc, item, make_reply(None, item))
+        else:
+            result = handler.function(self.proc, item)
+        return _finish(cast("object", result)) if is_coroutine(result) else None
+
+    def _answer(self, envelope: Envelope) -> Coroutine[Any, Any, bool] | None:
+        message = envelope.message
+        handler = self._handler(message, envelope)
+        if handler is None:
+            return None
+        self.in_hand = envelope
+        try:
+            if handler.takes_reply:
+                result = handler.function(self.proc, message, make_reply(envelope, message))
+            else:
+                result = handler.function(self.proc, message)
+            if is_coroutine(result):
+                return self._answer_later(envelope, handler, result)
+            self._settle(envelope, handler, result)
+        except Refusal as refusal:
+            envelope.fail(refusal)
+        return None
+
+    async def _answer_later(
+        self, envelope: Envelope, handler: Handler, work: Awaitable[object]
+    ) -> bool:
+        try:
+            self._settle(envelope, handler, await work)
+        except Refusal as refusal:
+            envelope.fail(refusal)
+        return False
+
+    def _settle(self, envelope: Envelope, handler: Handler, result: object) -> None:
+        if self.in_hand is not envelope:
+            return  # it was stashed: what its handler returned is no answer
+        if not handler.takes_reply:
+            envelope.answer(result)
+        elif not envelope.settled:
+            if envelope.asker is not None:
+                # Who will answer is anybody's guess now: nobody is known to wait for this proc.
+                envelope.asker.asking = None
+            self.remember(envelope)
+
+    def _handler(self, message: object, item: object) -> Handler | None:
+        dispatch = dispatch_of(self.proc)
+        handler = dispatch.types.get(type(message))
+        if handler is None:
+            # Queued for an earlier incarnation, made by a factory that makes another class now.
+            try:
+                dispatch.admit(type(message), self.address.path)
+            except TypeError as error:
+                self.address.refuse(item, str(error))
+                return None
+            handler = dispatch.types[type(message)]
+        assert isinstance(handler, Handler)
+        return handler
+
+    # -- control and notices ------------------------------------------------------------------
+
+    async def obey(self) -> bool:
+        """See to control, in its order; True when it is time to stop."""
+        address = self.address
+        address.extra -= 1
+        control = address.control
+        while control:
+            item = control.popleft()
+            if item is TOLD:
+                return True
+            assert isinstance(item, Exited)
+            result = self.proc.on_exit(item)
+            if result is not None:
+                await result
+        return False
+
+    async def hear(self, notice: Notice) -> bool:
+        """See to a notice in its turn; it is never time to stop for that."""
+        self.address.extra -= 1
+        assert isinstance(notice, DownNotice)
+        monitor = notice.monitor
+        if monitor.active:
+            monitor.active = False
+            if self.watching is not None:
+                self.watching.pop(monitor, None)
+            result = self.proc.on_down(notice.down)
+            if result is not None:
+                await result
+        return False
+
+    async def reach_stop_mark(self) -> bool:
+        """Be told to stop by the mark that `Ref.stop` has queued."""
+        self.address.extra -= 1
+        if self.told is None:
+            self.told = Normal()
+        self.cancel_token()
+        return True
+
+    # -- what a context asks ------------------------------------------------------------------
+
+    @property
+    def token(self) -> CancellationToken:
+        """Return the incarnation's token; made when it is first wanted."""
+        token = self._token
+        if token is None:
+            token = self._token = CancellationToken()
+            if self.told is not None:
+                token.cancel(self.told)
+            else:
+                token.on_cancel(self.token_cancelled)
+        return token
+
+    def cancel_token(self) -> None:
+        """Pass on to the token that the proc was told to stop."""
+        if self._token is not None:
+            self._token.cancel(self.told)
+
+    def token_cancelled(self) -> None:
+        """Be told to stop through the token; implemented above."""
+
+    @property
+    def stashed(self) -> int:
+        """Return how many messages are put aside."""
+        return len(self._stash) if self._stash else 0
+
+    def stash(self) -> None:
+        """Put the message in hand aside."""
+        if self.in_hand is None:
+            raise RuntimeError(f"{self.address.path} has no message in hand to stash")
+        if self._stash is None:
+            self._stash = deque()
+        self._stash.append(self.in_hand)
+        self.in_hand = None
+
+    def unstash_all(self) -> None:
+        """Queue again what was put aside."""
+        stash, self._stash = self._stash, None
+        if stash:
+            self.address.put_back(stash)
+            self.address.wake()
+
+    def remember(self, envelope: Envelope) -> None:
+        """Remember a request that is answered later, to fail it if this incarnation ends first."""
+        deferred = self.deferred
+        if len(deferred) >= 64 and len(deferred) & (len(deferred) - 1) == 0:
+            for old in [entry for entry in deferred if entry.settled]:
+                del deferred[old]
+        deferred[envelope] = None
+
+    def inbox(self) -> AsyncIterator[Received[Any]]:
+        """Iterate over the mail."""
+        if isinstance(self.proc, Actor):
+            raise RuntimeError(f"{self.address.path} is an actor: its handlers read the mail")
+        inbox = Inbox(self)
+        self._inbox = weakref.ref(inbox)
+        return inbox
+
+    @property
+    def reads_inbox(self) -> bool:
+        """Tell whether an iteration over the inbox is under way."""
+        inbox = None if self._inbox is None else self._inbox()
+        return inbox is not None and not inbox.over
+
+
+@final
+class Inbox(AsyncIterator[Received[Any]]):
+    """Iterate over the messages of a proc that is no actor, until it is told to stop."""
+
+    __slots__ = ("__weakref__", "_budget", "_reader", "over")
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._budget = BATCH
+        self.over = False
+
+    async def __anext__(self) -> Received[Any]:
+        reader = self._reader
+        address = reader.address
+        backend = address.hub.backend
+        _put_down(reader)
+        self._budget -= 1
+        if not self._budget:
+            self._budget = BATCH
+            await backend.checkpoint()
+        while True:
+            while address.queue and not self.over:
+                received = await self._next(address.queue.popleft())
+                if address.parked:
+                    address.room()
+                if received is not None:
+                    reader.handled += 1
+                    return received
+            if self.over or reader.told is not None:
+                self.over = True
+                raise StopAsyncIteration
+            waiter = address.waiter = backend.new_waiter()
+            await waiter
+
+    async def _next(self, item: object) -> Received[Any] | None:
+        reader = self._reader
+        if item is CONTROL:
+            self.over = await reader.obey()
+        elif item is STOP:
+            self.over = await reader.reach_stop_mark()
+        elif isinstance(item, Notice):
+            await reader.hear(item)
+        else:
+            reader.in_hand = item
+            if isinstance(item, Envelope):
+                reader.remember(item)
+                return Received(item.message, make_reply(item, item.message))
+            return Received(item, None)
+        return None
+
+
+def _put_down(reader: Reader) -> None:
+    """Be done with the message that the inbox gave last."""
+    item = reader.in_hand
+    reader.in_hand = None
+    if isinstance(item, Envelope):
+        if item.settled:
+            reader.deferred.pop(item, None)
+        elif item.asker is not None:
+            item.asker.asking = None
+
+
+async def _finish(result: object) -> bool:
+    """Await what a handler returned; one that looks plain may be `async def` behind a decorator."""
+    if is_coroutine(result):
+        await result
+    return False
+
+
+def is_coroutine(result: object) -> TypeGuard[CoroutineType[Any, Any, object]]:
+    """Tell whether a handler returned work to be awaited; quicker than the general question."""
+    return type(result) is CoroutineType
+
+
+def dispatch_of(proc: Proc[Any]) -> Dispatch:
+    """Return the table of an actor. Raises TypeError for a proc that is none."""
+    if not isinstance(proc, Actor):
+        raise TypeError(f"{type(proc).__name__} is no Actor: it has no handlers")
+    return type(proc).__dispatch__

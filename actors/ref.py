@@ -1,0 +1,340 @@
+"""Send to an address and decide over the life of the proc behind it.
+
+A `Ref[M]` is a stable address: it stays the same when its proc is restarted, can be sent inside
+messages, and compares and hashes by address. It is contravariant: a ref that accepts
+`Deposit | Balance` can be passed where a `Ref[Deposit]` is wanted.
+
+Guarantees: messages of one sender arrive in order, each at most once; `tell` to an address that
+has ended is a dead letter and never an error; `ask` never outlives its timeout, and fails at
+once when the receiver ends first.
+
+>>> import anyio
+>>> from actors import Actor, ActorSystem, Request, on
+>>> class Double(Request[int]):
+...     def __init__(self, number: int) -> None:
+...         self.number = number
+>>> class Doubler(Actor[Double]):
+...     @on(Double)
+...     def double(self, message: Double) -> int:
+...         return message.number * 2
+>>> async def main() -> int:
+...     async with ActorSystem() as system:
+...         doubler = await system.spawn(Doubler)
+...         return await doubler.ask(Double(21))
+>>> anyio.run(main)
+42
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast, final
+
+from attrs import frozen
+
+from actors.backend import Waiter
+from actors.errors import AskCycle, ended
+from actors.exits import ExitReason
+from actors.mailbox import UNLIMITED, Address, Occupant, current_occupant
+from actors.messages import Envelope, Question, Request
+
+__all__ = ["AnyRef", "Inhabitant", "Ref", "Statistics"]
+
+M = TypeVar("M")
+M_contra = TypeVar("M_contra", contravariant=True)
+R = TypeVar("R")
+
+
+@final
+@frozen
+class Statistics:
+    """Count what went through an address.
+
+    `queued` and `stashed` messages wait now; `capacity` is None without limit; `handled` counts the
+    messages that the present incarnation was given, in steps of a batch; `incarnation` counts
+    starts, from 1.
+    """
+
+    queued: int
+    stashed: int
+    capacity: int | None
+    handled: int
+    incarnation: int
+
+
+class Inhabitant(Occupant):
+    """Be the incarnation at an address, as far as the owner of a ref may command it."""
+
+    __slots__ = ("handled", "number")
+
+    number: int
+    handled: int
+
+    @property
+    @abstractmethod
+    def stashed(self) -> int:
+        """Return how many messages it has put aside."""
+
+    @abstractmethod
+    def finish_queued(self) -> None:
+        """Stop it after what is queued, with exit reason Normal."""
+
+    @abstractmethod
+    def tell_to_stop(self, timeout: float | None) -> None:
+        """Stop it after the message in hand; kill it `timeout` seconds later (None: never)."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """Cancel it and all that it started."""
+
+    @abstractmethod
+    def on_end(self, waiter: Waiter[Any]) -> None:
+        """Wake `waiter` with the exit reason when it has ended."""
+
+
+@final
+class Ref(Generic[M_contra]):
+    """Reach one address. Made by `spawn`; there is no public constructor."""
+
+    __slots__ = ("__weakref__", "_address")
+
+    _address: Address
+
+    def __init__(self) -> None:
+        raise TypeError("a Ref has no public constructor; spawn returns one")
+
+    # -- messages ---------------------------------------------------------------------------
+
+    def tell(self, message: M_contra) -> None:
+        """Queue a message and go on; never waits.
+
+        An address that has ended makes it a dead letter. Raises MailboxFull when a bounded mailbox
+        has no room and its overflow is WAIT or RAISE; raises TypeError when the receiver
+        does not accept messages of this type.
+        """
+        address = self._address
+        if type(message) not in address.accepts.types:
+            address.accepts.admit(type(message), address.path)
+        if address.simple:
+            address.queue.append(message)
+            if address.waiter is not None:
+                address.wake()
+        elif not address.offer(message):
+            raise address.overfull(message, "use send, which waits for room")
+
+    async def send(self, message: M_contra) -> None:
+        """Queue a message; waits while a bounded mailbox with overflow WAIT is full.
+
+        Waiting senders are let in in the order in which they came. Raises TypeError like `tell`;
+        raises MailboxFull when overflow is RAISE, or when a proc would wait for room in its
+        own mailbox. Cancelled while it waits, the message is not sent.
+        """
+        address = self._address
+        if type(message) not in address.accepts.types:
+            address.accepts.admit(type(message), address.path)
+        # First give way, then send: a loop of sends is no busy loop, and a sender that is
+        # cancelled here has not sent.
+        await address.hub.backend.checkpoint()
+        if address.simple:
+            address.put(message)
+        elif not address.offer(message):
+            occupant = current_occupant.get()
+            backend = address.hub.backend
+            task = occupant.task if occupant is address.occupant and occupant else None
+            if task is not None and backend.current_task() is task:
+                raise address.overfull(message, "it is the sender's own and would never empty")
+            waiter: Waiter[None] = backend.new_waiter()
+            address.park(message, waiter)
+            await waiter
+
+    async def ask(self, request: Question[M_contra, R], *, timeout: float | None = 5.0) -> R:
+        """Send a request and wait for its answer.
+
+        `timeout` is in seconds, default 5.0, None for no limit; it includes the wait for room in
+        the mailbox. Raises AskTimeout when no answer came in time; ProcExited at once when the
+        receiver ends first or has ended; the Refusal that the receiver answered with; NoReply
+        when it threw the reply away; AskCycle when the receiver waits for the asker; MailboxFull
+        and TypeError like `send`. Cancelled while it waits, the request may still be handled,
+        its answer is dropped.
+        """
+        address = self._address
+        kind = type(request)
+        if kind not in address.accepts.types:
+            address.accepts.admit(kind, address.path)
+        if not isinstance(request, Request):
+            raise TypeError(
+                f"{kind.__name__} is no Request, so {address.path} cannot answer it; "
+                "derive it from Request[...], or tell it"
+            )
+        hub = address.hub
+        asker = current_occupant.get()
+        if asker is not None and hub.backend.current_task() is not asker.task:
+            asker = None  # a task beside the proc's own: the proc itself goes on meanwhile
+        if asker is not None:
+            _check_cycle(asker, address, kind)
+        waiter: Waiter[Any] = hub.backend.new_waiter()
+        envelope = Envelope(request, waiter, address.path, asker)
+        if timeout is not None:
+            _check_timeout(timeout)
+            envelope.timeout = timeout
+        _post(address, envelope)
+        if timeout is not None:
+            hub.deadlines.add(envelope, timeout)
+        if asker is not None:
+            asker.asking = address
+        try:
+            return await waiter
+        finally:
+            if asker is not None:
+                asker.asking = None
+            if timeout is not None:
+                hub.deadlines.discard(envelope)
+
+    # -- life -------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Let the proc stop after what is queued; it exits with Normal. Never waits.
+
+        A proc that reads no inbox is told through its token. Nothing happens when none runs.
+        """
+        inhabitant = self._inhabitant()
+        if inhabitant is not None:
+            inhabitant.finish_queued()
+
+    async def shutdown(self, timeout: float | None = 5.0) -> ExitReason:
+        """Stop the proc after the message in hand and wait for its end; returns how it ended.
+
+        It exits with Shutdown. `timeout` in seconds, default 5.0, None for ever: at the deadline it
+        is killed, and its death is waited for. The deadline holds also when this call is
+        cancelled. Raises ValueError for a negative timeout, RuntimeError when a proc waits for
+        its own end. Returns the last exit reason when no proc runs.
+        """
+        if timeout is not None:
+            _check_timeout(timeout)
+        inhabitant = self._inhabitant()
+        if inhabitant is not None:
+            self._check_not_self("shutdown", "context.stop()")
+            inhabitant.tell_to_stop(timeout)
+        return await self.wait()
+
+    def kill(self) -> None:
+        """Cancel the proc at once, and all that it started; its `on_stop` does not run.
+
+        Never waits; `wait` tells when it is gone. Nothing happens when none runs.
+        """
+        inhabitant = self._inhabitant()
+        if inhabitant is not None:
+            inhabitant.kill()
+
+    async def wait(self) -> ExitReason:
+        """Wait until the present incarnation has ended; returns its exit reason.
+
+        Returns the last reason at once when none runs (NoProc if there never was one). Raises
+        RuntimeError when a proc waits for its own end. Cancelling it only ends the wait.
+        """
+        address = self._address
+        inhabitant = self._inhabitant()
+        if inhabitant is None:
+            await address.hub.backend.checkpoint()
+            return address.reason
+        self._check_not_self("wait", "the end of another proc")
+        waiter: Waiter[ExitReason] = address.hub.backend.new_waiter()
+        inhabitant.on_end(waiter)
+        return await waiter
+
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether an incarnation is there now: starting, running or stopping."""
+        return self._address.occupant is not None
+
+    @property
+    def path(self) -> str:
+        """Return the place in the tree, like `/shop/workers/3`."""
+        return self._address.path
+
+    def statistics(self) -> Statistics:
+        """Return what went through this address, as a frozen value."""
+        address = self._address
+        inhabitant = self._inhabitant()
+        return Statistics(
+            queued=address.size,
+            stashed=0 if inhabitant is None else inhabitant.stashed,
+            capacity=None if address.capacity == UNLIMITED else address.capacity,
+            handled=0 if inhabitant is None else inhabitant.handled,
+            incarnation=address.incarnation,
+        )
+
+    # -- identity ---------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        return f"<Ref {self._address.path}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} is an address of this process and cannot be pickled")
+
+    def _inhabitant(self) -> Inhabitant | None:
+        occupant = self._address.occupant
+        assert occupant is None or isinstance(occupant, Inhabitant)
+        return occupant
+
+    def _check_not_self(self, call: str, instead: str) -> None:
+        occupant = current_occupant.get()
+        address = self._address
+        if occupant is None or occupant is not address.occupant:
+            return
+        if address.hub.backend.current_task() is occupant.task:
+            raise RuntimeError(f"{address.path} cannot {call} itself; it can use {instead}")
+
+
+AnyRef: TypeAlias = Ref[Any]
+"""A ref whose messages are not known here: looked up by path, or taken from an event."""
+
+
+def make_ref(address: Address) -> Ref[Any]:
+    """Make the one ref of an address."""
+    ref = object.__new__(cast("type[Ref[Any]]", Ref))
+    ref._address = address  # pyright: ignore[reportPrivateUsage]
+    address.ref = ref
+    return ref
+
+
+def address_of(ref: Ref[Any]) -> Address:
+    """Return the address that a ref stands for. Raises TypeError for anything else."""
+    if not isinstance(ref, Ref):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"a Ref is wanted, not {ref!r}")
+    return ref._address  # pyright: ignore[reportPrivateUsage]
+
+
+def ref_of(address: Address) -> Ref[Any]:
+    """Return the one ref of an address."""
+    return cast("Ref[Any]", address.ref)
+
+
+def _check_timeout(timeout: float) -> None:
+    if not (timeout >= 0) or math.isinf(timeout):
+        raise ValueError(f"a timeout is a number of seconds >= 0, or None, not {timeout!r}")
+
+
+def _check_cycle(asker: Occupant, address: Address, kind: type) -> None:
+    """Follow who waits for whom; it costs one look when the receiver waits for nobody."""
+    target: object = address
+    chain = [asker.address.path]
+    while isinstance(target, Address):
+        chain.append(target.path)
+        occupant = target.occupant
+        if occupant is asker:
+            raise AskCycle(kind.__name__, tuple(chain))
+        if occupant is None:
+            return
+        target = occupant.asking
+
+
+def _post(address: Address, envelope: Envelope) -> None:
+    if address.simple:
+        address.put(envelope)
+    elif not address.open:
+        # Checked here and not in `offer`: the asker learns it from the exception alone.
+        raise ended(address.path, address.reason, type(envelope.message).__name__)
+    elif not address.offer(envelope):
+        address.park(envelope, None)

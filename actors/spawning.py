@@ -1,0 +1,285 @@
+"""Start procs: from a factory to an address with a living incarnation.
+
+Whoever starts a proc waits until it is ready. When that wait is cancelled, the half-started proc is
+stopped first, and gone before the cancellation goes on. Three ways in: `ActorSystem.spawn`,
+`context.spawn` (a linked child), and `context.child` (an address whose owner starts one
+incarnation after the other).
+
+>>> import anyio
+>>> from actors import ActorSystem, Exited, Proc, CancellationToken, task
+>>> async def fragile(shutdown: CancellationToken) -> None:
+...     raise ValueError("dropped")
+>>> class Keeper(Proc[object]):
+...     async def run(self, shutdown: CancellationToken) -> None:
+...         child = self.context.child("fragile")
+...         for _ in range(2):
+...             await child.start(task(fragile))
+...             print(child.incarnation, await child.ref.wait())
+...     def on_exit(self, exited: Exited) -> None:
+...         pass
+>>> async def main() -> None:
+...     async with ActorSystem() as system:
+...         keeper = await system.spawn(Keeper)
+...         await keeper.wait()
+>>> anyio.run(main)
+1 crashed: ValueError: dropped
+2 crashed: ValueError: dropped
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any, final
+
+from actors.actor import Actor
+from actors.backend import Waiter
+from actors.cell import Core, Incarnation, arm
+from actors.context import Child, Proc, TaskProc
+from actors.dispatch import Open, mailbox_types
+from actors.errors import IdTaken, Ignore, NameTaken, StartFailed
+from actors.events import ProcFailedToStart
+from actors.exits import Crashed, ExitReason
+from actors.mailbox import Accepts, Address, Hub, Mailbox
+from actors.names import Name
+from actors.ref import Ref, make_ref, ref_of
+
+__all__ = ["Life", "OwnedChild", "new_address", "spawn_into"]
+
+_NOTHING_YET = Open("not started", None)
+
+
+class Life(Incarnation):
+    """Be an incarnation that can start others: the whole thing."""
+
+    __slots__ = ()
+
+    async def spawn(
+        self,
+        start: Callable[[], Proc[Any]],
+        id: str | None,
+        name: Name[Any] | None,
+        mailbox: Mailbox,
+        shutdown: float | None,
+        start_timeout: float | None,
+    ) -> Ref[Any]:
+        """Start a linked child."""
+        self.labels += 1
+        address = new_address(
+            self.address.hub,
+            self.address.path,
+            self.children,
+            id or f"{label(start)}-{self.labels}",
+            name,
+            mailbox,
+            shutdown,
+        )
+        return await spawn_into(self.system, address, self.children, start, self, start_timeout)
+
+    def child(
+        self, id: str, name: Name[Any] | None, mailbox: Mailbox, shutdown: float | None
+    ) -> Child[Any]:
+        """Reserve an address for a child."""
+        hub = self.address.hub
+        address = new_address(hub, self.address.path, self.children, id, name, mailbox, shutdown)
+        address.owned = True
+        return OwnedChild(self, address)
+
+
+@final
+class OwnedChild(Child[Any]):
+    """Be the address of a child, in its owner's hand."""
+
+    __slots__ = ("_address", "_owner", "_suspended")
+
+    def __init__(self, owner: Incarnation, address: Address) -> None:
+        self._owner = owner
+        self._address = address
+        self._suspended = False
+
+    @property
+    def ref(self) -> Ref[Any]:
+        """Return the child's address."""
+        return ref_of(self._address)
+
+    @property
+    def incarnation(self) -> int:
+        """Return how many times it was started."""
+        return self._address.incarnation
+
+    async def start(self, start: Callable[[], Proc[Any]], *, timeout: float | None = None) -> None:
+        """Start the next incarnation and wait until it is ready."""
+        address = self._address
+        if address.occupant is not None:
+            raise RuntimeError(f"{address.path} is still running")
+        if self._owner.children.get(address.id) is not address:
+            raise RuntimeError(f"{address.path} was released")
+        if self._suspended:
+            try:
+                address.take_name()
+            except NameTaken as error:
+                raise StartFailed(address.path, Crashed(error)) from error
+            address.reopen()
+            self._suspended = False
+        await start_incarnation(self._owner.system, address, start, self._owner, timeout)
+
+    @property
+    def reason(self) -> ExitReason:
+        """Return how the last incarnation ended."""
+        return self._address.reason
+
+    def tell_to_stop(self, timeout: float | None) -> None:
+        """Stop the incarnation, without waiting."""
+        life = self._address.occupant
+        if isinstance(life, Incarnation):
+            life.tell_to_stop(timeout)
+
+    async def stop(self, timeout: float | None) -> ExitReason:
+        """Stop the incarnation and wait for its death."""
+        return await ref_of(self._address).shutdown(timeout)
+
+    async def kill(self) -> ExitReason:
+        """Kill the incarnation and wait for its death."""
+        ref = ref_of(self._address)
+        ref.kill()
+        return await ref.wait()
+
+    def suspend(self, why: str) -> None:
+        """Take no mail while no incarnation is to come."""
+        if not self._suspended:
+            self._suspended = True
+            self._address.end(why)
+
+    def release(self, why: str) -> None:
+        """Give the address up for good."""
+        address = self._address
+        if address.occupant is not None:
+            raise RuntimeError(f"{address.path} is still running")
+        if self._owner.children.get(address.id) is address:
+            del self._owner.children[address.id]
+        address.end(why)
+
+
+def new_address(
+    hub: Hub,
+    parent: str,
+    siblings: dict[str, Address],
+    id: str,
+    name: Name[Any] | None,
+    mailbox: Mailbox,
+    patience: float | None,
+) -> Address:
+    """Make an address among `siblings`. Raises IdTaken, NameTaken, ValueError for a bad id."""
+    if not id or "/" in id:
+        raise ValueError(f"an id is a text without '/', of at least one character, not {id!r}")
+    path = f"{parent}/{id}"
+    if id in siblings:
+        raise IdTaken(path)
+    address = Address(hub, path, id, mailbox, _NOTHING_YET)
+    address.patience = patience
+    if name is not None:
+        address.name = name.text
+        address.take_name()
+    make_ref(address)
+    siblings[id] = address
+    return address
+
+
+async def spawn_into(
+    system: Core,
+    address: Address,
+    siblings: dict[str, Address],
+    start: Callable[[], Proc[Any]],
+    owner: Incarnation | None,
+    timeout: float | None,
+) -> Ref[Any]:
+    """Start the one incarnation that an address is for; on failure nothing of it stays."""
+    try:
+        await start_incarnation(system, address, start, owner, timeout)
+    except BaseException:
+        if siblings.get(address.id) is address:
+            del siblings[address.id]
+        address.end("its start failed")
+        raise
+    return ref_of(address)
+
+
+async def start_incarnation(
+    system: Core,
+    address: Address,
+    start: Callable[[], Proc[Any]],
+    owner: Incarnation | None,
+    timeout: float | None,
+) -> None:
+    """Make a proc, give it a task and wait until it is ready."""
+    try:
+        proc = make_proc(start)
+    except Ignore:
+        raise
+    except Exception as error:
+        reason = Crashed(error)
+        if system.events.heard:
+            system.events.publish(
+                ProcFailedToStart(ref_of(address), reason, address.incarnation + 1)
+            )
+        raise StartFailed(address.path, reason) from error
+    address.accepts = accepts(proc)
+    life = Life(system, address, proc, owner)
+    ready: Waiter[None] = system.backend.new_waiter()
+    life.ready = ready
+    life.launch()
+    timer = None
+    if timeout is not None:
+        timer = system.backend.call_at(
+            system.backend.now() + timeout, partial(life.start_timed_out, timeout)
+        )
+    try:
+        await ready
+    except (StartFailed, Ignore):
+        raise
+    except BaseException:
+        # Cancelled. It may have become ready in this very turn; it goes either way.
+        life.tell_to_stop(address.patience)
+        await system.backend.outlast(partial(arm, life), life.kill)
+        raise
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+def make_proc(start: Callable[[], Proc[Any]]) -> Proc[Any]:
+    """Call a factory. Raises TypeError when what it returns is no new proc."""
+    proc = start()
+    if not isinstance(proc, Proc):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if inspect.iscoroutine(proc):
+            proc.close()
+            raise TypeError(f"{label(start)} is a coroutine function; use task({label(start)})")
+        raise TypeError(f"start makes a Proc, but {label(start)} returned {proc!r}")
+    if hasattr(proc, "context"):
+        raise TypeError(
+            f"start makes a new proc each time, but {label(start)} returned one that has run before"
+        )
+    return proc
+
+
+def accepts(proc: Proc[Any]) -> Accepts:
+    """Return the table of message types that a proc takes."""
+    if isinstance(proc, Actor):
+        return type(proc).__dispatch__
+    if isinstance(proc, TaskProc):
+        return Open(label(proc.function), ())
+    cls = type(proc)
+    table = vars(cls).get("__accepts__")
+    if not isinstance(table, Open):
+        table = Open(cls.__qualname__, mailbox_types(cls))
+        setattr(cls, "__accepts__", table)  # noqa: B010 - a cache beside the class's own names
+    return table
+
+
+def label(start: Callable[..., object]) -> str:
+    """Return a short name for what a factory makes."""
+    while isinstance(start, partial):
+        start = start.func
+    name = getattr(start, "__name__", type(start).__name__)
+    return name.strip("<>").lower().replace("/", "-")

@@ -1,0 +1,269 @@
+"""Own everything: the one door through which procs come into being.
+
+An `ActorSystem` is an async context manager and the only owner of tasks. Leaving it stops what it
+spawned, in reverse order, each within its own deadline, and waits until all of it is gone. That
+also holds when the block is left by an error or cancelled; a second cancellation of the waiting
+task (asyncio) kills what is left. A crash that nobody supervised, linked or monitored is raised
+when the system is left: nothing dies silently.
+
+>>> import anyio
+>>> from actors import Actor, Name, on
+>>> class Greet:
+...     def __init__(self, whom: str) -> None:
+...         self.whom = whom
+>>> GREETER = Name[Greet]("greeter")
+>>> class Greeter(Actor[Greet]):
+...     @on(Greet)
+...     def greet(self, message: Greet) -> None:
+...         print("hello", message.whom)
+>>> async def main() -> None:
+...     async with ActorSystem() as system:
+...         await system.spawn(Greeter, name=GREETER)
+...         greeter = system.whereis(GREETER)
+...         assert greeter is not None
+...         greeter.tell(Greet("ada"))
+...         greeter.stop()
+...         print(await greeter.wait())
+>>> anyio.run(main)
+hello ada
+normal
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, TypeVar, final
+
+import anyio
+from attrs import frozen
+
+from actors.backend import Backend, current_backend
+from actors.cell import Incarnation, Phase, stop_children
+from actors.context import DEFAULT_MAILBOX, Proc
+from actors.errors import SystemClosed
+from actors.events import DeadLetter, EventStream
+from actors.exits import NoProc
+from actors.mailbox import Address, Hub, Mailbox
+from actors.names import Name
+from actors.notices import Down, Watch
+from actors.ref import AnyRef, Ref, address_of, ref_of
+from actors.spawning import label, new_address, spawn_into
+from actors.threads import ThreadsafeRef
+
+__all__ = ["ActorSystem", "ProcInfo"]
+
+M = TypeVar("M")
+
+
+@final
+@frozen
+class ProcInfo:
+    """Show one address of the live tree, and what lives below it.
+
+    `state` is "starting", "running", "stopping", or "down" (kept by its owner for the next
+    incarnation).
+    """
+
+    path: str
+    ref: Ref[Any]
+    state: str
+    queued: int
+    incarnation: int
+    children: tuple[ProcInfo, ...]
+
+
+@final
+class ActorSystem:
+    """Own procs and stop them; use it with `async with`, once."""
+
+    def __init__(self, name: str = "main") -> None:
+        self.name = name
+        self.events = EventStream(self.unheard)
+        self.backend: Backend
+        self._hub: Hub
+        self._children: dict[str, Address] = {}
+        self._errors: list[BaseException] = []
+        self._fatal: BaseException | None = None
+        self._scope: anyio.CancelScope | None = None
+        self._labels = 0
+        self._state = "was not entered; use it with 'async with'"
+
+    async def __aenter__(self) -> Self:
+        if self._scope is not None:
+            raise SystemClosed(self.name, "was entered before; make a new one")
+        self.backend = current_backend()
+        self._hub = Hub(self.name, self.backend, self._dead_letter)
+        self._scope = anyio.CancelScope()
+        self._scope.__enter__()
+        self._state = ""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        self._state = "is closing"
+        taken_in = await stop_children(
+            self.backend, self._children, lambda: self._killed, self.kill
+        )
+        self._state = "is closed"
+        self._hub.deadlines.close()
+        assert self._scope is not None
+        swallowed = bool(self._scope.__exit__(kind, error, traceback))
+        if self._fatal is not None:
+            raise self._fatal
+        self._raise_unheard(None if swallowed else error)
+        if taken_in and error is None:
+            # Owed to whoever cancelled while the procs were being stopped.
+            raise self.backend.cancelled_error()
+        return swallowed
+
+    def _raise_unheard(self, error: BaseException | None) -> None:
+        errors = [entry for entry in self._errors if entry is not error]
+        if not errors:
+            return
+        if error is not None and not isinstance(error, self.backend.cancelled_error()):
+            errors.insert(0, error)
+        raise BaseExceptionGroup(f"crashes in actor system {self.name!r}", errors)
+
+    # -- what users call ------------------------------------------------------------------------
+
+    async def spawn(
+        self,
+        start: Callable[[], Proc[M]],
+        *,
+        id: str | None = None,
+        name: Name[M] | None = None,
+        mailbox: Mailbox = DEFAULT_MAILBOX,
+        shutdown: float | None = 5.0,
+        start_timeout: float | None = None,
+    ) -> Ref[M]:
+        """Start a proc and wait until it is ready.
+
+        `start` is a class or a factory without arguments. `id` is its path's last part; default:
+        the name, or one made up from the class. `shutdown` (seconds, default 5.0; None: no
+        limit) is how long it may take to stop when the system is left; `start_timeout` (default
+        None) how long to get ready. Raises StartFailed (whose cause is the error), Ignore,
+        IdTaken, NameTaken, SystemClosed. Cancelled, the half-started proc is stopped first.
+        """
+        if self._state:
+            raise SystemClosed(self.name, self._state)
+        self._labels += 1
+        chosen = id or (name.text if name is not None else f"{label(start)}-{self._labels}")
+        address = new_address(self._hub, "", self._children, chosen, name, mailbox, shutdown)
+        return await spawn_into(self, address, self._children, start, None, start_timeout)
+
+    def whereis(self, name: Name[M]) -> Ref[M] | None:
+        """Return the address that has this name now, or None."""
+        address = self._hub.names.get(name.text)
+        return None if address is None else ref_of(address)
+
+    def find(self, path: str) -> AnyRef | None:
+        """Return the address at a path like `/shop/workers/3`, or None when there is none."""
+        level = self._children
+        address: Address | None = None
+        for part in path.removeprefix("/").split("/"):
+            address = level.get(part)
+            if address is None:
+                return None
+            level = _below(address)
+        return None if address is None else ref_of(address)
+
+    def monitor(self, ref: Ref[Any], call: Callable[[Down], None]) -> Watch:
+        """Call a plain function once when the present incarnation behind `ref` ends.
+
+        For code that is not in a proc; a proc uses `context.monitor`. `call` runs in the turn of
+        the loop in which the end is announced and must not wait. At once, with NoProc, when none is
+        running. What `call` raises is raised when the system is left.
+        """
+        life = address_of(ref).occupant
+        if not isinstance(life, Incarnation):
+            watch = Watch(ref, self._careful(call), None)
+            watch.fire(NoProc())
+            return watch
+        if life.watchers is None:
+            life.watchers = {}
+        return Watch(ref, self._careful(call), life.watchers)
+
+    def _careful(self, call: Callable[[Down], None]) -> Callable[[Down], None]:
+        def guarded(down: Down) -> None:
+            try:
+                call(down)
+            except Exception as error:
+                self.unheard(error)
+
+        return guarded
+
+    def snapshot(self) -> tuple[ProcInfo, ...]:
+        """Return the live tree as frozen values, in order of start."""
+        return _snapshot(self._children)
+
+    def threadsafe(self, ref: Ref[M]) -> ThreadsafeRef[M]:
+        """Return a handle to `ref` for other threads."""
+        return ThreadsafeRef(self.backend, ref)
+
+    def kill(self) -> None:
+        """Kill everything at once; leaving the system still waits for its death."""
+        self._killed = True
+        for address in reversed(self._children.values()):
+            if isinstance(address.occupant, Incarnation):
+                address.occupant.kill()
+
+    # -- what the engine calls ------------------------------------------------------------------
+
+    _killed = False
+
+    def unheard(self, error: BaseException) -> None:
+        """Keep an error that nobody was told of, to raise it at the end."""
+        self._errors.append(error)
+
+    def fatal(self, error: BaseException) -> None:
+        """Bring the system down: SystemExit or KeyboardInterrupt left a proc."""
+        if self._fatal is None:
+            self._fatal = error
+            if self._scope is not None:
+                self._scope.cancel()
+
+    def forget(self, address: Address) -> None:
+        """Drop an address of its own that has ended."""
+        if self._children.get(address.id) is address:
+            del self._children[address.id]
+
+    def _dead_letter(self, address: Address, message: object, why: str) -> None:
+        if self.events.heard:
+            self.events.publish(DeadLetter(ref_of(address), message, why))
+
+
+def _snapshot(roots: dict[str, Address]) -> tuple[ProcInfo, ...]:
+    """Build the tree bottom-up without recursion: it may be deeper than Python's stack."""
+    order: list[Address] = []
+    pending = list(roots.values())
+    while pending:
+        address = pending.pop()
+        order.append(address)
+        pending.extend(_below(address).values())
+    done: dict[Address, ProcInfo] = {}
+    for address in reversed(order):
+        children = tuple(done.pop(child) for child in _below(address).values())
+        done[address] = ProcInfo(
+            path=address.path,
+            ref=ref_of(address),
+            state=_state(address),
+            queued=address.size,
+            incarnation=address.incarnation,
+            children=children,
+        )
+    return tuple(done[address] for address in roots.values())
+
+
+def _below(address: Address) -> dict[str, Address]:
+    life = address.occupant
+    return life.children if isinstance(life, Incarnation) else {}
+
+
+def _state(address: Address) -> str:
+    life = address.occupant
+    return Phase(life.phase).name.lower() if isinstance(life, Incarnation) else "down"

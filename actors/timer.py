@@ -1,0 +1,90 @@
+"""Send a message later, or again and again.
+
+A `Timer` belongs to one incarnation and dies with it. Made by `context.send_after` and
+`context.send_every`. A repeated one keeps its pace by the clock it started with: after a stall the
+ticks that were missed are left out, not made up for in a burst.
+
+>>> import anyio
+>>> from actors import Actor, ActorSystem, on
+>>> class Tick:
+...     pass
+>>> class Clock(Actor[Tick]):
+...     async def on_start(self) -> None:
+...         self.left = 3
+...         self.timer = self.context.send_every(0.01, Tick())
+...     @on(Tick)
+...     def tick(self, message: Tick) -> None:
+...         self.left -= 1
+...         if not self.left:
+...             self.timer.cancel()
+...             self.context.stop()
+>>> async def main() -> None:
+...     async with ActorSystem() as system:
+...         clock = await system.spawn(Clock)
+...         print(await clock.wait())
+>>> anyio.run(main)
+normal
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import final
+
+from actors.backend import Backend, Clocked
+
+__all__ = ["Timer", "check_delay"]
+
+
+@final
+class Timer:
+    """Stand for messages that are due; `active` until it has fired for the last time."""
+
+    __slots__ = ("_backend", "_call", "_due", "_handle", "_interval", "_timers")
+
+    def __init__(
+        self,
+        backend: Backend,
+        timers: dict[Timer, None],
+        delay: float,
+        interval: float | None,
+        call: Callable[[], None],
+    ) -> None:
+        self._backend = backend
+        self._timers = timers
+        self._interval = interval
+        self._call = call
+        self._due = backend.now() + delay
+        self._handle: Clocked | None = backend.call_at(self._due, self._fire)
+        timers[self] = None
+
+    @property
+    def active(self) -> bool:
+        """Tell whether it will fire (again)."""
+        return self._handle is not None
+
+    def cancel(self) -> None:
+        """Send no more; a message that is already queued stays. Nothing happens when it is over."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+            self._timers.pop(self, None)
+
+    def _fire(self) -> None:
+        if self._handle is None:
+            return
+        if self._interval is None:
+            self.cancel()
+        else:
+            missed = max(0, math.floor((self._backend.now() - self._due) / self._interval))
+            self._due += self._interval * (missed + 1)
+            self._handle = self._backend.call_at(self._due, self._fire)
+        self._call()
+
+
+def check_delay(what: str, seconds: float, *, zero: bool) -> None:
+    """Refuse a delay that cannot be waited for. Raises ValueError that names it."""
+    if not math.isfinite(seconds) or seconds < 0 or (seconds == 0 and not zero):
+        least = ">= 0" if zero else "> 0"
+        raise ValueError(f"{what} is a number of seconds {least}, not {seconds!r}")

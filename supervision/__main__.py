@@ -1,0 +1,14 @@
+"""Make `python -m supervision` the console command `super-visor`.
+
+>>> main(["tree", "nothing"])
+2
+"""
+
+import sys
+
+from supervision.cli import main
+
+__all__ = ["main"]
+
+if __name__ == "__main__":
+    sys.exit(main())

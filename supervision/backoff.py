@@ -1,0 +1,127 @@
+"""How long a supervisor waits before it restarts a child again: exponential, with full jitter.
+
+A `Backoff` is a frozen value and its two methods are pure: they neither sleep nor read a
+clock, and the randomness is passed in. So a supervisor carries the decision out, and a test
+needs no time.
+
+Guarantees:
+
+- A delay is never negative and never above `maximum`, whatever the number of failures.
+- Without jitter it is exactly `initial * factor ** (failures - 1)`, capped at `maximum`.
+- With jitter (the default) it is drawn evenly between 0 and that value, so that children
+  which failed together do not come back together.
+
+Worked example:
+
+>>> patience = Backoff(0.5, 10.0, jitter=False)
+>>> [patience.delay(failures, Random()) for failures in range(1, 8)]
+[0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+>>> Backoff(0.5, 10.0).delay(3, lambda: 0.25)           # a quarter of 2.0
+0.5
+>>> patience.failures_after(6, healthy=10.0), patience.failures_after(6, healthy=9.9)
+(0, 6)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf, isfinite
+from random import Random
+from typing import final
+
+from attrs import field, frozen
+
+from supervision.errors import SpecError
+
+__all__ = ["Backoff"]
+
+
+@final
+@frozen
+class Backoff:
+    """Describe growing pauses between the restarts of one child.
+
+    `initial` is the pause after the first failure and `maximum` the longest one, both in
+    seconds; `factor` (default 2.0) is the growth from one failure to the next. `jitter`
+    (default True) draws each pause evenly between 0 and the value so found. A child that
+    stayed healthy for `reset_after` seconds (default None: as long as `maximum`) begins
+    again at `initial`.
+
+    Raises `SpecError` when a number is not finite, `initial` or `reset_after` is not
+    positive, `maximum` is below `initial`, `factor` is below 1, or `jitter` is not a bool.
+
+    The scheme is "full jitter" from "Exponential Backoff And Jitter", AWS Architecture
+    Blog, 2015.
+    """
+
+    initial: float
+    maximum: float
+    factor: float = field(default=2.0, kw_only=True)
+    jitter: bool = field(default=True, kw_only=True)
+    reset_after: float | None = field(default=None, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        """Check the fields in order; the first bad one is reported."""
+        initial = _finite("initial", self.initial)
+        if initial <= 0:
+            raise _wrong("initial", f"{self.initial!r} is not positive; give seconds > 0")
+        if _finite("maximum", self.maximum) < initial:
+            raise _wrong("maximum", f"{self.maximum!r} is below initial, which is {self.initial!r}")
+        if _finite("factor", self.factor) < 1:
+            raise _wrong("factor", f"{self.factor!r} is below 1; pauses must not shrink")
+        _check_flag("jitter", self.jitter)
+        if self.reset_after is not None and _finite("reset_after", self.reset_after) <= 0:
+            problem = f"{self.reset_after!r} is not positive; give seconds > 0 or None"
+            raise _wrong("reset_after", problem)
+
+    def delay(self, failures: int, random: Random | Callable[[], float]) -> float:
+        """Give the pause in seconds after this many failures in a row.
+
+        `random` is a `random.Random` or a callable that gives numbers in [0, 1); it is
+        used only with jitter. Zero failures need no pause: the answer is 0.0.
+        """
+        if failures < 1:
+            return 0.0
+        cap = self._cap(failures)
+        if not self.jitter:
+            return cap
+        return cap * (random.random() if isinstance(random, Random) else random())
+
+    def failures_after(self, failures: int, healthy: float) -> int:
+        """Give the failures that still count when the child had been up `healthy` seconds.
+
+        That is 0 from `reset_after` seconds on, and `failures` before.
+        """
+        enough = self.maximum if self.reset_after is None else self.reset_after
+        return 0 if healthy >= enough else failures
+
+    def _cap(self, failures: int) -> float:
+        if self.factor == 1:
+            return float(self.initial)
+        try:
+            grown = self.initial * float(self.factor) ** (failures - 1)
+        except OverflowError:
+            # Beyond the largest float is beyond `maximum`, which is finite.
+            return float(self.maximum)
+        return min(grown, float(self.maximum))
+
+
+def _finite(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong(name, f"{value!r} is not a number; give a finite number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = inf
+    if not isfinite(number):
+        raise _wrong(name, f"{value!r} is not finite; give a finite number")
+    return number
+
+
+def _check_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise _wrong(name, f"{value!r} is not a bool; give True or False")
+
+
+def _wrong(name: str, problem: str) -> SpecError:
+    return SpecError("Backoff", name, problem)

@@ -1,0 +1,178 @@
+"""List what a running supervisor can be asked.
+
+Each message is a `Request` whose answer the type checker knows. All are served in the order in
+which they come, between restarts. They are refused with the errors of `supervision.errors`.
+
+================  ==============================  =============================================
+request           answer                          refused with
+================  ==============================  =============================================
+StartChild        Ref, None when it was ignored   ChildExists, TooManyChildren,
+                                                  ChildStartFailed; SpecError for a bad spec
+TerminateChild    None                            ChildNotFound
+RestartChild      Ref, None when it was ignored   ChildNotFound, ChildRunning,
+                                                  ChildRestarting, ChildStartFailed
+DeleteChild       None                            ChildNotFound, ChildRunning, ChildRestarting
+WhichChildren     ChildInfo of each, start order
+CountChildren     ChildCounts
+GetChild          Ref                             ChildNotFound
+GetChildSpec      ChildSpec                       ChildNotFound
+================  ==============================  =============================================
+
+>>> TerminateChild("db")
+TerminateChild(id='db')
+>>> StartChild("db")
+Traceback (most recent call last):
+    ...
+supervision.errors.SpecError: StartChild: spec: 'db' is not a ChildSpec
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeAlias, TypeVar, final
+
+from attrs import Attribute, field, frozen
+
+from actors import Ref, Request
+from supervision.errors import SpecError
+from supervision.plan import ChildState
+from supervision.specs import ChildSpec, Kind
+
+__all__ = [
+    "ChildCounts",
+    "ChildInfo",
+    "CountChildren",
+    "DeleteChild",
+    "GetChild",
+    "GetChildSpec",
+    "RestartChild",
+    "StartChild",
+    "SupervisorMessage",
+    "TerminateChild",
+    "TryAgain",
+    "WhichChildren",
+]
+
+M = TypeVar("M")
+
+
+def _is_spec(_: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, ChildSpec):
+        raise SpecError("StartChild", attribute.name, f"{value!r} is not a ChildSpec")
+
+
+@final
+@frozen
+class StartChild(Request[Ref[M] | None], Generic[M]):
+    """Start one more child, last in the order, and wait until it is ready.
+
+    The answer is its ref; None when it raised `Ignore`. When its start fails, the spec is not kept.
+    Raises SpecError when `spec` is no ChildSpec.
+    """
+
+    spec: ChildSpec[M] = field(validator=_is_spec)
+
+
+@final
+@frozen
+class TerminateChild(Request[None]):
+    """Stop a child and keep its spec; the answer comes when it is dead.
+
+    Also when it did not run: then nothing happens. A pending restart is void. A temporary
+    child's spec, and any child of a dynamic supervisor, is removed.
+    """
+
+    id: str
+
+
+@final
+@frozen
+class RestartChild(Request[Ref[Any] | None]):
+    """Start a child again that is not running. A failure is answered, not retried, not counted."""
+
+    id: str
+
+
+@final
+@frozen
+class DeleteChild(Request[None]):
+    """Remove the spec of a child that is not running."""
+
+    id: str
+
+
+@final
+@frozen
+class WhichChildren(Request["tuple[ChildInfo, ...]"]):
+    """List the children in start order."""
+
+
+@final
+@frozen
+class CountChildren(Request["ChildCounts"]):
+    """Count the children."""
+
+
+@final
+@frozen
+class GetChild(Request[Ref[Any]]):
+    """Look a child's ref up; it is valid whether the child runs or not."""
+
+    id: str
+
+
+@final
+@frozen
+class GetChildSpec(Request[ChildSpec[Any]]):
+    """Look a child's spec up, with all defaults filled in."""
+
+    id: str
+
+
+@final
+@frozen
+class ChildInfo:
+    """Show one child. `restarts` counts the restarts its supervisor gave it."""
+
+    id: str
+    ref: Ref[Any]
+    state: ChildState
+    restarts: int
+    kind: Kind
+
+
+@final
+@frozen
+class ChildCounts:
+    """Count all `specs`, those `active` (running), and the specs of each kind."""
+
+    specs: int
+    active: int
+    supervisors: int
+    workers: int
+
+
+@final
+@frozen
+class TryAgain:
+    """Remind a supervisor of a restart that is due; it sends this to itself.
+
+    `ticket` tells whether it is still wanted; `counted` whether the budget knows of this attempt.
+    """
+
+    id: str
+    ticket: int
+    counted: bool
+
+
+SupervisorMessage: TypeAlias = (
+    StartChild[Any]
+    | TerminateChild
+    | RestartChild
+    | DeleteChild
+    | WhichChildren
+    | CountChildren
+    | GetChild
+    | GetChildSpec
+    | TryAgain
+)
+"""Everything that a supervisor takes."""

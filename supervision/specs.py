@@ -1,0 +1,498 @@
+"""Child specs: frozen data that says what a supervisor runs, and how.
+
+A tree is a `SupervisorSpec` whose children are `ChildSpec`s, further supervisor specs
+among them. Nothing runs when a spec is made; a supervisor reads it later.
+
+Guarantees:
+
+- A spec that cannot be meant raises `SpecError` when it is made, naming path and field. The
+  first wrong option in order is reported, the supervisor's own before its children's.
+- A spec never changes. It can be compared, printed, walked, varied with `attrs.evolve`, and
+  hashed as far as its parts can be.
+- `start` is called anew for every incarnation. For a supervisor spec it is derived.
+- `check_child` holds the rules between a child and its supervisor: the same ones apply
+  when a tree is made and when a running supervisor is asked to start one more child.
+
+Worked example:
+
+>>> from actors import CancellationToken, task
+>>> async def work(shutdown: CancellationToken) -> None:
+...     await shutdown.wait()
+>>> tree = SupervisorSpec(
+...     "shop",
+...     [
+...         ChildSpec("db", task(work), shutdown=10.0),
+...         SupervisorSpec("workers", [ChildSpec("w1", task(work), restart="transient")]),
+...     ],
+...     strategy="rest_for_one",
+... )
+>>> for path, spec in walk(tree):
+...     print(path, spec.kind, spec.restart, spec.shutdown)
+shop supervisor permanent INFINITY
+shop/db worker permanent 10.0
+shop/workers supervisor permanent INFINITY
+shop/workers/w1 worker transient 5.0
+>>> ChildSpec("db", task(work), start_timeout=0)
+Traceback (most recent call last):
+    ...
+supervision.errors.SpecError: db: start_timeout: 0 is not positive; give seconds > 0 or None
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum, StrEnum
+from functools import partial
+from inspect import iscoroutine, iscoroutinefunction
+from math import inf
+from sys import float_info
+from typing import Any, Final, Generic, Literal, TypeGuard, TypeVar, cast, final
+
+from attrs import NOTHING, Factory, field, fields, frozen
+
+from actors import Mailbox, Name, Proc
+from supervision.backoff import Backoff
+from supervision.errors import SpecError, SupervisionError
+
+__all__ = [
+    "BRUTAL_KILL",
+    "INFINITY",
+    "AutoShutdown",
+    "ChildSpec",
+    "DynamicSupervisorSpec",
+    "Kind",
+    "Restart",
+    "ShutdownPolicy",
+    "Strategy",
+    "SupervisorSpec",
+    "check_child",
+    "register_kind",
+    "walk",
+]
+
+M = TypeVar("M")
+AnySpec = TypeVar("AnySpec", bound="ChildSpec[Any]")
+AnyEnum = TypeVar("AnyEnum", bound=Enum)
+
+Kind = Literal["worker", "supervisor"]
+"""What a spec describes: a proc that works, or a supervisor."""
+
+
+class _Word(StrEnum):
+    """Be an enum of OTP's words that prints as it is written in code."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}.{self.name}"
+
+
+@final
+class Strategy(_Word):
+    """Say who is restarted when a child needs a restart.
+
+    `ONE_FOR_ONE`: that child alone. `ONE_FOR_ALL`: all children. `REST_FOR_ONE`: that child
+    and those that start after it.
+    """
+
+    ONE_FOR_ONE = "one_for_one"
+    ONE_FOR_ALL = "one_for_all"
+    REST_FOR_ONE = "rest_for_one"
+
+
+@final
+class Restart(_Word):
+    """Say after which exits a child is restarted.
+
+    `PERMANENT`: after every one. `TRANSIENT`: after abnormal ones. `TEMPORARY`: never.
+    """
+
+    PERMANENT = "permanent"
+    TRANSIENT = "transient"
+    TEMPORARY = "temporary"
+
+
+@final
+class AutoShutdown(_Word):
+    """Say when the end of significant children ends their supervisor.
+
+    `NEVER`; `ANY_SIGNIFICANT`: with the first of them; `ALL_SIGNIFICANT`: with the last.
+    """
+
+    NEVER = "never"
+    ANY_SIGNIFICANT = "any_significant"
+    ALL_SIGNIFICANT = "all_significant"
+
+
+@final
+class ShutdownPolicy(Enum):
+    """Name the two ways of stopping a child that are not a number of seconds.
+
+    `INFINITY`: ask and wait for as long as it takes. `BRUTAL_KILL`: kill without asking.
+    """
+
+    INFINITY = "infinity"
+    BRUTAL_KILL = "brutal_kill"
+
+    def __repr__(self) -> str:
+        return self.name
+
+    __str__ = __repr__
+
+
+INFINITY: Final = ShutdownPolicy.INFINITY
+BRUTAL_KILL: Final = ShutdownPolicy.BRUTAL_KILL
+
+
+# The converters let a wrong value through as it is. The checks that follow report it; only
+# they know the path.
+
+
+def _as_word(kind: type[AnyEnum], value: object) -> AnyEnum:
+    try:
+        return kind(value)
+    except ValueError:
+        return cast("AnyEnum", value)
+
+
+def _as_strategy(
+    value: Strategy | Literal["one_for_one", "one_for_all", "rest_for_one"],
+) -> Strategy:
+    return _as_word(Strategy, value)
+
+
+def _as_restart(value: Restart | Literal["permanent", "transient", "temporary"]) -> Restart:
+    return _as_word(Restart, value)
+
+
+def _as_auto_shutdown(
+    value: AutoShutdown | Literal["never", "any_significant", "all_significant"],
+) -> AutoShutdown:
+    return _as_word(AutoShutdown, value)
+
+
+def _as_shutdown(
+    value: float | ShutdownPolicy | Literal["infinity", "brutal_kill"],
+) -> float | ShutdownPolicy:
+    if isinstance(value, str):
+        return _as_word(ShutdownPolicy, value)
+    return INFINITY if value == inf else value
+
+
+def _as_children(value: Sequence[ChildSpec[Any]]) -> tuple[ChildSpec[Any], ...]:
+    return tuple(value) if _is_ordered(value) else cast("tuple[ChildSpec[Any], ...]", value)
+
+
+def _is_ordered(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+@frozen(repr=False)
+class ChildSpec(Generic[M]):
+    """Describe one child of a supervisor.
+
+    - `id`: its name among its siblings and in paths; not empty, without "/".
+    - `start`: a factory, called anew for every incarnation: a `Proc` class, a `partial` of
+      one, `task(f)` for a coroutine function, or any callable that makes a proc.
+    - `restart`: default `Restart.PERMANENT`. The word itself ("transient") will do.
+    - `shutdown`: seconds that it gets to stop before it is killed, default 5.0; `INFINITY`
+      (also `math.inf`) or `BRUTAL_KILL`.
+    - `significant`: default False; whether its end can end the supervisor (`AutoShutdown`).
+    - `name`: a `Name` under which it is registered, default None.
+    - `mailbox`: default `Mailbox()`, unbounded and kept across restarts.
+    - `backoff`: a `Backoff` between restarts, default None: at once.
+    - `start_timeout`: seconds that a start may take, default None: without limit.
+
+    A worker has no budget of restarts, so `max_restarts` and `max_seconds` stay None.
+
+    Raises `SpecError` when an option has a wrong type or value, or when the child is
+    significant and permanent, which is the default.
+    """
+
+    id: str
+    start: Callable[[], Proc[M]]
+    restart: Restart = field(default=Restart.PERMANENT, converter=_as_restart, kw_only=True)
+    shutdown: float | ShutdownPolicy = field(default=5.0, converter=_as_shutdown, kw_only=True)
+    significant: bool = field(default=False, kw_only=True)
+    name: Name[M] | None = field(default=None, kw_only=True)
+    mailbox: Mailbox = field(default=Mailbox(), kw_only=True)
+    backoff: Backoff | None = field(default=None, kw_only=True)
+    start_timeout: float | None = field(default=None, kw_only=True)
+    max_restarts: int | None = field(default=None, kw_only=True)
+    max_seconds: float | None = field(default=None, kw_only=True)
+
+    @property
+    def kind(self) -> Kind:
+        """Tell whether this is a "worker" or a "supervisor"."""
+        return "worker"
+
+    def __attrs_post_init__(self) -> None:
+        """Check the options in order; the first wrong one is reported."""
+        _check_options(self)
+        for budget in ("max_restarts", "max_seconds"):
+            if getattr(self, budget) is not None:
+                problem = "a worker has no restart budget; set it on its supervisor"
+                raise SpecError(self.id, budget, problem)
+
+    def __repr__(self) -> str:
+        """Show the spec as the call that makes it, without the options left at default."""
+        shown: list[str] = []
+        for option in fields(type(self)):
+            value = getattr(self, option.name)
+            if not option.init or (option.default is not NOTHING and value == option.default):
+                continue
+            text = _show(value) if option.name == "start" else repr(value)
+            shown.append(f"{option.name}={text}" if option.kw_only else text)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _derived_start(spec: ChildSpec[Any]) -> Callable[[], Proc[Any]]:
+    return partial(_make, spec)
+
+
+@frozen(repr=False)
+class _AnySupervisorSpec(ChildSpec[Any]):
+    """Hold what the kinds of supervisor have in common: a budget, and a start of their own."""
+
+    # Left out of equality and hash: it follows from the rest, and it holds the spec itself.
+    start: Callable[[], Proc[Any]] = field(
+        init=False, eq=False, default=Factory(_derived_start, takes_self=True)
+    )
+    shutdown: float | ShutdownPolicy = field(default=INFINITY, converter=_as_shutdown, kw_only=True)
+    # A bounded mailbox could lose requests of management, so it is no option here.
+    mailbox: Mailbox = field(init=False, default=Mailbox())
+    max_restarts: int = field(default=3, kw_only=True)
+    max_seconds: float = field(default=5.0, kw_only=True)
+
+    @property
+    def kind(self) -> Kind:
+        """Tell that this is a "supervisor"."""
+        return "supervisor"
+
+    def __attrs_post_init__(self) -> None:
+        """Check the options in order; the first wrong one is reported."""
+        _check_options(self)
+        _check_count(self.id, "max_restarts", self.max_restarts, least=0)
+        _check_seconds(self.id, "max_seconds", self.max_seconds, "seconds > 0")
+
+
+@final
+@frozen(repr=False)
+class SupervisorSpec(_AnySupervisorSpec):
+    """Describe a supervisor and its children, which start in the order given.
+
+    - `children`: specs with different ids, default none; kept as a tuple.
+    - `strategy`: default `Strategy.ONE_FOR_ONE`.
+    - `max_restarts`, `max_seconds`: the budget of restarts for all children together,
+      default 3 (at least 0) in 5.0 seconds; one more and the supervisor gives up.
+    - `auto_shutdown`: default `AutoShutdown.NEVER`.
+
+    The rest is as in `ChildSpec`, but that `shutdown` is `INFINITY` by default, so that the
+    children get all the time they were promised, and `start` and `mailbox` are not options.
+
+    Raises `SpecError` as `ChildSpec` does, and when a child is no spec, has the id of an
+    earlier one, or is significant under `AutoShutdown.NEVER`.
+    """
+
+    children: tuple[ChildSpec[Any], ...] = field(default=(), converter=_as_children)
+    strategy: Strategy = field(default=Strategy.ONE_FOR_ONE, converter=_as_strategy, kw_only=True)
+    auto_shutdown: AutoShutdown = field(
+        default=AutoShutdown.NEVER, converter=_as_auto_shutdown, kw_only=True
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Check the supervisor's own options first, then its children in start order."""
+        super().__attrs_post_init__()
+        _check_word(self.id, "strategy", Strategy, self.strategy)
+        _check_word(self.id, "auto_shutdown", AutoShutdown, self.auto_shutdown)
+        _check_children(self.id, self.children, self.auto_shutdown)
+
+
+@final
+@frozen(repr=False)
+class DynamicSupervisorSpec(_AnySupervisorSpec):
+    """Describe a supervisor whose children come and go at run time and stop all at once.
+
+    `max_children` (at least 0, default None: no limit) counts those that run or restart.
+    The budget is as in `SupervisorSpec`, the rest as in `ChildSpec`; each child is
+    restarted alone, and none of them can be significant.
+
+    Raises `SpecError` as `ChildSpec` does, and when `max_children` is not an int >= 0.
+    """
+
+    max_children: int | None = field(default=None, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        """Check the options in order; the first wrong one is reported."""
+        super().__attrs_post_init__()
+        if self.max_children is not None:
+            _check_count(self.id, "max_children", self.max_children, least=0)
+
+
+def walk(spec: ChildSpec[Any]) -> Iterator[tuple[str, ChildSpec[Any]]]:
+    """Go through a tree in start order, giving each spec with its path (`shop/workers/w1`).
+
+    A supervisor comes before its children. The depth of the tree does not matter.
+    """
+    waiting = [(spec.id, spec)]
+    while waiting:
+        path, found = waiting.pop()
+        yield path, found
+        if isinstance(found, SupervisorSpec):
+            below = [(f"{path}/{child.id}", child) for child in found.children]
+            waiting.extend(reversed(below))
+
+
+# The classes that run supervisors stand on a higher floor and register here when they are
+# imported. So a spec can make its supervisor without this module knowing it.
+_makers: dict[type[ChildSpec[Any]], Callable[[Any], Proc[Any]]] = {}
+
+
+def register_kind(spec_type: type[AnySpec], factory: Callable[[AnySpec], Proc[Any]]) -> None:
+    """Say what makes the proc for specs of exactly this type; the last word counts.
+
+    The `start` of each such spec, made before or after, calls `factory(spec)`.
+    """
+    _makers[spec_type] = factory
+
+
+def _make(spec: ChildSpec[Any]) -> Proc[Any]:
+    try:
+        factory = _makers[type(spec)]
+    except KeyError:
+        name = type(spec).__name__
+        raise SupervisionError(f"no factory is registered for {name}; import supervision") from None
+    return factory(spec)
+
+
+def check_child(spec: object, *, parent: str, auto_shutdown: AutoShutdown | None) -> None:
+    """Check that a supervisor may have this child: the rules that concern them both.
+
+    `parent` is the supervisor's path, `auto_shutdown` its setting; None stands for a
+    dynamic supervisor, which has no such setting. What concerns the child alone was
+    checked when the spec was made. Whether its id is free is the caller's question.
+
+    Raises `SpecError` when `spec` is not a `ChildSpec`, or significant in vain.
+    """
+    if not _is_spec(spec):
+        raise SpecError(parent, "spec", f"{_show_typed(spec)} is not a ChildSpec")
+    if not spec.significant:
+        return
+    path = f"{parent}/{spec.id}"
+    if auto_shutdown is None:
+        problem = "a dynamic supervisor never shuts down automatically; leave it out"
+        raise SpecError(path, "significant", problem)
+    if auto_shutdown is AutoShutdown.NEVER:
+        problem = "means nothing under auto_shutdown 'never'; give the supervisor "
+        raise SpecError(path, "significant", problem + "'any_significant' or 'all_significant'")
+
+
+def _is_spec(value: object) -> TypeGuard[ChildSpec[Any]]:
+    return isinstance(value, ChildSpec)
+
+
+def _check_children(path: str, children: object, auto_shutdown: AutoShutdown) -> None:
+    if not isinstance(children, tuple):
+        problem = f"{_show_typed(children)} is not a sequence; give a list of ChildSpecs"
+        raise SpecError(path, "children", problem)
+    seen: dict[str, int] = {}
+    for index, child in enumerate(cast("tuple[object, ...]", children)):
+        if not _is_spec(child):
+            problem = f"item {index}, {_show_typed(child)}, is not a ChildSpec"
+            raise SpecError(path, "children", problem)
+        if child.id in seen:
+            problem = f"items {seen[child.id]} and {index} both have it; give each its own"
+            raise SpecError(f"{path}/{child.id}", "id", problem)
+        seen[child.id] = index
+        check_child(child, parent=path, auto_shutdown=auto_shutdown)
+
+
+def _check_options(spec: ChildSpec[Any]) -> None:
+    path = _check_id(type(spec).__name__, spec.id)
+    _check_start(path, spec.start)
+    _check_word(path, "restart", Restart, spec.restart)
+    if not isinstance(spec.shutdown, ShutdownPolicy):
+        hint = "seconds >= 0, INFINITY or BRUTAL_KILL"
+        _check_seconds(path, "shutdown", spec.shutdown, hint, zero=True)
+    _check_type(path, "significant", bool, spec.significant, "True or False")
+    if spec.name is not None:
+        _check_type(path, "name", Name, spec.name, "a Name or None")
+    _check_type(path, "mailbox", Mailbox, spec.mailbox, "a Mailbox")
+    if spec.backoff is not None:
+        _check_type(path, "backoff", Backoff, spec.backoff, "a Backoff or None")
+    if spec.start_timeout is not None:
+        _check_seconds(path, "start_timeout", spec.start_timeout, "seconds > 0 or None")
+    if spec.significant and spec.restart is Restart.PERMANENT:
+        problem = "a permanent child never ends for good; make it transient or temporary"
+        raise SpecError(path, "significant", problem)
+
+
+def _check_id(owner: str, id: object) -> str:
+    if not isinstance(id, str) or not id or "/" in id:
+        raise SpecError(owner, "id", f"{id!r} is not an id; give a text without '/', not empty")
+    return id
+
+
+def _check_start(path: str, start: object) -> None:
+    problem = _start_problem(start)
+    if problem is not None:
+        # Shown only now: the start of a supervisor spec would show the whole tree.
+        raise SpecError(path, "start", problem.format(_show(start)))
+
+
+def _start_problem(start: object) -> str | None:
+    if iscoroutine(start):
+        return "{0}() has been called already; give the factory task({0})"
+    if isinstance(start, Proc):
+        return "{} has been made already; give a factory, such as its class"
+    if not callable(start):
+        return "{} is not callable; give a factory that makes a proc"
+    if iscoroutinefunction(start) or iscoroutinefunction(type(start).__call__):
+        return "{0} is a coroutine function; give the factory task({0})"
+    return None
+
+
+def _check_word(path: str, field: str, kind: type[Enum], value: object) -> None:
+    if not isinstance(value, kind):
+        words = ", ".join(repr(word.value) for word in kind)
+        raise SpecError(path, field, f"{value!r} is not one of {words}")
+
+
+def _check_type(path: str, field: str, kind: type, value: object, hint: str) -> None:
+    if not isinstance(value, kind):
+        raise SpecError(path, field, f"{value!r} is not a {kind.__name__}; give {hint}")
+
+
+def _check_count(path: str, field: str, value: object, *, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise SpecError(path, field, f"{value!r} is not an int; give an int >= {least}")
+    if value < least:
+        raise SpecError(path, field, f"{value!r} is negative; give an int >= {least}")
+
+
+def _check_seconds(path: str, field: str, value: object, hint: str, *, zero: bool = False) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        wrong = "not a number"
+    elif value < 0:
+        wrong = "negative"
+    elif value == 0 and not zero:
+        wrong = "not positive"
+    elif value > float_info.max:
+        wrong = "not finite"
+    else:
+        return
+    raise SpecError(path, field, f"{value!r} is {wrong}; give {hint}")
+
+
+def _show(value: object) -> str:
+    """Show a factory, or what stands in its place, as it would be written in code."""
+    if _is_partial(value):
+        keywords = [f"{name}={given!r}" for name, given in value.keywords.items()]
+        return f"partial({', '.join([_show(value.func), *map(repr, value.args), *keywords])})"
+    return getattr(value, "__qualname__", None) or repr(value)
+
+
+def _is_partial(value: object) -> TypeGuard[partial[Any]]:
+    return isinstance(value, partial)
+
+
+def _show_typed(value: object) -> str:
+    return f"{_show(value)} of type {type(value).__name__}"

@@ -1,0 +1,18 @@
+"""Measure the runtime against hand-written asyncio, on every event loop.
+
+Run it with ``python -m tests.benchmarks``; it is no part of the default test run.
+Each workload is paired with the plainest asyncio program that does the same work,
+both are measured in the same process in turn, and the result is a ratio: above 1
+means that the actors were faster (or smaller) than the hand-written program.
+
+The modules, from the ground up: `loops` (which event loop), `figures` (statistics),
+`messages` (what is sent), `baselines_messaging`, `baselines_lifecycle` and
+`baselines_trio` (hand-written programs), `messaging`, `lifecycle`, `supervised` and
+`memory` (the workloads), `results` (values and JSON), `targets`, `harness` (rounds and
+pairs), `catalog` (what is measured against what), `report`, `comparison` and `plot`
+(what a person sees).
+
+>>> from tests.benchmarks.figures import Spread
+>>> Spread.of([3.0, 1.0, 2.0])
+Spread(median=2.0, lowest=1.0, highest=3.0)
+"""

@@ -1,0 +1,38 @@
+"""Spawn and stop actors: the measured side of spawn and of memory.
+
+Guarantees: the public door only, default options, and the result is checked.
+
+>>> import anyio
+>>> rate, = anyio.run(spawn_and_stop, 10)
+>>> rate > 0
+True
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from actors import Actor, ActorSystem, Normal, on
+from tests.benchmarks.messages import Add, check
+
+
+class Idle(Actor[Add]):
+    """Wait for messages that never come."""
+
+    @on(Add)
+    def add(self, message: Add) -> None:
+        raise AssertionError("an idle actor got a message")
+
+
+async def spawn_and_stop(size: int) -> tuple[float]:
+    """Spawn an actor, stop it, see it ended, one at a time; lives a second."""
+    ended = 0
+    async with ActorSystem() as system:
+        started = perf_counter()
+        for _ in range(size):
+            ref = await system.spawn(Idle)
+            ref.stop()
+            ended += await ref.wait() == Normal()
+        seconds = perf_counter() - started
+    check("ended", expected=size, found=ended)
+    return (size / seconds,)

@@ -1,0 +1,92 @@
+"""The arrangement by which every coroutine test runs on asyncio and on trio.
+
+A coroutine test needs no decorator. anyio's pytest plugin runs it once for each backend, on a
+virtual clock of its own, so sleeps and timeouts cost no time. Two markers change that:
+
+- `real_time`: ordinary clocks, for tests of threads, subprocesses and signals;
+- `core`: one more run on uvloop, whose clock is always real.
+
+`pytest --eager-tasks` (Python 3.12 or later) makes asyncio start tasks eagerly.
+A test marked with `@pytest.mark.asyncio` is left to pytest-asyncio.
+
+To have the same in another project, copy the `anyio_backend` fixture, with
+`params=["asyncio", "trio"]` and `from actors.testing import backend_options`, into its
+conftest.py, and put `anyio_mode = "auto"` (anyio 4.11 or later) into its pytest settings.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from actors.clock import backend_options
+
+if TYPE_CHECKING:
+    from actors.clock import Backend
+
+# An example may take as long as it needs on a busy machine, and it gets a new event loop each
+# time, so a fixture that holds the settings of that loop can be shared by all of them.
+settings.register_profile(
+    "project",
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("project")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--eager-tasks`."""
+    parser.addoption(
+        "--eager-tasks",
+        action="store_true",
+        help="start tasks eagerly on asyncio (Python 3.12 or later)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse `--eager-tasks` where there are none."""
+    if config.getoption("--eager-tasks") and sys.version_info < (3, 12):
+        raise pytest.UsageError("--eager-tasks needs Python 3.12 or later")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(
+    collector: pytest.Module | pytest.Class, name: str, obj: object
+) -> None:
+    """Hand every coroutine test to anyio's plugin, except those that pytest-asyncio runs.
+
+    It stands before the hook of the plugin, which looks for the mark. `anyio_mode = "auto"`
+    would do the same but for the exception.
+    """
+    if not collector.istestfunction(obj, name):
+        return
+    function = getattr(getattr(obj, "hypothesis", None), "inner_test", obj)
+    marks: list[pytest.Mark] = [*collector.iter_markers(), *getattr(obj, "pytestmark", ())]
+    if inspect.iscoroutinefunction(function) and all(mark.name != "asyncio" for mark in marks):
+        pytest.mark.anyio(obj)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Choose the backends of each test: asyncio and trio, and uvloop for the core."""
+    if "anyio_backend" not in metafunc.fixturenames:
+        return
+    names: list[Backend] = ["asyncio", "trio"]
+    if metafunc.definition.get_closest_marker("core") and sys.platform != "win32":
+        names.append("uvloop")
+    metafunc.parametrize("anyio_backend", names, indirect=True)
+
+
+@pytest.fixture
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
+    """Give each test a backend with a clock of its own."""
+    name: Backend = request.param
+    return backend_options(
+        name,
+        real_time=request.node.get_closest_marker("real_time") is not None,
+        eager_tasks=name == "asyncio" and bool(request.config.getoption("--eager-tasks")),
+    )

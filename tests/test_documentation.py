@@ -1,0 +1,194 @@
+"""What the documentation shows is executed: docstrings, README and examples.
+
+Docstring examples are doctests; an asynchronous one ends with `anyio.run(main)`. A block of the
+README that is fenced as `python` is a program of its own, run as a user would run it, unless the
+line before its fence is `<!-- continue -->`: then it follows on the block before it. Each
+`examples/*.py` is run as a script, and each `examples/*/` that has a `__main__.py` as a module.
+All of them must end with exit code 0.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("actors", "supervision")
+CONTINUE = "<!-- continue -->"
+PYTHON = ("python", "python3", "py")
+_FENCE = re.compile(r"( *)(`{3,}|~{3,}) *([\w+-]*)")
+
+
+@frozen
+class Program:
+    """Python code of the README: its first line there, counted from one, and its lines."""
+
+    line: int
+    text: str
+
+
+def modules(root: Path = ROOT) -> list[str]:
+    """Name every module of the packages, as it is imported."""
+    found: list[str] = []
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            found.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    return found
+
+
+def programs(text: str) -> list[Program]:
+    """Cut the python blocks out of Markdown; blocks that continue are one program.
+
+    Every line stays at the number that it has in the text, so that a traceback points there.
+    """
+    found: list[Program] = []
+    margin, fence, language, before = "", "", "", ""
+    block: list[str] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not fence:
+            if opening := _FENCE.match(line):
+                margin, fence, language = opening.groups()
+                block = [""] * number
+            elif line.strip():
+                before = line.strip()
+        elif not line.strip().startswith(fence) or line.strip(" " + fence[0]):
+            block.append(line.removeprefix(margin))
+        else:
+            if language in PYTHON:
+                found = _add(found, block, continues=before == CONTINUE)
+            fence, before = "", ""
+    return found
+
+
+def _add(found: list[Program], block: list[str], continues: bool) -> list[Program]:
+    first = next((number for number, line in enumerate(block, start=1) if line), len(block))
+    if not continues:
+        return [*found, Program(first, "\n".join(block))]
+    if not found:
+        raise ValueError(f"line {first}: there is no block before this one to continue")
+    *others, last = found
+    lines = last.text.split("\n")
+    return [*others, Program(last.line, "\n".join(lines + block[len(lines) :]))]
+
+
+def examples(root: Path = ROOT) -> list[Path]:
+    """List what is to be run in examples/: scripts, and directories that hold Python files."""
+    scripts = sorted((root / "examples").glob("*.py"))
+    folders = sorted(
+        path for path in (root / "examples").glob("[!._]*/") if any(path.rglob("*.py"))
+    )
+    return [*(path for path in scripts if path.name != "__init__.py"), *folders]
+
+
+README = (ROOT / "README.md").read_text(encoding="utf-8") if (ROOT / "README.md").exists() else None
+MISSING_README = [pytest.param(None, marks=pytest.mark.skip(reason="there is no README.md yet"))]
+MISSING_EXAMPLES = [pytest.param(None, marks=pytest.mark.skip(reason="there is no examples/ yet"))]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_docstring_examples_hold(name: str) -> None:
+    """Each module opens with an example, and all examples of its docstrings give what they show."""
+    module = importlib.import_module(name)
+    assert ">>> " in (module.__doc__ or ""), f"the docstring of {name} has no example (>>> ...)"
+    report = io.StringIO()
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    for test in doctest.DocTestFinder().find(module, name):
+        runner.run(test, out=report.write)
+    assert runner.summarize(verbose=False).failed == 0, report.getvalue()
+
+
+@pytest.mark.parametrize(
+    "program",
+    MISSING_README
+    if README is None
+    else [pytest.param(program, id=f"line-{program.line}") for program in programs(README)],
+)
+def test_readme_blocks_run(program: Program, tmp_path: Path) -> None:
+    """Each python block of the README runs to its end."""
+    script = tmp_path / "README.py"
+    script.write_text(program.text, encoding="utf-8")
+    _run(str(script), cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "example",
+    [pytest.param(path, id=path.name) for path in examples()]
+    if (ROOT / "examples").is_dir()
+    else MISSING_EXAMPLES,
+)
+def test_examples_run(example: Path, tmp_path: Path) -> None:
+    """Each example runs to its end."""
+    if example.is_dir():
+        _run("-m", f"examples.{example.name}", cwd=tmp_path)
+    else:
+        _run(str(example), cwd=tmp_path)
+
+
+def test_the_packages_are_found() -> None:
+    """Every package has a door and some modules, so the tests above do not run on nothing."""
+    for package in PACKAGES:
+        found = [name for name in modules() if name.split(".")[0] == package]
+        assert package in found
+        assert len(found) > 5
+
+
+def test_markdown_is_cut_at_its_python_blocks() -> None:
+    """Python blocks become programs with their line numbers; other blocks are left alone."""
+    text = f"""
+```python
+one = 1
+```
+```sh
+```python
+exit 1
+```
+{CONTINUE}
+
+~~~~ python
+two = one + 1
+~~~
+~~~~
+- in a list:
+  ```py
+  if True:
+      three = 3
+  ```
+"""
+    first, second = programs(text)
+    assert (first.line, second.line) == (3, 17)
+    assert first.text.split("\n") == ["", "", "one = 1", *[""] * 8, "two = one + 1", "~~~"]
+    assert second.text.strip() == "if True:\n    three = 3"
+
+
+def test_a_failing_program_is_reported(tmp_path: Path) -> None:
+    """A program that ends with another exit code than 0 fails its test with what it printed."""
+    script = tmp_path / "program.py"
+    script.write_text("raise SystemExit('no such account')")
+    with pytest.raises(pytest.fail.Exception, match=r"exit code 1\n.*no such account"):
+        _run(str(script), cwd=tmp_path)
+
+
+def _run(*arguments: str, cwd: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    if done.returncode:
+        pytest.fail(f"{' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}")

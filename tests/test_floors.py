@@ -1,0 +1,230 @@
+"""The floors of both packages: imports go strictly downwards, whatever form they take.
+
+The tables below are the order of the house. A module may import those that stand before it, on
+a lower floor or further left on its own, and nothing else; so there can be no cycle. Imports
+inside functions and under `TYPE_CHECKING` count like all others.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+FLOORS: dict[str, dict[str, str]] = {
+    "actors": {
+        "0 ground": "exits errors names backend clock messages cancellation",
+        "1 parts": "deadlines mailbox timer ref notices events stash",
+        "2 engine": "registry context dispatch actor reader bonds cell spawning threads system",
+        "3 comforts": "groups topics routers streams wire nodes telemetry",
+        "4 doors": "__init__ testing",
+    },
+    "supervision": {
+        "0 ground": "errors backoff specs events",
+        "1 deciding": "intensity plan requests",
+        "2 kinds": "keeper supervisor dynamic partition tasks services",
+        "3 running": "logs signals application running drawing targets config cli"
+        " pool health observer",
+        "4 doors": "__init__ __main__",
+    },
+}
+
+# The packages below each package, and the doors through which they may be used.
+DOORS: dict[str, dict[str, tuple[str, ...]]] = {
+    "actors": {},
+    "supervision": {"actors": ("__init__", "testing")},
+}
+
+# What is not the standard library: where it may be imported, "*" standing for everywhere.
+_EITHER_LOOP = ("actors.backend", "actors.clock", "actors.testing")
+OUTSIDE: dict[str, tuple[str, ...]] = {
+    "anyio": ("*",),
+    "attrs": ("*",),
+    "asyncio": _EITHER_LOOP,
+    "trio": _EITHER_LOOP,
+    "uvloop": _EITHER_LOOP,
+    "outcome": _EITHER_LOOP,
+    "sniffio": _EITHER_LOOP,
+    # Where data enters or leaves the process.
+    "cattrs": ("actors.wire", "supervision.config"),
+    # The one subscriber that turns events into log lines.
+    "loguru": ("supervision.logs",),
+}
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_every_import_goes_down(package: str) -> None:
+    """A module imports only what stands below it, and other packages only as the tables allow."""
+    assert violations(ROOT, package, FLOORS) == []
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_the_tables_name_each_module_once(package: str) -> None:
+    """A module has exactly one place in its package."""
+    names = _order(FLOORS[package])
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "complaint"),
+    [
+        ("low", "from actors.high import x", "imports actors.high, which stands above it"),
+        ("low", "import actors.high as h", "imports actors.high, which stands above it"),
+        ("low", "from . import high", "imports actors.high, which stands above it"),
+        ("low", "from .high import x", "imports actors.high, which stands above it"),
+        ("low", "from actors import x", "imports actors.__init__, which stands above it"),
+        ("low", "def f():\n    import actors.high", "imports actors.high, which stands above it"),
+        ("low", "if TYPE_CHECKING:\n    from .high import x", "stands above it"),
+        ("low", "from actors.low import x", "imports actors.low, which stands above it"),
+        ("low", "from actors.nowhere import x", "imports actors.nowhere, which has no place"),
+        ("low", "import supervision", "imports supervision, which it must not use"),
+        ("low", "import asyncio.events", "imports asyncio, which only"),
+        ("low", "from loguru import logger", "imports loguru, which only"),
+        ("low", "import numpy", "imports numpy, which is not a dependency"),
+        ("high", "from actors.nested.deep import x", "imports actors.nested, which has no place"),
+    ],
+)
+def test_a_forbidden_import_is_caught(
+    tmp_path: Path, module: str, line: str, complaint: str
+) -> None:
+    """Each form of an upward or foreign import is found, with its file and its line."""
+    floors = _fake_package(tmp_path, {"low": "", "high": "", module: line})
+    (found,) = violations(tmp_path, "actors", {"actors": floors})
+    assert complaint in found
+    assert f"actors/{module}.py:{1 + line.count(chr(10))}: " in found
+
+
+def test_a_cycle_is_caught(tmp_path: Path) -> None:
+    """Of the two imports that make a cycle, the one that goes up is found."""
+    floors = _fake_package(
+        tmp_path, {"low": "from actors.high import x", "high": "from actors.low import y"}
+    )
+    (found,) = violations(tmp_path, "actors", {"actors": floors})
+    assert "actors/low.py:1: imports actors.high" in found
+
+
+def test_imports_that_go_down_pass(tmp_path: Path) -> None:
+    """Downward imports, the standard library and the base dependencies are all in order."""
+    floors = _fake_package(
+        tmp_path,
+        {
+            "low": "import anyio.abc, collections.abc\nfrom attrs import frozen",
+            "high": "from . import low\nfrom .low import x\nfrom actors.low import y",
+            "__init__": "from actors import low, high\nfrom actors.high import x",
+        },
+    )
+    assert violations(tmp_path, "actors", {"actors": floors}) == []
+
+
+def test_a_module_without_a_place_is_caught(tmp_path: Path) -> None:
+    """A new module must be given its place in the table first."""
+    floors = _fake_package(tmp_path, {"low": ""})
+    (tmp_path / "actors" / "stranger.py").write_text("")
+    (found,) = violations(tmp_path, "actors", {"actors": floors})
+    assert found == "actors/stranger.py:1: has no place; add it to FLOORS in tests/test_floors.py"
+
+
+@pytest.mark.parametrize(
+    ("line", "allowed"),
+    [
+        ("from actors import Ref", True),
+        ("import actors", True),
+        ("from actors.testing import probe", True),
+        ("from actors import testing", True),
+        ("from actors.ref import Ref", False),
+        ("import actors.ref", False),
+        ("from actors import ref", False),
+    ],
+)
+def test_supervision_uses_the_doors_alone(tmp_path: Path, line: str, allowed: bool) -> None:
+    """`supervision` may import `actors` and `actors.testing`, but nothing behind them."""
+    (tmp_path / "supervision").mkdir()
+    (tmp_path / "supervision" / "plan.py").write_text(line)
+    found = violations(tmp_path, "supervision", FLOORS)
+    if allowed:
+        assert found == []
+    else:
+        assert found == ["supervision/plan.py:1: imports actors.ref, which is not a door"]
+
+
+def violations(root: Path, package: str, floors: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """List the imports of a package that break the order, as `path:line: complaint`."""
+    ranks = {name: _order(table) for name, table in floors.items()}
+    found: list[str] = []
+    for path in sorted((root / package).rglob("*.py")):
+        name = ".".join(path.relative_to(root / package).with_suffix("").parts)
+        place = path.relative_to(root).as_posix()
+        if name not in ranks[package]:
+            found.append(f"{place}:1: has no place; add it to FLOORS in tests/test_floors.py")
+            continue
+        for line, target, members in _imports(path, package):
+            complaints = _complaints(package, name, target, members, ranks)
+            found += [f"{place}:{line}: imports {complaint}" for complaint in complaints]
+    return found
+
+
+def _imports(path: Path, package: str) -> Iterator[tuple[int, str, list[str]]]:
+    """Yield the line, the module and the imported members of each import, at any depth."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name, []
+        elif isinstance(node, ast.ImportFrom):
+            target = node.module or ""
+            if node.level:
+                target = f"{package}.{target}".rstrip(".")
+            yield node.lineno, target, [alias.name for alias in node.names]
+
+
+def _complaints(
+    package: str, name: str, target: str, members: list[str], ranks: Mapping[str, list[str]]
+) -> Iterator[str]:
+    top, _, rest = target.partition(".")
+    if top in FLOORS:
+        modules = [rest.partition(".")[0]] if rest else _through_door(top, members, ranks)
+        for module in modules:
+            if top == package:
+                yield from _inside(package, name, module, ranks[package])
+            elif top not in DOORS[package]:
+                yield f"{top}, which it must not use"
+            elif module not in DOORS[package][top]:
+                yield f"{top}.{module}, which is not a door"
+    elif top in OUTSIDE:
+        if not {"*", f"{package}.{name}"} & set(OUTSIDE[top]):
+            yield f"{top}, which only {', '.join(OUTSIDE[top])} may use"
+    elif top not in sys.stdlib_module_names:
+        yield f"{top}, which is not a dependency"
+
+
+def _through_door(
+    package: str, members: list[str], ranks: Mapping[str, list[str]]
+) -> Sequence[str]:
+    """Tell which modules `from package import members` means: submodules, or the door."""
+    submodules = [member for member in members if member in ranks.get(package, ())]
+    return (
+        submodules if submodules and len(submodules) == len(members) else [*submodules, "__init__"]
+    )
+
+
+def _inside(package: str, name: str, module: str, order: list[str]) -> Iterator[str]:
+    if module not in order:
+        yield f"{package}.{module}, which has no place in FLOORS"
+    elif order.index(module) >= order.index(name) and not module == name == "__init__":
+        yield f"{package}.{module}, which stands above it"
+
+
+def _order(floors: Mapping[str, str]) -> list[str]:
+    """Put the modules of all floors into one row, lowest first."""
+    return " ".join(floors.values()).split()
+
+
+def _fake_package(root: Path, modules: dict[str, str]) -> dict[str, str]:
+    (root / "actors").mkdir()
+    for name, text in modules.items():
+        (root / "actors" / f"{name}.py").write_text(text)
+    return {"0": "low", "1": "high", "2": "__init__"}

@@ -1,0 +1,226 @@
+"""The house rules that a program can check: sizes, docstrings, marks, changelog, top level."""
+
+from __future__ import annotations
+
+import ast
+import re
+import statistics
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("actors", "supervision")
+SOURCES = sorted(
+    path for folder in (*PACKAGES, "tests", "examples") for path in (ROOT / folder).rglob("*.py")
+)
+
+MOST_LINES = 600
+MOST_LINES_OF_FUNCTION = 60
+MEDIAN_LINES_OF_FUNCTION = 10
+
+# What may stand at the top level beside dotfiles; the last line is what building leaves behind
+# or what an unpacked source distribution has.
+TOP_LEVEL = {
+    *("CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml"),
+    *("actors", "examples", "supervision", "tests"),
+    *("PKG-INFO", "build", "dist"),
+}
+
+# In two pieces, or this file would break its own rule.
+MARKS = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_files_and_functions_are_short(path: Path) -> None:
+    """No file has more than 600 lines and no function more than 60."""
+    text = path.read_text(encoding="utf-8")
+    too_long = [
+        f"{function.name} at line {function.lineno}: {lines} lines"
+        for function in _functions(ast.parse(text))
+        if (lines := _length(function)) > MOST_LINES_OF_FUNCTION
+    ]
+    assert too_long == []
+    assert text.count("\n") <= MOST_LINES
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_most_functions_are_very_short(package: str) -> None:
+    """The median function of a package has less than ten lines."""
+    lengths = [
+        _length(function)
+        for path in (ROOT / package).rglob("*.py")
+        for function in _functions(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert statistics.median(lengths) < MEDIAN_LINES_OF_FUNCTION
+
+
+def test_everything_public_has_a_docstring() -> None:
+    """Every public module, class, function and method of the packages says what it is."""
+    trees = {
+        path: ast.parse(path.read_text(encoding="utf-8"))
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+    }
+    missing = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path, tree in trees.items()
+        for line, name in undocumented(tree, *trees.values())
+    ]
+    assert missing == []
+
+
+def test_every_test_states_its_rule() -> None:
+    """The docstring of each test is one sentence."""
+    tests = [
+        (f"{path.relative_to(ROOT)}:{function.lineno}", ast.get_docstring(function))
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        for function in _functions(ast.parse(path.read_text(encoding="utf-8")))
+        if function.name.startswith("test_")
+    ]
+    assert tests
+    assert [place for place, text in tests if not text or not is_one_sentence(text)] == []
+
+
+def test_no_marks_are_left() -> None:
+    """Nothing in the repository is marked as still to be done."""
+    texts = [
+        *SOURCES,
+        *ROOT.glob("*.md"),
+        *ROOT.glob("*.toml"),
+        *(path for path in (ROOT / ".ci").glob("*") if path.is_file()),
+    ]
+    marked = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in texts
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if MARKS.search(line)
+    ]
+    assert marked == []
+
+
+def test_the_changelog_knows_the_version() -> None:
+    """The changelog has a section for what is unreleased, or for the version of the package."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "version"
+    ]
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    sections = re.findall(r"^## \[(.+?)\]", changelog, re.MULTILINE)
+    assert {"Unreleased", version} & set(sections)
+
+
+def test_nothing_else_stands_at_the_top_level() -> None:
+    """The top level holds what the architecture names, and dotfiles."""
+    strangers = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")} - TOP_LEVEL
+    assert strangers - {"__pycache__"} == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("", ["the module"]),
+        ("'''Doc.'''\ndef f(): ...\nasync def g(): ...\nclass C: ...", ["f", "g", "C"]),
+        ("'''Doc.'''\ndef _f(): ...\nclass _C:\n    def f(self): ...", []),
+        (
+            "'''Doc.'''\nclass C:\n    '''D.'''\n    def f(self): ...\n    def _g(self): ...",
+            ["C.f"],
+        ),
+        ("'''Doc.'''\nclass C:\n    '''D.'''\n    def __init__(self): ...", []),
+        ("'''Doc.'''\n@overload\ndef f(): ...\ndef f():\n    '''D.'''", []),
+        ("'''Doc.'''\nif x:\n    def f(): ...", ["f"]),
+        ("'''Doc.'''\ndef f():\n    '''D.'''\n    def inner(): ...", []),
+        (
+            "'''Doc.'''\nclass A:\n    '''D.'''\n    def f(self): '''D.'''\n"
+            "class B(m.A[int]): '''D.'''\n"
+            "class C(B):\n    '''D.'''\n    def f(self): ...\n    def g(self): ...",
+            ["C.g"],
+        ),
+    ],
+)
+def test_what_is_undocumented_is_found(source: str, names: list[str]) -> None:
+    """Public definitions are found, unless they are inner ones or inherit their docstring."""
+    tree = ast.parse(source)
+    assert [name for _, name in undocumented(tree, tree)] == names
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A tell never waits.", True),
+        ("A long rule that needs\ntwo lines for `a.b`, e.g. this one.", True),
+        ("A rule. And another.", False),
+        ("A rule without an end", False),
+        ("A rule.\n\nAnd its reasons", False),
+    ],
+)
+def test_sentences_are_counted(text: str, expected: bool) -> None:
+    """One sentence is one full stop at the end and none before a capital."""
+    assert is_one_sentence(text) is expected
+
+
+def undocumented(module: ast.Module, *others: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the line and the name of each public definition without a docstring.
+
+    A method that overrides one with a docstring has that one; `others` are the modules in which
+    base classes are looked up.
+    """
+    if not ast.get_docstring(module):
+        yield 1, "the module"
+    classes = {
+        node.name: node
+        for other in others
+        for node in ast.walk(other)
+        if isinstance(node, ast.ClassDef)
+    }
+    yield from _undocumented_in(module, "", classes)
+
+
+def is_one_sentence(text: str) -> bool:
+    """Tell whether a docstring is one sentence with a full stop."""
+    return text.endswith(".") and not re.search(r"[.!?]\s+[A-Z`]|\n\n", text)
+
+
+def _undocumented_in(
+    parent: ast.AST, prefix: str, classes: Mapping[str, ast.ClassDef]
+) -> Iterator[tuple[int, str]]:
+    for node in ast.iter_child_nodes(parent):
+        if not isinstance(node, _Function | ast.ClassDef):
+            yield from _undocumented_in(node, prefix, classes)
+        elif not node.name.startswith("_") and not _speaks_through_another(node):
+            if not (ast.get_docstring(node) or _inherits_docstring(parent, node.name, classes)):
+                yield node.lineno, prefix + node.name
+            if isinstance(node, ast.ClassDef):
+                yield from _undocumented_in(node, f"{prefix}{node.name}.", classes)
+
+
+def _inherits_docstring(owner: ast.AST, name: str, classes: Mapping[str, ast.ClassDef]) -> bool:
+    """Tell whether a base class of `owner` documents a method of that name."""
+    if not isinstance(owner, ast.ClassDef):
+        return False
+    for base in owner.bases:
+        known = classes.get(ast.unparse(base).partition("[")[0].rpartition(".")[2])
+        if known is not None and known is not owner:
+            here = (node for node in known.body if isinstance(node, _Function))
+            if any(node.name == name and ast.get_docstring(node) for node in here):
+                return True
+            if _inherits_docstring(known, name, classes):
+                return True
+    return False
+
+
+def _speaks_through_another(node: _Function | ast.ClassDef) -> bool:
+    """Tell whether a decorator says that the docstring stands elsewhere."""
+    last_words = {ast.unparse(decorator).rpartition(".")[2] for decorator in node.decorator_list}
+    return bool(last_words & {"overload", "override", "setter", "deleter"})
+
+
+def _functions(module: ast.Module) -> Iterator[_Function]:
+    return (node for node in ast.walk(module) if isinstance(node, _Function))
+
+
+def _length(function: _Function) -> int:
+    return (function.end_lineno or function.lineno) - function.lineno + 1
