@@ -22,13 +22,13 @@ message that is waited for. A `Waiter` is an asyncio future, or the same four me
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import sys
 import types
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextvars import Context, copy_context
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, final
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, final
 
 import anyio
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import outcome
     import trio
 
-__all__ = ["Backend", "Cage", "Clocked", "Interrupted", "Waiter", "current_backend"]
+__all__ = ["Backend", "Cage", "Clocked", "Interrupted", "Waiter", "Wakeable", "current_backend"]
 
 T = TypeVar("T")
 TContra = TypeVar("TContra", contravariant=True)
@@ -47,6 +47,18 @@ REDELIVER_MOST = 0.1
 
 class Interrupted(BaseException):
     """Leave `Cage.guard`: the code in it was interrupted by the engine, not by itself."""
+
+
+class Wakeable(Protocol):
+    """Be woken once by somebody who asks first whether that is still wanted."""
+
+    def done(self) -> bool:
+        """Tell whether it was woken or given up."""
+        ...
+
+    def set_result(self, result: None, /) -> None:
+        """Be woken."""
+        ...
 
 
 class Waiter(Protocol[T]):
@@ -104,6 +116,10 @@ class Cage(ABC):
         """
 
 
+Main: TypeAlias = Callable[[Cage], Coroutine[Any, Any, None]]
+"""The whole of a task, given its cage."""
+
+
 class Backend(ABC):
     """Offer one running event loop to the engine."""
 
@@ -124,8 +140,11 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def start(self, main: Callable[[Cage], Coroutine[Any, Any, None]], label: str) -> Cage:
-        """Start a task that no cancellation from outside reaches; `main` must not raise."""
+    def start(self, main: Main, label: str, context: Context | None = None) -> Cage:
+        """Start a task that no cancellation from outside reaches; `main` must not raise.
+
+        It runs in `context`; default: a copy of the caller's.
+        """
 
     @abstractmethod
     async def checkpoint(self) -> None:
@@ -230,11 +249,11 @@ class _AsyncioBackend(Backend):
             return False
         return True
 
-    def start(self, main: Callable[[Cage], Coroutine[Any, Any, None]], label: str) -> Cage:
+    def start(self, main: Main, label: str, context: Context | None = None) -> Cage:
         cage = _AsyncioCage(self._loop)
         # Not loop.create_task: a task factory (uvicorn's, eager tasks) could run the first step
         # inside this call, before the caller has put the cage where the engine looks for it.
-        cage.task = asyncio.Task(main(cage), loop=self._loop, name=label)
+        cage.task = asyncio.Task(main(cage), loop=self._loop, name=label, context=context)
         return cage
 
     async def checkpoint(self) -> None:
@@ -422,12 +441,12 @@ class _TrioBackend(Backend):
             return False
         return True
 
-    def start(self, main: Callable[[Cage], Coroutine[Any, Any, None]], label: str) -> Cage:
+    def start(self, main: Main, label: str, context: Context | None = None) -> Cage:
         cage = _TrioCage(self._trio)
         # A system task: the cancellation of whoever happens to spawn must not reach it. Its
         # context is the spawner's, as for any other task.
         cage.task = self._trio.lowlevel.spawn_system_task(
-            main, cage, name=label, context=contextvars.copy_context()
+            main, cage, name=label, context=context or copy_context()
         )
         return cage
 

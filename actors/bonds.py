@@ -38,7 +38,6 @@ from functools import partial
 from typing import Any
 
 from actors.backend import Cage, Interrupted, Waiter
-from actors.context import Proc
 from actors.errors import LinkBroken, ended
 from actors.exits import Crashed, ExitReason, NoProc
 from actors.notices import Exited, Monitor, Watcher
@@ -77,7 +76,7 @@ class Bonded(Reader):
     @property
     def traps_exits(self) -> bool:
         """Tell whether its class defines `on_exit`."""
-        return overrides(self.proc, "on_exit")
+        return self.traits.traps_exits
 
     def hear_exit(self, exited: Exited) -> bool:
         """Be told that a linked proc or a child has ended; False when it is too late for that."""
@@ -276,11 +275,6 @@ class Bonded(Reader):
         for monitor in watchers or ():
             monitor.fire(reason)
         return heard
-
-
-def overrides(proc: Proc[Any], hook: str) -> bool:
-    """Tell whether a class defines a hook of its own."""
-    return getattr(type(proc), hook) is not getattr(Proc, hook)
 
 
 def _throw_away(awaitable: Awaitable[Any]) -> None:

@@ -29,13 +29,13 @@ killed
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from enum import IntEnum
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
-from actors.actor import Actor
 from actors.backend import Backend, Cage, Clocked, Interrupted, Waiter
-from actors.bonds import Bonded, overrides
+from actors.bonds import Bonded
 from actors.context import Proc, SystemView, make_context
 from actors.errors import Ignore, StartFailed
 from actors.events import Event, ProcEnded, ProcFailedToStart, ProcStarted, StopError
@@ -44,6 +44,7 @@ from actors.mailbox import STOP, Address, current_occupant, unwrap
 from actors.messages import Envelope
 from actors.reader import TOLD
 from actors.ref import ref_of
+from actors.traits import traits_of
 
 __all__ = ["Core", "Incarnation", "Phase", "stop_children"]
 
@@ -61,12 +62,13 @@ class Core(SystemView, Protocol):
         """Bring the system down: SystemExit or KeyboardInterrupt left a proc."""
         ...
 
+    async def give_way(self) -> None:
+        """Let others run, now and then."""
+        ...
+
     def forget(self, address: Address) -> None:
         """Drop an address of the system's own that has ended."""
         ...
-
-
-ACTOR_RUN: object = vars(Actor)["run"]
 
 
 class Phase(IntEnum):
@@ -87,6 +89,7 @@ class Incarnation(Bonded):
 
     __slots__ = (
         "_cage",
+        "_context",
         "_deadline",
         "_ended",
         "_system",
@@ -112,6 +115,7 @@ class Incarnation(Bonded):
         self._system = system
         self.address = address
         self.proc = proc
+        self.traits = traits_of(proc)
         self.owner = owner
         self.phase = Phase.STARTING
         self.verdict: ExitReason | None = None
@@ -121,16 +125,45 @@ class Incarnation(Bonded):
         self.labels = 0
         self.ready: Waiter[None] | None = None
         self._deadline: Clocked | None = None
-        self._ended: list[Waiter[ExitReason]] = []
+        self._ended: list[Waiter[ExitReason]] | None = None
+        self._cage: Cage | None = None
+        self._context: Context | None = None
         address.incarnation += 1
         self.number = address.incarnation
         address.occupant = self
         address.undelivered = None
         proc.context = make_context(self, ref_of(address))
 
-    def launch(self) -> None:
-        """Start the task."""
-        self._cage = self.system.backend.start(self._main, self.address.path)
+    def begin(self) -> bool:
+        """Begin this life; True when the proc is ready at once, because nothing has to run first.
+
+        An actor without `on_start` needs no task before its first message, so it gets none: a
+        task costs more than all the rest of an actor.
+        """
+        if self.traits.starts or not self.traits.plain_actor:
+            self._launch()
+            return False
+        self._context = copy_context()
+        self._ready()
+        if self.address.queue:
+            self._launch()
+        else:
+            self.address.waiter = self
+        return True
+
+    # While it has no task it is itself what a sender wakes.
+
+    def done(self) -> bool:
+        """Tell whether it was woken: not as long as it stands in for a waiter."""
+        return False
+
+    def set_result(self, result: None, /) -> None:
+        """Be woken by the first message: now it gets a task."""
+        self._launch()
+
+    def _launch(self) -> None:
+        context, self._context = self._context, None
+        self._cage = self.system.backend.start(self._main, self.address.path, context)
 
     # -- the life, step by step -----------------------------------------------------------------
 
@@ -138,24 +171,26 @@ class Incarnation(Bonded):
         self._cage = cage
         self.task = self.system.backend.current_task()
         current_occupant.set(self)
-        reason = await self._start()
+        reason: ExitReason = Normal()
+        if self.phase is Phase.STARTING:
+            reason = await self._start(cage)
         started = self.phase is not Phase.STARTING
         if started:
-            reason = await self._body()
+            reason = await self._body(cage)
         self.phase = Phase.STOPPING
         if self._side or self.children:
             await self._clear()
         if started:
-            reason = await self._tidy(reason)
+            reason = await self._tidy(cage, reason)
             if self._side or self.children:
                 await self._clear()  # on_stop may have started something, too
         self._finish(reason, started)
 
-    async def _start(self) -> ExitReason:
+    async def _start(self, cage: Cage) -> ExitReason:
         """Run on_start; the phase is RUNNING afterwards if it succeeded."""
         try:
-            if self.verdict is None and overrides(self.proc, "on_start"):
-                await self._cage.guard(self.proc.on_start())
+            if self.verdict is None and self.traits.starts:
+                await cage.guard(self.proc.on_start())
         except Interrupted:
             pass
         except GeneratorExit:
@@ -167,21 +202,24 @@ class Incarnation(Bonded):
             return self.verdict or self._failure(error)
         if self.verdict is not None:
             return self.verdict
+        self._ready()
+        return Normal()
+
+    def _ready(self) -> None:
         self.phase = Phase.RUNNING
         self._publish(ProcStarted, self.number)
         if self.ready is not None:
             wake(self.ready)
-        return Normal()
 
-    async def _body(self) -> ExitReason:
+    async def _body(self, cage: Cage) -> ExitReason:
         reason: ExitReason = Normal()
         proc = self.proc
         try:
             if self.verdict is None:
-                if cast("object", type(proc).run) is ACTOR_RUN:
-                    await self._cage.guard(self.receive())
+                if self.traits.plain_actor:
+                    await cage.guard(self.receive())
                 else:
-                    await self._cage.guard(proc.run(self.token))
+                    await cage.guard(proc.run(self.token))
         except Interrupted:
             pass
         except GeneratorExit:
@@ -204,10 +242,10 @@ class Incarnation(Bonded):
         if self.children:
             await stop_children(self.system.backend, self.children, lambda: self.killed, self.kill)
 
-    async def _tidy(self, reason: ExitReason) -> ExitReason:
-        if not self.killed and overrides(self.proc, "on_stop"):
+    async def _tidy(self, cage: Cage, reason: ExitReason) -> ExitReason:
+        if not self.killed and self.traits.stops:
             try:
-                await self._cage.guard(self.proc.on_stop(reason))
+                await cage.guard(self.proc.on_stop(reason))
             except Interrupted:
                 pass
             except GeneratorExit:
@@ -242,13 +280,13 @@ class Incarnation(Bonded):
         address.clear_control()
         if self.unstashable:
             self.unstash_all()
-        if not self.killed and overrides(self.proc, "on_undelivered"):
+        if not self.killed and self.traits.hears_undelivered:
             address.undelivered = self._undelivered
         in_hand = self._let_go(reason)
         if started:
             self._publish(ProcEnded, reason, self.number, in_hand, address.owned)
         self._give_up_mail(reason)
-        for waiter in self._ended:
+        for waiter in self._ended or ():
             if not waiter.done():
                 waiter.set_result(reason)
         if started:
@@ -270,11 +308,11 @@ class Incarnation(Bonded):
             message = unwrap(item)
             how = "killed" if self.killed else "crashed"
             self.address.refuse(item, f"in hand when its receiver {how}")
-        for envelope in self.deferred:
+        for envelope in self.deferred or ():
             self.address.fail(envelope)
         if isinstance(item, Envelope):
             self.address.fail(item)
-        self.deferred.clear()
+        self.deferred = None
         return message
 
     def _give_up_mail(self, reason: ExitReason) -> None:
@@ -323,18 +361,22 @@ class Incarnation(Bonded):
 
     def on_end(self, waiter: Waiter[Any]) -> None:
         """Wake `waiter` with the exit reason when it has ended."""
+        if self._ended is None:
+            self._ended = []
         self._ended.append(waiter)
 
     def finish_queued(self) -> None:
         """Stop it after what is queued."""
-        if isinstance(self.proc, Actor) or self.reads_inbox:
+        if self._ends_at_once(Normal()):
+            return
+        if self.traits.actor or self.reads_inbox:
             self.address.notify(STOP)
         else:
             self.stop_self(Normal())
 
     def stop_self(self, reason: ExitReason) -> None:
         """Stop after the message in hand."""
-        if self.told is None and self.lives:
+        if self.told is None and self.lives and not self._ends_at_once(reason):
             self.told = reason
             self.cancel_token()
             self.address.signal(TOLD)
@@ -361,9 +403,24 @@ class Incarnation(Bonded):
 
     def take_down(self, reason: ExitReason) -> None:
         """Interrupt this incarnation; it ends with `reason`."""
-        if self.lives and self.verdict is None:
+        if self.lives and self.verdict is None and not self._ends_at_once(reason):
             self.verdict = reason
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        if self._cage is None:
+            self.address.wake()  # it has no task yet, but something to do at its end
+        else:
             self._cage.interrupt()
+
+    def _ends_at_once(self, reason: ExitReason) -> bool:
+        """End an incarnation that has no task, if there is nothing to do for one at its end."""
+        if self.address.waiter is not self or self.children or self._side:
+            return False
+        if self.traits.stops and not self.killed:
+            return False
+        self._finish(reason, started=True)
+        return True
 
     def kill(self) -> None:
         """Cancel it and all that it started, the youngest first."""
@@ -373,6 +430,8 @@ class Incarnation(Bonded):
             if life.killed or life.phase is Phase.ENDED:
                 continue
             life.killed = True
+            if life._ends_at_once(Killed()):
+                continue
             if not isinstance(life.verdict, Crashed) or life.phase is not Phase.STARTING:
                 life.verdict = Killed()
             for address in life.children.values():
@@ -380,7 +439,7 @@ class Incarnation(Bonded):
                     doomed.append(address.occupant)
             # The loop of an actor that kills itself sees the mark, its handlers the interrupt.
             life.address.signal(TOLD)
-            life._cage.interrupt()
+            life._interrupt()
 
     def start_timed_out(self, timeout: float) -> None:
         """Kill it because it did not get ready in time."""

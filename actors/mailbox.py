@@ -35,7 +35,7 @@ from typing import Literal, Protocol, TypeAlias, final
 
 from attrs import Attribute, field, frozen
 
-from actors.backend import Backend, Waiter
+from actors.backend import Backend, Waiter, Wakeable
 from actors.deadlines import Deadlines
 from actors.errors import MailboxFull, NameTaken, ended
 from actors.exits import ExitReason, NoProc
@@ -107,13 +107,23 @@ class Accepts(Protocol):
 
 
 class Occupant:
-    """Be the incarnation that lives at an address, as far as senders must know it."""
+    """Be the incarnation that lives at an address, as far as senders must know it.
+
+    `task` is None while it has none; `asking` is the address that its task waits for, if any.
+    """
 
     __slots__ = ("address", "asking", "task")
 
     address: Address
     task: object
     asking: object
+
+    def waits_for(self, address: Address) -> bool:
+        """Note that its own task waits for another address; False when another task asks."""
+        if self.task is None or self.address.hub.backend.current_task() is not self.task:
+            return False
+        self.asking = address
+        return True
 
 
 current_occupant: ContextVar[Occupant | None] = ContextVar("current_occupant", default=None)
@@ -220,10 +230,10 @@ class Address:
         self.overflow = mailbox.overflow
         self.keep = mailbox.on_restart == "keep"
         self.queue: deque[object] = deque()
-        self.control: deque[object] = deque()
+        self.control: deque[object] | None = None
         self.parked: deque[Parked] | None = None
         self.extra = 0
-        self.waiter: Waiter[None] | None = None
+        self.waiter: Wakeable | None = None
         self.occupant: Occupant | None = None
         self.name: str | None = None
         self.owned = False
@@ -260,6 +270,8 @@ class Address:
 
     def signal(self, control: object) -> None:
         """Queue control: it is seen before any message that waits."""
+        if self.control is None:
+            self.control = deque()
         self.control.append(control)
         if len(self.control) == 1:
             self.extra += 1
@@ -402,7 +414,7 @@ class Address:
 
         Notices may stay: each knows its incarnation and is passed over.
         """
-        self.control.clear()
+        self.control = None
         if self.queue and self.queue[0] is CONTROL:
             self.queue.popleft()
             self.extra -= 1

@@ -42,7 +42,6 @@ from collections.abc import AsyncIterator, Awaitable, Coroutine
 from types import CoroutineType
 from typing import Any, TypeGuard, cast, final
 
-from actors.actor import Actor
 from actors.cancellation import CancellationToken
 from actors.context import Life, Proc
 from actors.dispatch import Dispatch, Handler
@@ -51,6 +50,7 @@ from actors.exits import ExitReason, Normal
 from actors.mailbox import CONTROL, STOP, UNLIMITED, Notice
 from actors.messages import Envelope, make_reply
 from actors.notices import DownNotice, Exited, Monitor, Received
+from actors.traits import Traits
 
 __all__ = ["Reader", "Told"]
 
@@ -72,20 +72,40 @@ class Reader(Life):
     that is being handled. `deferred` are requests taken but not answered yet.
     """
 
-    __slots__ = ("_inbox", "_stash", "_token", "deferred", "in_hand", "proc", "told", "watching")
+    __slots__ = (
+        "_inbox",
+        "_stash",
+        "_token",
+        "deferred",
+        "in_hand",
+        "proc",
+        "told",
+        "traits",
+        "watching",
+    )
 
     proc: Proc[Any]
+    traits: Traits
 
     def __init__(self) -> None:
+        self.task = None
         self.asking = None
         self.handled = 0
         self.in_hand: object = None
         self.told: ExitReason | None = None
-        self.deferred: dict[Envelope, None] = {}
+        self.deferred: dict[Envelope, None] | None = None
         self.watching: dict[Monitor, None] | None = None
         self._stash: deque[object] | None = None
         self._token: CancellationToken | None = None
         self._inbox: weakref.ref[Inbox] | None = None
+
+    @property
+    def dispatch(self) -> Dispatch:
+        """Return the table of the actor. Raises TypeError for a proc that is none."""
+        dispatch = self.traits.dispatch
+        if dispatch is None:
+            raise TypeError(f"{type(self.proc).__name__} is no Actor: it has no handlers")
+        return dispatch
 
     # -- the receive loop of an actor ---------------------------------------------------------
 
@@ -95,7 +115,7 @@ class Reader(Life):
         queue = address.queue
         take = queue.popleft if address.capacity == UNLIMITED else self._take_and_admit
         proc = self.proc
-        plain = dispatch_of(proc).plain
+        plain = self.dispatch.plain
         backend = address.hub.backend
         budget = BATCH
         while True:
@@ -199,7 +219,7 @@ class Reader(Life):
             self.remember(envelope)
 
     def _handler(self, message: object, item: object) -> Handler | None:
-        dispatch = dispatch_of(self.proc)
+        dispatch = self.dispatch
         handler = dispatch.types.get(type(message))
         if handler is None:
             # Queued for an earlier incarnation, made by a factory that makes another class now.
@@ -218,9 +238,8 @@ class Reader(Life):
         """See to control, in its order; True when it is time to stop."""
         address = self.address
         address.extra -= 1
-        control = address.control
-        while control:
-            item = control.popleft()
+        while address.control:
+            item = address.control.popleft()
             if item is TOLD:
                 return True
             assert isinstance(item, Exited)
@@ -297,6 +316,8 @@ class Reader(Life):
     def remember(self, envelope: Envelope) -> None:
         """Remember a request that is answered later, to fail it if this incarnation ends first."""
         deferred = self.deferred
+        if deferred is None:
+            deferred = self.deferred = {}
         if len(deferred) >= 64 and len(deferred) & (len(deferred) - 1) == 0:
             for old in [entry for entry in deferred if entry.settled]:
                 del deferred[old]
@@ -304,7 +325,7 @@ class Reader(Life):
 
     def inbox(self) -> AsyncIterator[Received[Any]]:
         """Iterate over the mail."""
-        if isinstance(self.proc, Actor):
+        if self.traits.actor:
             raise RuntimeError(f"{self.address.path} is an actor: its handlers read the mail")
         inbox = Inbox(self)
         self._inbox = weakref.ref(inbox)
@@ -374,7 +395,8 @@ def _put_down(reader: Reader) -> None:
     reader.in_hand = None
     if isinstance(item, Envelope):
         if item.settled:
-            reader.deferred.pop(item, None)
+            if reader.deferred is not None:
+                reader.deferred.pop(item, None)
         elif item.asker is not None:
             item.asker.asking = None
 
@@ -389,10 +411,3 @@ async def _finish(result: object) -> bool:
 def is_coroutine(result: object) -> TypeGuard[CoroutineType[Any, Any, object]]:
     """Tell whether a handler returned work to be awaited; quicker than the general question."""
     return type(result) is CoroutineType
-
-
-def dispatch_of(proc: Proc[Any]) -> Dispatch:
-    """Return the table of an actor. Raises TypeError for a proc that is none."""
-    if not isinstance(proc, Actor):
-        raise TypeError(f"{type(proc).__name__} is no Actor: it has no handlers")
-    return type(proc).__dispatch__

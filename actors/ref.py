@@ -241,7 +241,14 @@ class Ref(Generic[M_contra]):
         self._check_not_self("wait", "the end of another proc")
         waiter: Waiter[ExitReason] = address.hub.backend.new_waiter()
         inhabitant.on_end(waiter)
-        return await waiter
+        # Whoever asks this proc meanwhile, and is waited for by it, had better know.
+        occupant = current_occupant.get()
+        waits = occupant is not None and occupant.waits_for(address)
+        try:
+            return await waiter
+        finally:
+            if waits and occupant is not None:
+                occupant.asking = None
 
     @property
     def is_alive(self) -> bool:

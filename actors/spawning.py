@@ -33,17 +33,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, final
 
-from actors.actor import Actor
 from actors.backend import Waiter
 from actors.cell import Core, Incarnation, arm
-from actors.context import Child, Proc, TaskProc
-from actors.dispatch import Open, mailbox_types
+from actors.context import Child, Proc
+from actors.dispatch import Open
 from actors.errors import IdTaken, Ignore, NameTaken, StartFailed
 from actors.events import ProcFailedToStart
 from actors.exits import Crashed, ExitReason
-from actors.mailbox import Accepts, Address, Hub, Mailbox
+from actors.mailbox import Address, Hub, Mailbox
 from actors.names import Name
 from actors.ref import Ref, make_ref, ref_of
+from actors.traits import accepted_by, label
 
 __all__ = ["Life", "OwnedChild", "new_address", "spawn_into"]
 
@@ -224,16 +224,19 @@ async def start_incarnation(
                 ProcFailedToStart(ref_of(address), reason, address.incarnation + 1)
             )
         raise StartFailed(address.path, reason) from error
-    address.accepts = accepts(proc)
+    address.accepts = accepted_by(proc)
     life = Life(system, address, proc, owner)
+    if life.begin():
+        await system.give_way()
+        return
     ready: Waiter[None] = system.backend.new_waiter()
     life.ready = ready
-    life.launch()
     timer = None
     if timeout is not None:
         timer = system.backend.call_at(
             system.backend.now() + timeout, partial(life.start_timed_out, timeout)
         )
+    waits = owner is not None and owner.waits_for(address)
     try:
         await ready
     except (StartFailed, Ignore):
@@ -244,6 +247,8 @@ async def start_incarnation(
         await system.backend.outlast(partial(arm, life), life.kill)
         raise
     finally:
+        if waits and owner is not None:
+            owner.asking = None
         if timer is not None:
             timer.cancel()
 
@@ -261,25 +266,3 @@ def make_proc(start: Callable[[], Proc[Any]]) -> Proc[Any]:
             f"start makes a new proc each time, but {label(start)} returned one that has run before"
         )
     return proc
-
-
-def accepts(proc: Proc[Any]) -> Accepts:
-    """Return the table of message types that a proc takes."""
-    if isinstance(proc, Actor):
-        return type(proc).__dispatch__
-    if isinstance(proc, TaskProc):
-        return Open(label(proc.function), ())
-    cls = type(proc)
-    table = vars(cls).get("__accepts__")
-    if not isinstance(table, Open):
-        table = Open(cls.__qualname__, mailbox_types(cls))
-        setattr(cls, "__accepts__", table)  # noqa: B010 - a cache beside the class's own names
-    return table
-
-
-def label(start: Callable[..., object]) -> str:
-    """Return a short name for what a factory makes."""
-    while isinstance(start, partial):
-        start = start.func
-    name = getattr(start, "__name__", type(start).__name__)
-    return name.strip("<>").lower().replace("/", "-")

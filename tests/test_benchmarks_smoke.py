@@ -121,8 +121,8 @@ def test_compare_names_rows_that_only_one_report_has() -> None:
     before = a_report(row(10.0), row(10.0, name="gone"))
     after = a_report(row(10.0), row(10.0, backend=Backend.TRIO))
     text = comparison.render(before, after)
-    assert "only in A: gone on asyncio" in text
-    assert "only in B: tell on trio" in text
+    assert "only in A:\n  gone (asyncio)" in text
+    assert "only in B:\n  tell (trio)" in text
     assert len(comparison.changes(before, after)) == 1
 
 

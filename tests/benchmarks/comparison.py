@@ -66,10 +66,13 @@ def render(before: Report, after: Report) -> str:
     parts = [f"A: {header(before.header)}", f"B: {header(after.header)}", _table(found)]
     for name, report, other in (("A", before, after), ("B", after, before)):
         matched = {_key(row) for row in other.rows}
-        lonely = [row for row in report.rows if _key(row) not in matched]
+        lonely: dict[str, list[str]] = {}
+        for row in report.rows:
+            if _key(row) not in matched:
+                lonely.setdefault(row.label, []).append(row.backend)
         if lonely:
-            labels = ", ".join(f"{row.label} on {row.backend}" for row in lonely)
-            parts.append(f"only in {name}: {labels}")
+            lines = [f"{label} ({', '.join(backends)})" for label, backends in lonely.items()]
+            parts.append("\n  ".join([f"only in {name}:", *lines]))
     return "\n\n".join(parts)
 
 

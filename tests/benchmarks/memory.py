@@ -18,7 +18,6 @@ import argparse
 import asyncio
 import gc
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -50,6 +49,9 @@ def resident_bytes() -> int:
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    # Not on every system, and not needed where the file is.
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

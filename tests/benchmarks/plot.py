@@ -54,7 +54,7 @@ def draw(report: Report, path: Path) -> None:
     axes.tick_params(axis="x", which="both", labelsize="small", length=4)
     axes.set_xlabel("ratio to plain asyncio; right of 1x is better")
     axes.set_yticks(range(len(labels)), labels)
-    axes.invert_yaxis()
+    axes.set_ylim(len(labels) - 0.4, -0.6)
     figure.legend(loc="outside lower center", ncols=4, fontsize="small")
     axes.set_title(_title(report.header), fontsize="small")
     figure.savefig(path, dpi=120)

@@ -39,7 +39,7 @@ def header(described: Header) -> str:
         f"{described.date}, {described.python} on {described.machine}, {described.cpus} CPUs,"
         f" load {described.load:.2f}\n"
         f"{versions}\n"
-        f"up to {described.rounds} rounds, {kind}{collector}; medians;"
+        f"rounds: {described.rounds}, {kind}{collector}; medians;"
         " ratio = ours / plain asyncio, pair by pair, above 1x is better than plain asyncio"
     )
 
