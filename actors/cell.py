@@ -92,6 +92,7 @@ class Incarnation(Bonded):
         "_context",
         "_deadline",
         "_ended",
+        "_own_decision",
         "_system",
         "children",
         "ignored",
@@ -120,6 +121,7 @@ class Incarnation(Bonded):
         self.phase = Phase.STARTING
         self.verdict: ExitReason | None = None
         self.killed = False
+        self._own_decision = False
         self.ignored: Ignore | None = None
         self.children: dict[str, Address] = {}
         self.labels = 0
@@ -272,6 +274,7 @@ class Incarnation(Bonded):
         self.told = self.told or reason
         if self._deadline is not None:
             self._deadline.cancel()
+            self._deadline = None
         address.waiter = None
         address.occupant = None
         address.reason = reason
@@ -294,6 +297,10 @@ class Incarnation(Bonded):
                 self.system.unheard(reason.error)
         else:
             self._report_failed_start(reason)
+        # Leave no cycle: what has ended goes without the garbage collector.
+        self._cage = self.task = None
+        if not self.traits.hears_undelivered:
+            del self.proc
 
     @property
     def unstashable(self) -> bool:
@@ -306,13 +313,14 @@ class Incarnation(Bonded):
         message: object = None
         if item is not None and reason.is_abnormal:
             message = unwrap(item)
-            how = "killed" if self.killed else "crashed"
+            how = "was killed" if self.killed else "crashed"
             self.address.refuse(item, f"in hand when its receiver {how}")
         for envelope in self.deferred or ():
             self.address.fail(envelope)
         if isinstance(item, Envelope):
             self.address.fail(item)
         self.deferred = None
+        self.let_reply_go()
         return message
 
     def _give_up_mail(self, reason: ExitReason) -> None:
@@ -372,10 +380,18 @@ class Incarnation(Bonded):
         if self.traits.actor or self.reads_inbox:
             self.address.notify(STOP)
         else:
-            self.stop_self(Normal())
+            self._tell(Normal())
 
     def stop_self(self, reason: ExitReason) -> None:
-        """Stop after the message in hand."""
+        """Stop after the message in hand, before anything else; the first reason stays."""
+        if self.lives and not self._own_decision and not self._ends_at_once(reason):
+            self._own_decision = True
+            self.told = reason
+            self.cancel_token()
+            self.address.signal(TOLD, first=True)
+
+    def _tell(self, reason: ExitReason) -> None:
+        """Be told from outside: after the message in hand, and the control that came before."""
         if self.told is None and self.lives and not self._ends_at_once(reason):
             self.told = reason
             self.cancel_token()
@@ -383,7 +399,7 @@ class Incarnation(Bonded):
 
     def token_cancelled(self) -> None:
         """Be told to stop through the token, perhaps from another thread."""
-        self.system.backend.call_soon_threadsafe(partial(self.stop_self, Shutdown()))
+        self.system.backend.call_soon_threadsafe(partial(self._tell, Shutdown()))
 
     def tell_to_stop(self, timeout: float | None) -> None:
         """Stop it after the message in hand; kill it at the deadline."""
@@ -399,7 +415,7 @@ class Incarnation(Bonded):
             # if it has some already, are stopped in order.
             self.take_down(Shutdown())
         else:
-            self.stop_self(Shutdown())
+            self._tell(Shutdown())
 
     def take_down(self, reason: ExitReason) -> None:
         """Interrupt this incarnation; it ends with `reason`."""

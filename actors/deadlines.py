@@ -28,7 +28,7 @@ The shape is that of a hashed timing wheel (Varghese and Lauck, 1987).
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Protocol, final
 
 from actors.backend import Backend, Clocked
@@ -37,6 +37,10 @@ __all__ = ["Deadlines", "Expiring"]
 
 TICKS = 1024
 """Ticks per second: a deadline is at most a 1024th of a second late, beside the loop's own lag."""
+
+
+MANY = 256
+"""So many empty buckets are left alone before anybody looks whether they are too many."""
 
 
 class Expiring(Protocol):
@@ -53,7 +57,7 @@ class Expiring(Protocol):
 class Deadlines:
     """Keep the deadlines of one actor system. Everything is called from the loop's thread."""
 
-    __slots__ = ("_armed", "_backend", "_buckets", "_now", "_ticks", "_timer")
+    __slots__ = ("_armed", "_backend", "_buckets", "_empty", "_now", "_ticks", "_timer")
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -62,6 +66,7 @@ class Deadlines:
         self._ticks: list[int] = []
         self._timer: Clocked | None = None
         self._armed = 0
+        self._empty = 0
 
     def __len__(self) -> int:
         """Return how many deadlines are pending."""
@@ -73,6 +78,8 @@ class Deadlines:
         waiting.tick = tick
         bucket = self._buckets.get(tick)
         if bucket is not None:
+            if not bucket:
+                self._empty -= 1
             bucket[waiting] = None
             return
         self._buckets[tick] = {waiting: None}
@@ -83,8 +90,10 @@ class Deadlines:
     def discard(self, waiting: Expiring) -> None:
         """Forget a deadline; nothing happens when it has passed."""
         bucket = self._buckets.get(waiting.tick)
-        if bucket is not None:
-            bucket.pop(waiting, None)
+        if bucket is not None and bucket.pop(waiting, self) is None and not bucket:
+            self._empty += 1
+            if self._empty >= MANY and self._empty * 2 > len(self._ticks):
+                self._sweep()
 
     def close(self) -> None:
         """Forget all deadlines and give the timer back."""
@@ -93,6 +102,14 @@ class Deadlines:
             self._timer = None
         self._buckets.clear()
         self._ticks.clear()
+        self._empty = 0
+
+    def _sweep(self) -> None:
+        """Throw empty buckets away: their deadlines may be hours off. Nothing is re-armed."""
+        self._buckets = {tick: bucket for tick, bucket in self._buckets.items() if bucket}
+        self._ticks = list(self._buckets)
+        heapify(self._ticks)
+        self._empty = 0
 
     def _arm(self) -> None:
         if self._timer is not None:
@@ -101,6 +118,7 @@ class Deadlines:
         # Buckets that were emptied meanwhile are worth no wake-up.
         while self._ticks and not self._buckets[self._ticks[0]]:
             del self._buckets[heappop(self._ticks)]
+            self._empty -= 1
         if self._ticks:
             self._armed = self._ticks[0]
             self._timer = self._backend.call_at(self._armed / TICKS, self._fire)
@@ -109,6 +127,9 @@ class Deadlines:
         self._timer = None
         now = self._now() * TICKS
         while self._ticks and self._ticks[0] <= now:
-            for waiting in self._buckets.pop(heappop(self._ticks)):
+            bucket = self._buckets.pop(heappop(self._ticks))
+            if not bucket:
+                self._empty -= 1
+            for waiting in bucket:
                 waiting.expire()
         self._arm()

@@ -40,6 +40,15 @@ class ActorError(Exception):
     """Be the base of every error that this package raises."""
 
 
+class _Told(ActorError):
+    """Keep the arguments apart from the text, so that errors can be copied and pickled."""
+
+    text = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class Refusal(ActorError):
     """Answer a request with an error; subclass it for each way of saying no.
 
@@ -53,107 +62,107 @@ class Ignore(Exception):
 
 
 @final
-class AskTimeout(ActorError, TimeoutError):
+class AskTimeout(_Told, TimeoutError):
     """Say that no answer came in time; the receiver goes on and a late answer is dropped."""
 
     def __init__(self, path: str, message: str, timeout: float) -> None:
-        super().__init__(f"{path} did not answer {message} within {timeout:g} s")
+        self.text = f"{path} did not answer {message} within {timeout:g} s"
         self.path = path
         self.message = message
         self.timeout = timeout
 
 
 @final
-class ProcExited(ActorError):
+class ProcExited(_Told):
     """Say that the receiver ended before it answered; `reason` is its exit reason."""
 
     def __init__(self, path: str, reason: ExitReason, message: str | None = None) -> None:
         what = "" if message is None else f" before it answered {message}"
-        super().__init__(f"{path} ended{what}: {reason}")
+        self.text = f"{path} ended{what}: {reason}"
         self.path = path
         self.reason = reason
         self.message = message
 
 
 @final
-class MailboxFull(ActorError):
+class MailboxFull(_Told):
     """Say that a bounded mailbox had no room for the message."""
 
     def __init__(self, path: str, message: str, capacity: int, hint: str) -> None:
-        super().__init__(f"mailbox of {path} is full ({capacity}): {message} not taken; {hint}")
+        self.text = f"mailbox of {path} is full ({capacity}): {message} not taken; {hint}"
         self.path = path
         self.message = message
         self.capacity = capacity
 
 
 @final
-class NoReply(ActorError):
+class NoReply(_Told):
     """Say that the receiver threw the `Reply` away without answering."""
 
     def __init__(self, path: str, message: str) -> None:
-        super().__init__(f"{path} threw away the reply to {message} unanswered")
+        self.text = f"{path} threw away the reply to {message} unanswered"
         self.path = path
         self.message = message
 
 
 @final
-class AskCycle(ActorError):
+class AskCycle(_Told):
     """Say that the ask can never be answered: those in `chain` wait for each other."""
 
     def __init__(self, message: str, chain: tuple[str, ...]) -> None:
-        super().__init__(f"asking {message} would wait for ever: {' -> '.join(chain)}")
+        self.text = f"asking {message} would wait for ever: {' -> '.join(chain)}"
         self.message = message
         self.chain = chain
 
 
 @final
-class LinkBroken(ActorError):
+class LinkBroken(_Told):
     """Say that a linked proc ended abnormally and took this one with it."""
 
     def __init__(self, path: str, reason: ExitReason) -> None:
-        super().__init__(f"linked {path} ended: {reason}")
+        self.text = f"linked {path} ended: {reason}"
         self.path = path
         self.reason = reason
 
 
 @final
-class NameTaken(ActorError):
+class NameTaken(_Told):
     """Say that another live address holds the name; `path` is the holder."""
 
     def __init__(self, name: str, path: str) -> None:
-        super().__init__(f"name {name!r} is taken by {path}")
+        self.text = f"name {name!r} is taken by {path}"
         self.name = name
         self.path = path
 
 
 @final
-class IdTaken(ActorError):
+class IdTaken(_Told):
     """Say that a sibling at the same path is still there."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"{path} is taken by a sibling; choose another id or leave it out")
+        self.text = f"{path} is taken by a sibling; choose another id or leave it out"
         self.path = path
 
 
 @final
-class StartFailed(ActorError):
+class StartFailed(_Told):
     """Say that a proc did not get ready; `reason` is how its start ended.
 
     `__cause__` is the exception that its factory or `on_start` raised, if one did.
     """
 
     def __init__(self, path: str, reason: ExitReason) -> None:
-        super().__init__(f"{path} did not start: {reason}")
+        self.text = f"{path} did not start: {reason}"
         self.path = path
         self.reason = reason
 
 
 @final
-class SystemClosed(ActorError):
+class SystemClosed(_Told):
     """Say that the actor system is not open, so nothing can be started in it."""
 
     def __init__(self, system: str, problem: str) -> None:
-        super().__init__(f"actor system {system!r} {problem}")
+        self.text = f"actor system {system!r} {problem}"
         self.system = system
 
 

@@ -88,7 +88,11 @@ class ProcEnded(Event):
 @final
 @frozen
 class DeadLetter(Event):
-    """Say that nobody will handle `message`, and why. The message in hand at a crash is one."""
+    """Say that nobody will handle `message`, and why. The message in hand at a crash is one.
+
+    Messages of a class with `__dead_letter__ = False` are never reported: reminders to oneself, and
+    whatever else nobody misses (Akka calls that DeadLetterSuppression).
+    """
 
     ref: Ref[Any]
     message: object

@@ -109,20 +109,26 @@ class Accepts(Protocol):
 class Occupant:
     """Be the incarnation that lives at an address, as far as senders must know it.
 
-    `task` is None while it has none; `asking` is the address that its task waits for, if any.
+    `task` is None while it has none; `asking` is the address that its task waits for, if any, and
+    `asked` the request that it waits with, if it is one.
     """
 
-    __slots__ = ("address", "asking", "task")
+    __slots__ = ("address", "asked", "asking", "task")
 
     address: Address
     task: object
-    asking: object
+    asking: Address | None
+    asked: Envelope | None
+
+    def wait_is_over(self) -> None:
+        """Note that its task waits for nobody that is known."""
+        self.asking = self.asked = None
 
     def waits_for(self, address: Address) -> bool:
         """Note that its own task waits for another address; False when another task asks."""
         if self.task is None or self.address.hub.backend.current_task() is not self.task:
             return False
-        self.asking = address
+        self.asking, self.asked = address, None
         return True
 
 
@@ -204,6 +210,7 @@ class Address:
         "id",
         "incarnation",
         "keep",
+        "marked",
         "occupant",
         "open",
         "overflow",
@@ -233,6 +240,7 @@ class Address:
         self.control: deque[object] | None = None
         self.parked: deque[Parked] | None = None
         self.extra = 0
+        self.marked = False
         self.waiter: Wakeable | None = None
         self.occupant: Occupant | None = None
         self.name: str | None = None
@@ -268,16 +276,32 @@ class Address:
             self.extra += 1
             self.put(notice)
 
-    def signal(self, control: object) -> None:
-        """Queue control: it is seen before any message that waits."""
+    def signal(self, control: object, *, first: bool = False) -> None:
+        """Queue control: it is seen before any message that waits.
+
+        In the order of arrival, but for what a proc decides itself: that comes `first`.
+        """
         if self.control is None:
             self.control = deque()
-        self.control.append(control)
-        if len(self.control) == 1:
-            self.extra += 1
-            self.queue.appendleft(CONTROL)
+        if first:
+            self.control.appendleft(control)
+        else:
+            self.control.append(control)
+        self.mark()
         if self.waiter is not None:
             self.wake()
+
+    def mark(self) -> None:
+        """Put the mark at the head of the queue that makes the reader look at control."""
+        if not self.marked:
+            self.marked = True
+            self.extra += 1
+            self.queue.appendleft(CONTROL)
+
+    def unmark(self) -> None:
+        """Take note that the reader has taken the mark."""
+        self.marked = False
+        self.extra -= 1
 
     @property
     def size(self) -> int:
@@ -299,15 +323,21 @@ class Address:
         elif not self.full and not self.parked:
             self.put(item)
         elif self.overflow is Overflow.DROP_NEW:
-            self.refuse(item, "mailbox full")
+            self._drop(item)
         elif self.overflow is Overflow.DROP_OLD:
-            self.refuse(self._oldest(), "mailbox full")
-            self.put(item)
+            oldest = self._oldest()
+            self.put(item)  # first: whoever hears of the dead letter may send again
+            self._drop(oldest)
         elif self.overflow is Overflow.RAISE:
             raise self.overfull(item, "the receiver is too slow, or its capacity too small")
         else:
             return False
         return True
+
+    def _drop(self, item: object) -> None:
+        if isinstance(item, Envelope):
+            item.fail(self.overfull(item, f"it was dropped ({self.overflow.value})"))
+        self.refuse(item, "mailbox full")
 
     def overfull(self, item: object, hint: str) -> MailboxFull:
         """Return the error for a message that found no room."""
@@ -341,12 +371,14 @@ class Address:
     # -- what becomes of mail that is not handled -------------------------------------------
 
     def refuse(self, item: object, why: str) -> None:
-        """Make a dead letter of a message; its request fails at once."""
+        """Make a dead letter of a message; its request fails at once, if it did not yet."""
         if isinstance(item, Control | StopMark | Notice):
             return
         if isinstance(item, Envelope):
             self.fail(item)
         message = unwrap(item)
+        if not getattr(type(message), "__dead_letter__", True):
+            return
         if self.undelivered is not None:
             self.undelivered(message)
         self.hub.dead_letter(self, message, why)
@@ -368,6 +400,7 @@ class Address:
         items = list(self.queue)
         self.queue.clear()
         self.extra = 0
+        self.marked = False
         for item in items:
             self.refuse(item, why)
 
@@ -382,6 +415,7 @@ class Address:
         self.drop_name()
         self.shut(why)
         self.undelivered = None
+        self.ref = None  # no cycle: what has ended goes without the garbage collector
 
     def take_name(self) -> None:
         """Register the name, if it has one. Raises NameTaken when another address holds it."""
@@ -402,22 +436,23 @@ class Address:
 
     def put_back(self, items: deque[object]) -> None:
         """Queue messages again, in front of all that wait but behind control."""
-        control = bool(self.queue) and self.queue[0] is CONTROL
-        if control:
+        if self.marked:
             self.queue.popleft()
         self.queue.extendleft(reversed(items))
-        if control:
+        if self.marked:
             self.queue.appendleft(CONTROL)
 
     def clear_control(self) -> None:
-        """Drop the control that was meant for the incarnation that has ended.
-
-        Notices may stay: each knows its incarnation and is passed over.
-        """
+        """Drop what was meant for the incarnation that has ended: control, marks and notices."""
         self.control = None
-        if self.queue and self.queue[0] is CONTROL:
+        if self.marked:
             self.queue.popleft()
-            self.extra -= 1
+            self.unmark()
+        if self.extra:
+            kept = [item for item in self.queue if not isinstance(item, StopMark | Notice)]
+            self.queue.clear()
+            self.queue.extend(kept)
+            self.extra = 0
 
 
 def unwrap(item: object) -> object:

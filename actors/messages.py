@@ -54,16 +54,21 @@ class Request(Generic[R]):
 
 
 class Asker(Protocol):
-    """Stand for the proc that waits for an answer; the engine clears the mark when it need not."""
+    """Stand for the proc that waits for an answer."""
 
-    asking: object
+    def wait_is_over(self) -> None:
+        """Be told that nobody can be said to wait for anybody any more."""
+        ...
 
 
 @final
 class Envelope:
-    """Carry a request through a mailbox, together with where its answer goes."""
+    """Carry a request through a mailbox, together with where its answer goes.
 
-    __slots__ = ("asker", "message", "path", "tick", "timeout", "waiter")
+    `turn` counts how often it was handed out; a stashed one is handed out again.
+    """
+
+    __slots__ = ("asker", "message", "path", "tick", "timeout", "turn", "waiter")
 
     def __init__(
         self, message: object, waiter: Waiter[object], path: str, asker: Asker | None
@@ -73,6 +78,7 @@ class Envelope:
         self.path = path
         self.asker = asker
         self.timeout = 0.0
+        self.turn = 0
         self.tick = 0
 
     def answer(self, value: object) -> None:
@@ -83,6 +89,11 @@ class Envelope:
     def fail(self, error: BaseException) -> None:
         """Give the asker an error; dropped when the asker has gone."""
         if not self.waiter.done():
+            if isinstance(error, StopIteration):
+                # No future takes one: it would end the coroutine that awaits, not fail it.
+                wrapped = RuntimeError("the answer was a StopIteration")
+                wrapped.__cause__ = error
+                error = wrapped
             self.waiter.set_exception(error)
 
     def expire(self) -> None:
@@ -104,10 +115,11 @@ class Reply(Generic[R_contra]):
     is dropped. When the actor ends first, the asker gets `ProcExited`.
     """
 
-    __slots__ = ("__weakref__", "_answered", "_envelope", "_type")
+    __slots__ = ("__weakref__", "_answered", "_envelope", "_turn", "_type")
 
     _envelope: Envelope | None
     _answered: bool
+    _turn: int
     _type: str
 
     def __init__(self) -> None:
@@ -120,7 +132,12 @@ class Reply(Generic[R_contra]):
             envelope.answer(value)
 
     def fail(self, error: Exception) -> None:
-        """Answer the request with an error, raised in the asker; usually a `Refusal`."""
+        """Answer the request with an error, raised in the asker; usually a `Refusal`.
+
+        Raises TypeError when `error` is no exception; the request is still unanswered then.
+        """
+        if not isinstance(error, BaseException):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"fail takes an exception to raise in the asker, not {error!r}")
         envelope = self._use()
         if envelope is not None:
             envelope.fail(error)
@@ -133,13 +150,15 @@ class Reply(Generic[R_contra]):
     def _use(self) -> Envelope | None:
         if self._answered:
             raise RuntimeError(f"this {self._type} was answered already")
+        if self._envelope is not None and self._turn != self._envelope.turn:
+            raise RuntimeError(f"this {self._type} was stashed; it comes with a new reply")
         self._answered = True
         return self._envelope
 
     def __del__(self) -> None:
         # Not __init__-ed: `Reply()` raised, there is nobody to tell.
         envelope = getattr(self, "_envelope", None)
-        if envelope is not None and not self._answered:
+        if envelope is not None and not self._answered and self._turn == envelope.turn:
             envelope.fail(NoReply(envelope.path, type(envelope.message).__name__))
 
 
@@ -147,6 +166,7 @@ def make_reply(envelope: Envelope | None, message: object) -> Reply[object]:
     """Make the reply to a request; without an envelope (it was told) every answer is dropped."""
     reply = object.__new__(cast("type[Reply[object]]", Reply))
     reply._envelope = envelope  # pyright: ignore[reportPrivateUsage]
+    reply._turn = 0 if envelope is None else envelope.turn  # pyright: ignore[reportPrivateUsage]
     reply._answered = False  # pyright: ignore[reportPrivateUsage]
     reply._type = type(message).__name__  # pyright: ignore[reportPrivateUsage]
     return reply

@@ -38,23 +38,25 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from types import CoroutineType
-from typing import Any, TypeGuard, cast, final
+from typing import Any, TypeGuard, TypeVar, cast, final
 
 from actors.cancellation import CancellationToken
 from actors.context import Life, Proc
 from actors.dispatch import Dispatch, Handler
-from actors.errors import Refusal
+from actors.errors import NoReply, Refusal
 from actors.exits import ExitReason, Normal
 from actors.mailbox import CONTROL, STOP, UNLIMITED, Notice
-from actors.messages import Envelope, make_reply
+from actors.messages import Envelope, Reply, make_reply
 from actors.notices import DownNotice, Exited, Monitor, Received
 from actors.traits import Traits
 
 __all__ = ["Reader", "Told"]
 
 BATCH = 64
+
+N = TypeVar("N")
 
 
 @final
@@ -74,6 +76,7 @@ class Reader(Life):
 
     __slots__ = (
         "_inbox",
+        "_reply",
         "_stash",
         "_token",
         "deferred",
@@ -89,7 +92,7 @@ class Reader(Life):
 
     def __init__(self) -> None:
         self.task = None
-        self.asking = None
+        self.asking = self.asked = None
         self.handled = 0
         self.in_hand: object = None
         self.told: ExitReason | None = None
@@ -97,6 +100,9 @@ class Reader(Life):
         self.watching: dict[Monitor, None] | None = None
         self._stash: deque[object] | None = None
         self._token: CancellationToken | None = None
+        # Held while its message is in hand: when the handler is interrupted, its frame is gone
+        # before the asker can be told why, and a reply that is thrown away says something else.
+        self._reply: Reply[Any] | None = None
         self._inbox: weakref.ref[Inbox] | None = None
 
     @property
@@ -112,6 +118,7 @@ class Reader(Life):
     async def receive(self) -> None:
         """Hand each message to its handler until the actor is told to stop."""
         address = self.address
+        self._drop_hand()
         queue = address.queue
         take = queue.popleft if address.capacity == UNLIMITED else self._take_and_admit
         proc = self.proc
@@ -147,6 +154,14 @@ class Reader(Life):
                 waiter = address.waiter = backend.new_waiter()
                 await waiter
 
+    def _drop_hand(self) -> None:
+        """Settle what was in hand when a `run` of the user's own caught what a handler raised."""
+        item, self.in_hand = self.in_hand, None
+        if item is not None:
+            if isinstance(item, Envelope):
+                item.fail(NoReply(self.address.path, type(item.message).__name__))
+            self.address.refuse(item, "in hand when its handler raised")
+
     def _take_and_admit(self) -> object:
         item = self.address.queue.popleft()
         if self.address.parked:
@@ -161,13 +176,18 @@ class Reader(Life):
         """
         if type(item) is Envelope:
             return self._answer(item)
+        if item is CONTROL or item is STOP or isinstance(item, Notice):
+            self.in_hand = None  # the message before is done with
+            return self._see_to(item)
+        return self._handle_told(item)
+
+    def _see_to(self, item: object) -> Coroutine[Any, Any, bool]:
         if item is CONTROL:
             return self.obey()
         if item is STOP:
             return self.reach_stop_mark()
-        if isinstance(item, Notice):
-            return self.hear(item)
-        return self._handle_told(item)
+        assert isinstance(item, Notice)
+        return self.hear(item)
 
     def _handle_told(self, item: object) -> Coroutine[Any, Any, bool] | None:
         handler = self._handler(item, item)
@@ -188,7 +208,8 @@ class Reader(Life):
         self.in_hand = envelope
         try:
             if handler.takes_reply:
-                result = handler.function(self.proc, message, make_reply(envelope, message))
+                self._reply = make_reply(envelope, message)
+                result = handler.function(self.proc, message, self._reply)
             else:
                 result = handler.function(self.proc, message)
             if is_coroutine(result):
@@ -196,6 +217,7 @@ class Reader(Life):
             self._settle(envelope, handler, result)
         except Refusal as refusal:
             envelope.fail(refusal)
+            self._reply = None
         return None
 
     async def _answer_later(
@@ -205,9 +227,11 @@ class Reader(Life):
             self._settle(envelope, handler, await work)
         except Refusal as refusal:
             envelope.fail(refusal)
+            self._reply = None
         return False
 
     def _settle(self, envelope: Envelope, handler: Handler, result: object) -> None:
+        self._reply = None
         if self.in_hand is not envelope:
             return  # it was stashed: what its handler returned is no answer
         if not handler.takes_reply:
@@ -215,7 +239,7 @@ class Reader(Life):
         elif not envelope.settled:
             if envelope.asker is not None:
                 # Who will answer is anybody's guess now: nobody is known to wait for this proc.
-                envelope.asker.asking = None
+                envelope.asker.wait_is_over()
             self.remember(envelope)
 
     def _handler(self, message: object, item: object) -> Handler | None:
@@ -226,6 +250,8 @@ class Reader(Life):
             try:
                 dispatch.admit(type(message), self.address.path)
             except TypeError as error:
+                if isinstance(item, Envelope):
+                    item.fail(error)
                 self.address.refuse(item, str(error))
                 return None
             handler = dispatch.types[type(message)]
@@ -237,16 +263,27 @@ class Reader(Life):
     async def obey(self) -> bool:
         """See to control, in its order; True when it is time to stop."""
         address = self.address
-        address.extra -= 1
-        while address.control:
-            item = address.control.popleft()
-            if item is TOLD:
-                return True
-            assert isinstance(item, Exited)
-            result = self.proc.on_exit(item)
+        address.unmark()
+        try:
+            while address.control:
+                item = address.control.popleft()
+                if item is TOLD:
+                    return True
+                assert isinstance(item, Exited)
+                await self._call_hook(self.proc.on_exit, item)
+            return False
+        finally:
+            if address.control:
+                address.mark()  # the hook raised; whoever reads on must still see the rest
+
+    async def _call_hook(self, hook: Callable[[N], Awaitable[None] | None], notice: N) -> None:
+        try:
+            result = hook(notice)
             if result is not None:
                 await result
-        return False
+        except Refusal as refusal:
+            # Nobody asked, so nobody can be refused; it must not pass for a handler's answer.
+            raise RuntimeError(f"{hook.__name__} raised a Refusal: {refusal!r}") from refusal
 
     async def hear(self, notice: Notice) -> bool:
         """See to a notice in its turn; it is never time to stop for that."""
@@ -257,9 +294,7 @@ class Reader(Life):
             monitor.active = False
             if self.watching is not None:
                 self.watching.pop(monitor, None)
-            result = self.proc.on_down(notice.down)
-            if result is not None:
-                await result
+            await self._call_hook(self.proc.on_down, notice.down)
         return False
 
     async def reach_stop_mark(self) -> bool:
@@ -304,6 +339,8 @@ class Reader(Life):
         if self._stash is None:
             self._stash = deque()
         self._stash.append(self.in_hand)
+        if isinstance(self.in_hand, Envelope):
+            self.in_hand.turn += 1  # so that dropping its reply answers nobody
         self.in_hand = None
 
     def unstash_all(self) -> None:
@@ -331,6 +368,27 @@ class Reader(Life):
         self._inbox = weakref.ref(inbox)
         return inbox
 
+    def hold_reply(self, envelope: Envelope) -> Reply[Any]:
+        """Make the reply to a request from the inbox, and hold it as long as that is in hand."""
+        self._reply = make_reply(envelope, envelope.message)
+        return self._reply
+
+    def put_down(self) -> None:
+        """Be done with the message that the inbox gave last."""
+        item, self.in_hand = self.in_hand, None
+        self._reply = None  # if nobody else has it, it was thrown away unanswered
+        if not isinstance(item, Envelope):
+            return
+        if item.settled:
+            if self.deferred is not None:
+                self.deferred.pop(item, None)
+        elif item.asker is not None:
+            item.asker.wait_is_over()
+
+    def let_reply_go(self) -> None:
+        """Drop the reply that was held, once its asker knows better."""
+        self._reply = None
+
     @property
     def reads_inbox(self) -> bool:
         """Tell whether an iteration over the inbox is under way."""
@@ -353,7 +411,7 @@ class Inbox(AsyncIterator[Received[Any]]):
         reader = self._reader
         address = reader.address
         backend = address.hub.backend
-        _put_down(reader)
+        reader.put_down()
         self._budget -= 1
         if not self._budget:
             self._budget = BATCH
@@ -384,21 +442,9 @@ class Inbox(AsyncIterator[Received[Any]]):
             reader.in_hand = item
             if isinstance(item, Envelope):
                 reader.remember(item)
-                return Received(item.message, make_reply(item, item.message))
+                return Received(item.message, reader.hold_reply(item))
             return Received(item, None)
         return None
-
-
-def _put_down(reader: Reader) -> None:
-    """Be done with the message that the inbox gave last."""
-    item = reader.in_hand
-    reader.in_hand = None
-    if isinstance(item, Envelope):
-        if item.settled:
-            if reader.deferred is not None:
-                reader.deferred.pop(item, None)
-        elif item.asker is not None:
-            item.asker.asking = None
 
 
 async def _finish(result: object) -> bool:

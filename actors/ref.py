@@ -27,7 +27,6 @@ once when the receiver ends first.
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast, final
 
@@ -40,6 +39,9 @@ from actors.mailbox import UNLIMITED, Address, Occupant, current_occupant
 from actors.messages import Envelope, Question, Request
 
 __all__ = ["AnyRef", "Inhabitant", "Ref", "Statistics"]
+
+LONGEST = 1e9
+"""The longest timeout, in seconds: some thirty years. Whoever means "for ever" says None."""
 
 M = TypeVar("M")
 M_contra = TypeVar("M_contra", contravariant=True)
@@ -182,12 +184,12 @@ class Ref(Generic[M_contra]):
         if timeout is not None:
             hub.deadlines.add(envelope, timeout)
         if asker is not None:
-            asker.asking = address
+            asker.asking, asker.asked = address, envelope
         try:
             return await waiter
         finally:
             if asker is not None:
-                asker.asking = None
+                asker.wait_is_over()
             if timeout is not None:
                 hub.deadlines.discard(envelope)
 
@@ -221,7 +223,8 @@ class Ref(Generic[M_contra]):
     def kill(self) -> None:
         """Cancel the proc at once, and all that it started; its `on_stop` does not run.
 
-        Never waits; `wait` tells when it is gone. Nothing happens when none runs.
+        Never waits; `wait` tells when it is gone. Nothing happens when none runs. On trio, code in
+        a shielded scope is not cut short and holds the death up; on asyncio it is.
         """
         inhabitant = self._inhabitant()
         if inhabitant is not None:
@@ -248,7 +251,7 @@ class Ref(Generic[M_contra]):
             return await waiter
         finally:
             if waits and occupant is not None:
-                occupant.asking = None
+                occupant.wait_is_over()
 
     @property
     def is_alive(self) -> bool:
@@ -273,6 +276,12 @@ class Ref(Generic[M_contra]):
         )
 
     # -- identity ---------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Ref) and self._address is other._address)
+
+    def __hash__(self) -> int:
+        return hash(self._address)
 
     def __repr__(self) -> str:
         return f"<Ref {self._address.path}>"
@@ -299,10 +308,9 @@ AnyRef: TypeAlias = Ref[Any]
 
 
 def make_ref(address: Address) -> Ref[Any]:
-    """Make the one ref of an address."""
+    """Make a ref to an address."""
     ref = object.__new__(cast("type[Ref[Any]]", Ref))
     ref._address = address  # pyright: ignore[reportPrivateUsage]
-    address.ref = ref
     return ref
 
 
@@ -314,26 +322,32 @@ def address_of(ref: Ref[Any]) -> Address:
 
 
 def ref_of(address: Address) -> Ref[Any]:
-    """Return the one ref of an address."""
-    return cast("Ref[Any]", address.ref)
+    """Return the ref of an address; a new one when it has ended and let go of its own."""
+    ref = address.ref
+    return make_ref(address) if ref is None else cast("Ref[Any]", ref)
 
 
 def _check_timeout(timeout: float) -> None:
-    if not (timeout >= 0) or math.isinf(timeout):
-        raise ValueError(f"a timeout is a number of seconds >= 0, or None, not {timeout!r}")
+    if not (0 <= timeout <= LONGEST):
+        raise ValueError(
+            f"a timeout is a finite number of seconds >= 0, or None for no limit, not {timeout!r}"
+        )
 
 
 def _check_cycle(asker: Occupant, address: Address, kind: type) -> None:
     """Follow who waits for whom; it costs one look when the receiver waits for nobody."""
-    target: object = address
+    target: Address | None = address
     chain = [asker.address.path]
-    while isinstance(target, Address):
+    while target is not None:
         chain.append(target.path)
         occupant = target.occupant
         if occupant is asker:
             raise AskCycle(kind.__name__, tuple(chain))
         if occupant is None:
             return
+        asked = occupant.asked
+        if asked is not None and asked.settled:
+            return  # it has its answer, and only waits for its turn
         target = occupant.asking
 
 

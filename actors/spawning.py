@@ -181,7 +181,7 @@ def new_address(
     if name is not None:
         address.name = name.text
         address.take_name()
-    make_ref(address)
+    address.ref = make_ref(address)
     siblings[id] = address
     return address
 
@@ -248,7 +248,7 @@ async def start_incarnation(
         raise
     finally:
         if waits and owner is not None:
-            owner.asking = None
+            owner.wait_is_over()
         if timer is not None:
             timer.cancel()
 

@@ -109,7 +109,7 @@ class ActorSystem:
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> bool:
+    ) -> bool | None:
         self._state = "is closing"
         taken_in = await stop_children(
             self.backend, self._children, lambda: self._killed, self.kill

@@ -52,7 +52,7 @@ from supervision.errors import (
     IntensityExceeded,
     TreeExited,
 )
-from supervision.events import ChildRestarted, ChildStopped, SupervisorGaveUp
+from supervision.events import ChildExited, ChildRestarted, ChildStopped, Next, SupervisorGaveUp
 from supervision.keeper import patience, start_failed
 from supervision.requests import SupervisorMessage
 from supervision.specs import ChildSpec
@@ -204,30 +204,40 @@ class _Guard:
 
 @final
 class _StopErrors:
-    """Collect what is raised while supervisors stop their children, having given up."""
+    """Collect what is raised while supervisors stop their children, having given up.
+
+    What happened below a supervisor that came back, or that its parent can do without, is history.
+    """
 
     def __init__(self) -> None:
-        self._stopping = False
+        self._stopping: set[str] = set()
         self._errors: list[tuple[str, BaseException]] = []
 
     def __call__(self, event: Event) -> None:
         match event:
-            case SupervisorGaveUp():
-                self._stopping = True
-            case ChildRestarted(ref=ref):
-                # It came back: what was raised below it on the way is history.
-                self._errors = [entry for entry in self._errors if not _below(entry[0], ref.path)]
-                self._stopping = bool(self._errors)
+            case SupervisorGaveUp(ref=ref):
+                self._stopping.add(ref.path)
+            case ChildRestarted(ref=ref) | ChildExited(ref=ref, next=Next.KEEP | Next.REMOVE):
+                self._forget(ref.path)
             case StopError(ref=ref, error=error) if self._stopping:
-                self._errors.append((ref.path, error))
+                self._note(ref.path, error)
             case ChildStopped(ref=ref, reason=Crashed(error)) if self._stopping:
-                self._errors.append((ref.path, error))
+                self._note(ref.path, error)
             case _:
                 pass
 
     def list(self) -> list[BaseException]:
         """Return the errors in order."""
         return [error for _, error in self._errors]
+
+    def _note(self, path: str, error: BaseException) -> None:
+        if any(_below(path, root) for root in self._stopping):
+            self._errors.append((path, error))
+
+    def _forget(self, root: str) -> None:
+        if self._stopping:
+            self._stopping = {path for path in self._stopping if not _below(path, root)}
+            self._errors = [entry for entry in self._errors if not _below(entry[0], root)]
 
 
 def _below(path: str, root: str) -> bool:

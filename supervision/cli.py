@@ -10,12 +10,14 @@ a bad spec, a backend that is not installed) gets one line and exit code 2.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import NoReturn, final
 
 from supervision.drawing import draw
-from supervision.running import run
+from supervision.running import check_grace, loop_options, run
+from supervision.signals import FORCED
 from supervision.targets import TargetError, load
 
 __all__ = ["main"]
@@ -24,30 +26,46 @@ BAD_TARGET = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code, or leaves with that of the tree."""
+    """Run the command line; returns the exit code, or leaves with that of the tree.
+
+    `arguments` default to those of the process. Raises SystemExit as `run` does, and for
+    arguments that cannot be understood.
+    """
     options = _parser().parse_args(arguments)
     try:
+        if options.command == "run":
+            check_grace(options.grace)
+            loop_options(options.backend)
         tree = load(options.target)
-        if options.command == "tree":
-            print(draw(tree))  # noqa: T201 - this is what it is for
-            return 0
-        return _run(tree, options)
-    except TargetError as error:
-        print(f"super-visor: {error}", file=sys.stderr)  # noqa: T201
+    except (TargetError, ValueError) as error:
+        print(f"super-visor: {error}", file=sys.stderr)  # noqa: T201 - this is what it is for
         return BAD_TARGET
-
-
-def _run(tree: Any, options: argparse.Namespace) -> int:
-    try:
+    except KeyboardInterrupt:
+        return FORCED
+    if options.command == "run":
         run(tree, backend=options.backend, grace=options.grace)
-    except ValueError as error:
-        raise TargetError(str(error)) from error
+    return _show(draw(tree))
+
+
+def _show(text: str) -> int:
+    try:
+        print(text, flush=True)  # noqa: T201
+    except BrokenPipeError:
+        # Whoever reads has read enough (`| head`). Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+@final
+class _Parser(argparse.ArgumentParser):
+    """Say in one line what is wrong with the arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_TARGET, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="super-visor", description="Run a tree of supervised procs, or show it."
-    )
+    parser = _Parser(prog="super-visor", description="Run a tree of supervised procs, or show it.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     target = "package.module:attribute or path/file.py:attribute"
     runs = commands.add_parser(

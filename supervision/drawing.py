@@ -1,16 +1,22 @@
 """Draw a tree of specs as text: ids, strategies, restart types, shutdown values.
 
+The second column says what a spec describes: `worker`, or the strategy of a supervisor, `dynamic`
+for one whose children come at run time. Options that stand at their default are left out, but for
+restart type, shutdown and budget, which everybody looks for.
+
 >>> from actors import CancellationToken, task
->>> from supervision import ChildSpec, SupervisorSpec
+>>> from supervision import Backoff, ChildSpec, SupervisorSpec
 >>> async def work(shutdown: CancellationToken) -> None: ...
 >>> print(draw(SupervisorSpec("shop", [
 ...     ChildSpec("db", task(work), shutdown=10),
-...     SupervisorSpec("workers", [ChildSpec("w1", task(work), restart="transient")]),
+...     SupervisorSpec("workers", [
+...         ChildSpec("w1", task(work), restart="transient", backoff=Backoff(0.1, 30)),
+...     ]),
 ... ])))
-shop        supervisor  one_for_one, 3 restarts in 5 s  permanent  shutdown infinity
-|- db       worker                                      permanent  shutdown 10 s
-`- workers  supervisor  one_for_one, 3 restarts in 5 s  permanent  shutdown infinity
-   `- w1    worker                                      transient  shutdown 5 s
+shop        one_for_one  permanent  shutdown infinity  3 restarts in 5 s
+|- db       worker       permanent  shutdown 10 s
+`- workers  one_for_one  permanent  shutdown infinity  3 restarts in 5 s
+   `- w1    worker       transient  shutdown 5 s       backoff 0.1 to 30 s
 """
 
 from __future__ import annotations
@@ -31,8 +37,17 @@ __all__ = ["draw"]
 
 def draw(tree: ChildSpec[Any]) -> str:
     """Return a tree as text, a line for each spec in start order."""
-    rows = [(f"{lead}{spec.id}", *_columns(spec)) for lead, spec in _lines(tree)]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    rows = [
+        (
+            f"{lead}{spec.id}",
+            _kind(spec),
+            str(spec.restart),
+            _shutdown(spec),
+            ", ".join(_notes(spec)),
+        )
+        for lead, spec in _lines(tree)
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
@@ -57,28 +72,33 @@ def _lines(tree: ChildSpec[Any]) -> Iterator[tuple[str, ChildSpec[Any]]]:
         waiting.extend(reversed(entries))
 
 
-def _columns(spec: ChildSpec[Any]) -> tuple[str, str, str, str]:
-    notes = [f"shutdown {_shutdown(spec)}"]
-    if spec.significant:
-        notes.append("significant")
-    if spec.backoff is not None:
-        notes.append(f"backoff {spec.backoff.initial:g}..{spec.backoff.maximum:g} s")
-    return spec.kind, _budget(spec), str(spec.restart), ", ".join(notes)
-
-
-def _budget(spec: ChildSpec[Any]) -> str:
-    if not isinstance(spec, SupervisorSpec | DynamicSupervisorSpec):
-        return ""
-    kind = spec.strategy if isinstance(spec, SupervisorSpec) else "dynamic"
-    parts = [f"{kind}", f"{spec.max_restarts} restarts in {spec.max_seconds:g} s"]
-    if isinstance(spec, DynamicSupervisorSpec) and spec.max_children is not None:
-        parts.append(f"at most {spec.max_children} children")
-    if isinstance(spec, SupervisorSpec) and spec.auto_shutdown is not AutoShutdown.NEVER:
-        parts.append(f"auto shutdown {spec.auto_shutdown}")
-    return ", ".join(parts)
+def _kind(spec: ChildSpec[Any]) -> str:
+    if isinstance(spec, SupervisorSpec):
+        return str(spec.strategy)
+    return "dynamic" if isinstance(spec, DynamicSupervisorSpec) else spec.kind
 
 
 def _shutdown(spec: ChildSpec[Any]) -> str:
     if isinstance(spec.shutdown, ShutdownPolicy):
-        return spec.shutdown.value.replace("_", " ")
-    return f"{spec.shutdown:g} s"
+        return f"shutdown {spec.shutdown.value}"
+    return f"shutdown {spec.shutdown:g} s"
+
+
+def _notes(spec: ChildSpec[Any]) -> Iterator[str]:
+    if isinstance(spec, SupervisorSpec | DynamicSupervisorSpec):
+        restarts = "1 restart" if spec.max_restarts == 1 else f"{spec.max_restarts} restarts"
+        yield f"{restarts} in {spec.max_seconds:g} s"
+    if isinstance(spec, DynamicSupervisorSpec) and spec.max_children is not None:
+        yield f"at most {spec.max_children} {'child' if spec.max_children == 1 else 'children'}"
+    if isinstance(spec, SupervisorSpec) and spec.auto_shutdown is not AutoShutdown.NEVER:
+        yield f"auto shutdown {spec.auto_shutdown}"
+    if spec.significant:
+        yield "significant"
+    if spec.name is not None:
+        yield f"name {spec.name.text}"
+    if spec.mailbox.capacity is not None:
+        yield f"mailbox {spec.mailbox.capacity}"
+    if spec.backoff is not None:
+        yield f"backoff {spec.backoff.initial:g} to {spec.backoff.maximum:g} s"
+    if spec.start_timeout is not None:
+        yield f"start within {spec.start_timeout:g} s"

@@ -29,6 +29,7 @@ False
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import final
 
 from attrs import frozen
@@ -57,7 +58,7 @@ class Intensity:
         `max_restarts` at the most.
         """
         oldest = now - self.max_seconds
-        kept = (*(then for then in self.attempts if then >= oldest), now)
+        kept = (*self.attempts[bisect_left(self.attempts, oldest) :], now)
         # One more than allowed proves the excess; older ones could prove nothing more.
         newest = kept[-(self.max_restarts + 1) :]
         return Intensity(self.max_restarts, self.max_seconds, newest)

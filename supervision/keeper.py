@@ -86,11 +86,15 @@ from supervision.specs import BRUTAL_KILL, ChildSpec, Restart, ShutdownPolicy
 __all__ = ["Keeper", "Record", "patience", "start_failed"]
 
 
+CRASHES_KEPT = 100
+"""So many crashes in the window are remembered at the most: each keeps its traceback alive."""
+
+
 class Record:
     """Know one child: its spec, its address, its state, and what is due for it.
 
-    `ticket` numbers its retries; a retry with an older number is void. `failures` in a row are what
-    a backoff grows with.
+    `ticket` numbers the retry that is due; one with another number is void. `failures` in a row
+    are what a backoff grows with.
     """
 
     __slots__ = ("child", "failures", "ready_at", "restarts", "spec", "state", "ticket")
@@ -126,7 +130,8 @@ class Keeper(Actor[SupervisorMessage]):
         self.records: dict[str, Record] = {}
         self._by_ref: dict[Ref[Any], Record] = {}
         self._budget = Intensity(max_restarts, max_seconds)
-        self._crashes: deque[BaseException] = deque(maxlen=max_restarts + 1)
+        self._crashes: deque[tuple[float, BaseException]] = deque(maxlen=CRASHES_KEPT)
+        self._tickets = 0
         self._random = Random() if random is None else random
 
     # -- what the kinds decide ------------------------------------------------------------------
@@ -176,7 +181,7 @@ class Keeper(Actor[SupervisorMessage]):
     async def bring_up(self, record: Record) -> ExitReason | None:
         """Start a child; returns why that failed, None when it is ready or was ignored."""
         spec = record.spec
-        record.ticket += 1
+        record.ticket = 0
         try:
             await record.child.start(spec.start, timeout=spec.start_timeout)
         except StartFailed as failure:
@@ -227,6 +232,11 @@ class Keeper(Actor[SupervisorMessage]):
         ):
             return  # stopped by this supervisor, or replaced since
         record.state = ChildState.TERMINATED
+        if _ends_the_process(exited.reason):
+            # The system is coming down for it already; a second incarnation is the last thing
+            # that anybody wants now.
+            self._report(record, exited.reason, Next.KEEP)
+            return
         match verdict(record.spec.restart, exited.reason):
             case Verdict.RESTART:
                 await self._restart(record, exited.reason)
@@ -256,11 +266,14 @@ class Keeper(Actor[SupervisorMessage]):
 
     def _note(self, reason: ExitReason) -> None:
         """Keep the crash that led here; for a supervisor that gave up, those that led there."""
+        now = anyio.current_time()
+        while self._crashes and self._crashes[0][0] < now - self._budget.max_seconds:
+            self._crashes.popleft()  # out of the window; and it keeps a whole dead proc alive
         match reason:
             case Crashed(error):
-                self._crashes.append(error)
+                self._crashes.append((now, error))
             case Shutdown(detail=IntensityExceeded() as inner):
-                self._crashes.extend(inner.crashes)
+                self._crashes.extend((now, error) for error in inner.crashes)
             case _:
                 pass
 
@@ -280,7 +293,8 @@ class Keeper(Actor[SupervisorMessage]):
     def _later(self, record: Record, delay: float | None, *, counted: bool) -> None:
         """Try again later: behind what waits in the mailbox, or after `delay` seconds."""
         record.state = ChildState.RESTARTING
-        record.ticket += 1
+        self._tickets += 1
+        record.ticket = self._tickets
         message = TryAgain(record.spec.id, record.ticket, counted)
         if delay is None:
             self.context.ref.tell(message)
@@ -319,10 +333,11 @@ class Keeper(Actor[SupervisorMessage]):
 
     def _give_up(self, reason: ExitReason) -> None:
         budget = self._budget
+        crashes = tuple(error for _, error in self._crashes)
         error = IntensityExceeded(
-            self.context.path, budget.max_restarts, budget.max_seconds, tuple(self._crashes)
+            self.context.path, budget.max_restarts, budget.max_seconds, crashes
         )
-        error.__cause__ = self._crashes[-1] if self._crashes else None
+        error.__cause__ = crashes[-1] if crashes else None
         self.publish(SupervisorGaveUp(self.context.ref, error))
         self.context.stop(Shutdown(error))
 
@@ -435,6 +450,10 @@ class Keeper(Actor[SupervisorMessage]):
     def get_child_spec(self, message: GetChildSpec) -> ChildSpec[Any]:
         """Look a child's spec up."""
         return self.find(message.id).spec
+
+
+def _ends_the_process(reason: ExitReason) -> bool:
+    return isinstance(reason, Crashed) and isinstance(reason.error, SystemExit | KeyboardInterrupt)
 
 
 def start_failed(id: str, reason: ExitReason) -> ChildStartFailed:

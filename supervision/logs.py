@@ -14,7 +14,7 @@ not stop in time, gave up, dead letter. `run` switches it on; anybody else subsc
 ...         await system.spawn(task(work), id="work")
 >>> anyio.run(main)
 INFO /work started
-INFO /work stopped: shutdown
+INFO /work stopped
 
 Dead letters can be many: of each kind the 1st, 10th, 100th and so on is logged.
 """
@@ -22,13 +22,13 @@ Dead letters can be many: of each kind the 1st, 10th, 100th and so on is logged.
 from __future__ import annotations
 
 import os
+import sys
 import traceback
-from collections.abc import Callable
-from types import TracebackType
-from typing import TypeAlias, cast, final
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from types import CodeType
+from typing import TYPE_CHECKING, TypeAlias, cast, final
 
-import anyio
-import attrs
 from loguru import logger
 
 import actors
@@ -38,12 +38,15 @@ from actors import (
     Event,
     ExitReason,
     Killed,
+    NoProc,
+    Normal,
     ProcEnded,
     ProcFailedToStart,
     ProcStarted,
+    Shutdown,
     StopError,
 )
-from supervision.errors import describe_error, describe_reason
+from supervision.errors import ChildStartFailed, IntensityExceeded, describe_error
 from supervision.events import (
     ChildExited,
     ChildStopped,
@@ -52,11 +55,18 @@ from supervision.events import (
     SupervisorEnding,
     SupervisorGaveUp,
 )
+from supervision.requests import TryAgain
 
-__all__ = ["LogLines", "Write", "say", "tell", "where"]
+if TYPE_CHECKING:
+    from loguru import Record
+
+__all__ = ["ENGINES", "LogLines", "Write", "at", "compact_log", "say", "tell", "where"]
 
 Write: TypeAlias = Callable[[str, str, str], None]
 """Take a level, a path and a text."""
+
+MOST_DEAD_LETTERS = 1000
+"""How many kinds of dead letters are counted at a time; the oldest is forgotten."""
 
 
 def say(level: str, path: str, text: str) -> None:
@@ -71,145 +81,276 @@ class LogLines:
 
     def __init__(self, write: Write = say) -> None:
         self._write = write
-        self._crashed: dict[str, ProcEnded] = {}
+        # Who has ended, by owner: the owner is about to say what comes next; that makes one line.
+        self._ended: dict[str, dict[str, _End]] = {}
+        self._told: BaseException | None = None
         self._dead: dict[tuple[str, str, str], int] = {}
 
     def __call__(self, event: Event) -> None:
         """Write the line for an event, if it deserves one."""
         match event:
-            case ProcStarted():
-                self._started(event)
+            case ProcStarted(ref=ref, incarnation=number):
+                again = f" again (start {number})" if number > 1 else ""
+                self._write("INFO", ref.path, f"started{again}")
             case ProcEnded():
-                self._ended(event)
-            case ChildExited():
-                self._exited(event)
+                self._proc_ended(event)
+            case ChildExited(ref=ref):
+                end = self._take(ref.path) or _End(ref.path, event.reason)
+                self._end(end, f"{_restarts(event)}; {_next(event)}")
             case ChildStopped():
-                self._stopped(event)
-            case ProcFailedToStart(ref=ref, reason=reason):
-                self._write("ERROR", ref.path, f"did not start: {_reason(reason)}")
+                self._child_stopped(event)
+            case ProcFailedToStart():
+                self._failed_to_start(event)
             case RestartFailed(ref=ref):
-                self._write("WARNING", ref.path, f"will be tried again{_delay(event.delay)}")
+                text = f"could not be restarted; trying again {_delay(event.delay)}"
+                self._write("WARNING", ref.path, text)
             case SupervisorGaveUp(ref=ref, error=error):
-                self._write("CRITICAL", ref.path, str(error).removeprefix(f"{ref.path} "))
+                level = "ERROR" if "/" in ref.path.strip("/") else "CRITICAL"
+                self._write(level, ref.path, str(error).removeprefix(f"{ref.path} "))
             case SupervisorEnding(ref=ref, id=id):
-                self._write("INFO", ref.path, f"shuts down: significant child {id} has ended")
+                self._write("INFO", ref.path, f"shuts down, as significant child {id} has ended")
             case StopError(ref=ref, error=error):
-                text = f"raised while stopping: {describe_error(error)}{where(error)}"
-                self._write("ERROR", ref.path, text)
+                self._told = error
+                self._write("ERROR", ref.path, f"raised while stopping: {tell(error)}")
             case DeadLetter():
                 self._dead_letter(event)
             case _:
                 pass
 
-    def _started(self, event: ProcStarted) -> None:
-        again = f" again (start {event.incarnation})" if event.incarnation > 1 else ""
-        self._write("INFO", event.ref.path, f"started{again}")
-
-    def _ended(self, event: ProcEnded) -> None:
-        path = event.ref.path
-        for waiting in [key for key in self._crashed if key.startswith(path + "/")]:
-            # Its supervisor ended before it could say what comes next.
-            self._crash(self._crashed.pop(waiting), "")
+    def _proc_ended(self, event: ProcEnded) -> None:
+        end = _End(event.ref.path, event.reason, event.in_hand)
+        end.told = isinstance(event.reason, Crashed) and event.reason.error is self._told
+        self._told = None
+        self._flush(end.path)
         if event.owned:
-            # Its supervisor is about to say what comes next; that makes one line.
-            self._crashed[path] = event
-        elif isinstance(event.reason, Crashed):
-            self._crash(event, "")
+            self._ended.setdefault(_owner(end.path), {})[end.path] = end
         else:
-            level = "WARNING" if event.reason.is_abnormal else "INFO"
-            self._write(level, path, f"stopped: {event.reason}")
+            self._end(end)
 
-    def _exited(self, event: ChildExited) -> None:
-        ended = self._crashed.pop(event.ref.path, None)
-        then = f"; {_restarts(event.restarts)}; {_next(event)}"
-        if ended is not None and isinstance(ended.reason, Crashed):
-            self._crash(ended, then)
-        else:
-            level = "WARNING" if event.reason.is_abnormal else "INFO"
-            self._write(level, event.ref.path, f"ended: {event.reason}{then}")
+    def _flush(self, owner: str) -> None:
+        """Say who ended below an owner that ended, too, before it could say what comes next."""
+        for end in self._ended.pop(owner, {}).values():
+            self._end(end)
 
-    def _stopped(self, event: ChildStopped) -> None:
-        ended = self._crashed.pop(event.ref.path, None)
+    def _take(self, path: str) -> _End | None:
+        ended = self._ended.get(_owner(path), {})
+        end = ended.pop(path, None)
+        if not ended:
+            self._ended.pop(_owner(path), None)
+        return end
+
+    def _child_stopped(self, event: ChildStopped) -> None:
+        end = self._take(event.ref.path) or _End(event.ref.path, event.reason)
         took = f" after {event.seconds:.1f} s" if event.seconds >= 0.1 else ""
-        if isinstance(event.reason, Crashed):
-            crash = ended or ProcEnded(event.ref, event.reason)
-            self._crash(crash, f"; while being stopped{took}")
-        elif event.expected:
-            self._write("INFO", event.ref.path, f"stopped: {event.reason}{took}")
-        else:
-            late = " (did not stop in time)" if isinstance(event.reason, Killed) else ""
-            self._write("WARNING", event.ref.path, f"stopped: {event.reason}{late}{took}")
+        match event.reason:
+            case Killed() if not event.expected:
+                late = f"killed{end.handling}{took}: did not stop in time"
+                self._write("WARNING", end.path, late)
+            case Normal():
+                self._write("INFO", end.path, f"stopped{took}")
+            case Crashed() if not end.told:
+                self._end(end, f"; it was being stopped{took.replace('after', 'for')}")
+            case _:
+                self._end(end, took)
 
-    def _crash(self, event: ProcEnded, then: str) -> None:
-        handling = ""
-        if event.in_hand is not None:
-            handling = f" (handling {type(event.in_hand).__name__})"
-        self._write("ERROR", event.ref.path, f"{_reason(event.reason, handling)}{then}")
+    def _end(self, end: _End, then: str = "") -> None:
+        match end.reason:
+            case Crashed() if end.told:
+                self._write("WARNING", end.path, f"stopped, with that error{then}")
+            case Crashed(error):
+                self._write("ERROR", end.path, f"crashed{end.handling}: {tell(error)}{then}")
+            case Killed() | NoProc():
+                self._write("WARNING", end.path, f"killed{end.handling}{then}")
+            case _:
+                self._write("INFO", end.path, f"{_how(end.reason)}{then}")
+
+    def _failed_to_start(self, event: ProcFailedToStart) -> None:
+        path = event.ref.path
+        self._flush(path)
+        match event.reason:
+            case Crashed(error=ChildStartFailed() as error):
+                # The child itself has said why.
+                text = f"did not start, because its child {error.path} did not"
+                self._write("ERROR", path, text)
+            case Crashed(error):
+                self._write("ERROR", path, f"did not start: {tell(error)}")
+            case Killed():
+                self._write("WARNING", path, "killed while it was starting")
+            case _:
+                self._write("INFO", path, "stopped while it was starting")
 
     def _dead_letter(self, event: DeadLetter) -> None:
+        if event.why.startswith("in hand when") or isinstance(event.message, TryAgain):
+            return  # told with the crash; or a note that a supervisor wrote to itself
         path, kind = event.ref.path, type(event.message).__name__
         key = (path, kind, event.why)
         count = self._dead[key] = self._dead.get(key, 0) + 1
+        if len(self._dead) > MOST_DEAD_LETTERS:
+            del self._dead[next(iter(self._dead))]
         if str(count).strip("0") == "1":
             so_far = f" ({count} so far)" if count > 1 else ""
             self._write("WARNING", path, f"dead letter {kind}: {event.why}{so_far}")
 
 
-def _reason(reason: ExitReason, handling: str = "") -> str:
-    if isinstance(reason, Crashed):
-        return f"crashed: {describe_reason(reason)}{handling}{where(reason.error)}"
-    return f"{reason}{handling}"
+@final
+class _End:
+    """Know how a proc ended; `told` when its error has got a line already."""
+
+    __slots__ = ("handling", "path", "reason", "told")
+
+    def __init__(self, path: str, reason: ExitReason, in_hand: object = None) -> None:
+        self.path = path
+        self.reason = reason
+        self.handling = "" if in_hand is None else f" while handling {type(in_hand).__name__}"
+        self.told = False
 
 
-def _restarts(count: int) -> str:
-    return "not restarted before" if not count else f"restarted {count} x before"
+def _owner(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _how(reason: ExitReason) -> str:
+    match reason:
+        case Shutdown(detail=None):
+            return "stopped"
+        case Shutdown(detail=IntensityExceeded()):
+            return "stopped, having given up"
+        case Shutdown(detail=detail):
+            return f"stopped ({' '.join(str(detail).split())})"
+        case _:
+            return f"ended ({reason})"
+
+
+def _restarts(event: ChildExited) -> str:
+    count = event.restarts
+    if not count and not event.reason.is_abnormal:
+        return ""
+    return f"; {count} restart{'' if count == 1 else 's'} so far"
 
 
 def _next(event: ChildExited) -> str:
     match event.next:
-        case Next.RESTART:
-            return "restarting it now"
-        case Next.WAIT:
-            return f"restarting it{_delay(event.delay)}"
+        case Next.RESTART | Next.WAIT:
+            return f"restarting it {_delay(event.delay)}"
         case Next.GIVE_UP:
-            return "restart budget spent, its supervisor gives up"
-        case Next.KEEP:
-            return "leaving it ended"
-        case Next.REMOVE:
-            return "removing it"
+            return "no restarts are left, its supervisor gives up"
+        case Next.KEEP | Next.REMOVE:
+            return "not restarted"
 
 
 def _delay(seconds: float) -> str:
-    return f" in {seconds:.2g} s" if seconds else " now"
+    if not seconds:
+        return "now"
+    return f"in {seconds:.1f} s" if seconds >= 1 else f"in {max(seconds * 1000, 1):.0f} ms"
+
+
+# -- what the log looks like ----------------------------------------------------------------------
+
+_STAMP = "<green>{time:YYYY-MM-DD HH:mm:ss.SSS}</green> | <level>{level: <8}</level> | "
+_PLACE = "<cyan>{name}</cyan>:<cyan>{function}</cyan>:<cyan>{line}</cyan> - "
+_TEXT = "<level>{message}</level>\n{exception}"
+
+
+def _format(record: Record) -> str:
+    """Leave out of the lines of this module what says nothing: that they come from here."""
+    return _STAMP + ("" if record["name"] == __name__ else _PLACE) + _TEXT
+
+
+@final
+class _Stderr:
+    """Be what `sys.stderr` is at the time of writing: it may be replaced meanwhile."""
+
+    def write(self, message: str) -> None:
+        sys.stderr.write(message)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+
+def compact_log() -> None:
+    """Leave the place in this package out of its own log lines; those of your code have theirs.
+
+    Only where loguru is as it comes, with its own handler number 0, which is then replaced.
+    Whatever you configured yourself stays as it is, also with LOGURU_FORMAT or LOGURU_AUTOINIT.
+    """
+    if not {"LOGURU_FORMAT", "LOGURU_AUTOINIT"} & os.environ.keys():
+        with suppress(ValueError):
+            logger.remove(0)  # raises when there is none
+            logger.add(_Stderr(), format=_format)
+
+
+# -- where in the user's code ---------------------------------------------------------------------
 
 
 def tell(error: BaseException) -> str:
-    """Tell an error in one line, a group with all that is in it."""
+    """Tell an error in one line: with its place, its causes, and what is in a group."""
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         return f"{group.message}: {'; '.join(tell(part) for part in group.exceptions)}"
-    return f"{describe_error(error)}{where(error)}"
-
-
-_NOT_THE_USERS = tuple(
-    os.path.dirname(os.path.abspath(source)) + os.sep
-    for source in (__file__, os.__file__, actors.__file__, anyio.__file__, attrs.__file__)
-)
+    text = f"{describe_error(error)}{where(error)}"
+    for _ in range(3):
+        cause = error.__cause__
+        if cause is None:
+            break
+        text += f", because of {describe_error(cause)}{where(cause)}"
+        error = cause
+    return text
 
 
 def where(error: BaseException | None) -> str:
     """Say where in the user's own code an error arose, the innermost call first; maybe nothing."""
-    traceback_: TracebackType | None = None if error is None else error.__traceback__
-    if traceback_ is None:
+    steps = traceback.walk_tb(None if error is None else error.__traceback__)
+    return at([(frame.f_code, line) for frame, line in steps])
+
+
+def at(steps: Iterable[tuple[CodeType, int]], *, of_libraries: bool = True) -> str:
+    """Say a way through code, given outermost first, cut to the user's part of it."""
+    ranked = [(_rank(code.co_filename), code, line) for code, line in steps]
+    best = min((rank for rank, _, _ in ranked), default=_ENGINE)
+    if best == _ENGINE or (best == _LIBRARY and not of_libraries):
         return ""
-    frames = traceback.extract_tb(traceback_)
-    own = [frame for frame in frames if not _is_foreign(frame.filename)] or frames[-1:]
     calls = [
-        f"{os.path.basename(frame.filename)}:{frame.lineno} in {frame.name}"
-        for frame in reversed(own)
+        f"{_short(code.co_filename)}:{line} in {code.co_qualname.rpartition('<locals>.')[2]}"
+        for rank, code, line in reversed(ranked)
+        if rank == best
     ]
-    return " at " + " < ".join(calls[:5])
+    return " at " + ", from ".join(calls[:4])
 
 
-def _is_foreign(filename: str) -> bool:
-    return filename.startswith(("<frozen", *_NOT_THE_USERS))
+_OWN, _LIBRARY, _ENGINE = range(3)
+ENGINES = tuple(
+    os.path.dirname(os.path.abspath(source)) + os.sep for source in (__file__, actors.__file__)
+)
+"""The folders of the code that calls the user's."""
+
+_STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+_BELOW = {"anyio", "asyncio", "attr", "attrs", "loguru", "outcome", "trio", "uvloop"}
+
+
+def _rank(filename: str) -> int:
+    if filename.startswith(("<frozen", "<attrs", *ENGINES)):
+        return _ENGINE
+    package = _installed(filename)
+    if package is None:
+        return _ENGINE if filename.startswith(_STANDARD) else _OWN
+    return _ENGINE if package.partition(os.sep)[0] in _BELOW else _LIBRARY
+
+
+def _installed(filename: str) -> str | None:
+    """Return the part of a path that follows site-packages, None where that does not occur."""
+    for folder in ("site-packages", "dist-packages"):
+        _, found, rest = filename.rpartition(f"{os.sep}{folder}{os.sep}")
+        if found:
+            return rest
+    return None
+
+
+def _short(filename: str) -> str:
+    try:
+        here = os.getcwd().rstrip(os.sep) + os.sep
+    except OSError:
+        here = os.sep
+    return _installed(filename) or filename.removeprefix(here)

@@ -28,7 +28,7 @@ supervision.errors.SpecError: StartChild: spec: 'db' is not a ChildSpec
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeAlias, TypeVar, final
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, final
 
 from attrs import Attribute, field, frozen
 
@@ -157,7 +157,10 @@ class TryAgain:
     """Remind a supervisor of a restart that is due; it sends this to itself.
 
     `ticket` tells whether it is still wanted; `counted` whether the budget knows of this attempt.
+    Left over when the supervisor ends, it is no dead letter: nobody sent it and nobody misses it.
     """
+
+    __dead_letter__: ClassVar[bool] = False
 
     id: str
     ticket: int

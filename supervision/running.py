@@ -1,7 +1,7 @@
 """Run a tree as a whole process: log lines, signals, an exit code.
 
 `run(tree)` blocks until the tree has ended, and leaves the process. SIGINT and SIGTERM stop the
-tree in order; a second one kills it; `grace` bounds the whole stop.
+tree in order; a second one kills it; `grace` bounds the whole stop, also of code that blocks.
 
 =========  ===================================================================
 exit code  how it ended
@@ -10,6 +10,8 @@ exit code  how it ended
 1          gave up, failed to start, crashed, or not stopped within `grace`
 130        killed by a second signal
 =========  ===================================================================
+
+Code in a proc that calls `sys.exit(code)` stops the tree in order; the process leaves with `code`.
 
 >>> from actors import CancellationToken, task
 >>> from supervision import AutoShutdown, ChildSpec, SupervisorSpec
@@ -29,20 +31,21 @@ SystemExit: 0
 from __future__ import annotations
 
 import math
+import os
 import sys
+import time
 from typing import Any, Literal, NoReturn, TypeAlias, final
 
 import anyio
-from anyio.abc import TaskGroup
 
 from actors import ActorSystem
 from supervision.application import check_tree, serve_in
-from supervision.errors import ChildStartFailed, TreeExited
-from supervision.logs import LogLines, say, tell, where
+from supervision.errors import ChildStartFailed, IntensityExceeded, TreeExited
+from supervision.logs import LogLines, compact_log, say, tell, where
 from supervision.signals import FORCED, Signals
 from supervision.specs import ChildSpec
 
-__all__ = ["BackendName", "loop_options", "run"]
+__all__ = ["BackendName", "check_grace", "loop_options", "run"]
 
 BackendName: TypeAlias = Literal["asyncio", "trio", "uvloop"]
 """The event loops that `run` knows."""
@@ -58,17 +61,31 @@ def run(
     """Run a tree until it ends, and leave the process with its exit code (SystemExit).
 
     `backend`: "asyncio" (default), "trio" or "uvloop", of which the last two are extras to install.
-    `grace` in seconds, default 30.0: how long stopping may take after the first signal.
+    `grace` in seconds, default 30.0: how long stopping may take after the first signal; what is
+    left then is killed, and 2 s later the process is ended, whatever it is doing.
     `log`, default True: write a line through loguru for each thing that happens in the tree; the
     reason for its end is logged in any case. Raises TypeError when `tree` is no supervisor's
-    spec, ValueError for another backend or a bad grace.
+    spec, ValueError for another backend or a bad grace. In a thread other than the main one
+    it runs without signals, until the tree ends.
     """
     check_tree(tree)
+    check_grace(grace)
+    name, options = loop_options(backend)
+    process = _Process(tree, log)
+    compact_log()
+    if log:
+        process.say("INFO", f"starts on {backend}, as process {os.getpid()}")
+    with Signals(grace, process.say) as signals:
+        anyio.run(process.main, signals, backend=name, backend_options=options)
+        code = process.conclude(signals)
+        signals.linger(code if isinstance(code, int) else 1)
+    sys.exit(code)
+
+
+def check_grace(grace: float) -> None:
+    """Refuse what is no time to wait. Raises ValueError."""
     if not (grace >= 0) or math.isinf(grace):
         raise ValueError(f"grace is a number of seconds >= 0, not {grace!r}")
-    name, options = loop_options(backend)
-    code = anyio.run(_main, tree, grace, log, backend=name, backend_options=options)
-    sys.exit(code)
 
 
 def loop_options(backend: str) -> tuple[str, dict[str, Any]]:
@@ -88,74 +105,90 @@ def loop_options(backend: str) -> tuple[str, dict[str, Any]]:
 
 @final
 class _Process:
-    """Run one tree under signals, and work out the exit code."""
+    """Run one tree under signals, and work out the exit code.
 
-    def __init__(self, tree: ChildSpec[Any], grace: float, log: bool, signals: Signals) -> None:
-        self.tree = tree
-        self.grace = grace
-        self.log = log
-        self.signals = signals
-        self.out_of_time = False
-        self.fatal: BaseException | None = None
+    `code` may be whatever `sys.exit` takes, since that is what a proc may have called.
+    """
 
-    async def main(self) -> int:
-        """Serve the tree until it ends or is stopped; returns the exit code."""
-        code = 1
-        async with anyio.create_task_group() as tasks:
-            code = await self._guarded(tasks)
-            tasks.cancel_scope.cancel()
-        if self.fatal is not None:
-            raise self.fatal
-        if self.signals.force.cancelled:
-            return FORCED
-        return 1 if self.out_of_time else code
+    def __init__(self, tree: ChildSpec[Any], log: bool) -> None:
+        self._tree = tree
+        self._log = log
+        self._code: int | str | None = 1
+        self._level = "CRITICAL"
+        self._end = "ended"
+        self._asked_at: float | None = None
 
-    async def _guarded(self, tasks: TaskGroup) -> int:
-        """Serve the tree; whatever it raises is said and becomes an exit code."""
-        name = self.tree.id
+    def say(self, level: str, text: str) -> None:
+        """Write a line about the tree as a whole."""
+        say(level, f"/{self._tree.id}", text)
+
+    async def main(self, signals: Signals) -> None:
+        """Serve the tree until it ends or is stopped."""
+        with signals.early():
+            async with anyio.create_task_group() as tasks:
+                system, scope = ActorSystem(self._tree.id), anyio.CancelScope()
+                tasks.start_soon(self._obey, signals, system, scope)
+                await self._guarded(system, scope)
+                tasks.cancel_scope.cancel()
+
+    def conclude(self, signals: Signals) -> int | str | None:
+        """Say how it ended; returns the exit code."""
+        if signals.code:
+            self._code = signals.code
+            self._level = "CRITICAL" if self._code != FORCED else "WARNING"
+            self._end = "killed"
+        shown = 0 if self._code is None else self._code
+        self.say(self._level, f"{self._end}; exit code {shown if isinstance(shown, int) else 1}")
+        return self._code
+
+    async def _guarded(self, system: ActorSystem, scope: anyio.CancelScope) -> None:
+        """Serve the tree; whatever it raises becomes an exit code and a reason."""
         try:
-            async with ActorSystem(name) as system:
-                if self.log:
+            async with system:
+                if self._log:
                     system.events.subscribe(LogLines())
-                tasks.start_soon(self._watch, system)
-                async with (
-                    self.signals.stop.scope(),
-                    serve_in(system, self.tree) as application,
-                ):
-                    reason = await application.wait()
-                    self._say("INFO", f"ended by itself: {reason}")
-            if self.signals.stop.cancelled and not self.out_of_time:
-                self._say("INFO", "stopped")
+                with scope:
+                    async with serve_in(system, self._tree) as application:
+                        await application.wait()
         except ChildStartFailed as error:
-            self._say("CRITICAL", f"failed to start: {error}{where(error.__cause__)}")
+            self._end = f"did not start: {_start_failure(error)}"
         except TreeExited as error:
-            self._say("CRITICAL", str(error))
-        except Exception as error:
-            self._say("CRITICAL", f"failed: {tell(error)}")
+            self._end = _tree_failure(error)
         except (SystemExit, KeyboardInterrupt) as error:
-            self.fatal = error
+            self._code = error.code if isinstance(error, SystemExit) else FORCED
+            self._level = "WARNING"
+            self._end = f"told to exit from within by {tell(error)}"
+        except (Exception, BaseExceptionGroup) as error:
+            self._end = f"failed: {tell(error)}"
         else:
-            return 0
-        return 1
+            self._code = 0
+            self._level = "INFO"
+            self._end = self._orderly()
 
-    async def _watch(self, system: ActorSystem) -> None:
-        """Bound the stop: kill everything at the second signal, or when the grace is over."""
-        signals = self.signals
+    def _orderly(self) -> str:
+        if self._asked_at is None:
+            return "ended by itself"
+        return f"stopped in {time.monotonic() - self._asked_at:.2f} s"
+
+    async def _obey(self, signals: Signals, system: ActorSystem, scope: anyio.CancelScope) -> None:
+        """Stop the tree at the first signal; kill it when that is due."""
         await signals.stop.wait()
-        self._say("INFO", f"{signals.stop.reason}: stopping, for at most {self.grace:g} s")
-        with anyio.move_on_after(self.grace):
-            await signals.force.wait()
-        if signals.force.cancelled:
-            self._say("WARNING", f"{signals.force.reason} again: killing what is left")
-        else:
-            self.out_of_time = True
-            self._say("ERROR", f"not stopped within {self.grace:g} s: killing what is left")
+        self._asked_at = time.monotonic()
+        scope.cancel()
+        await signals.force.wait()
         system.kill()
 
-    def _say(self, level: str, text: str) -> None:
-        say(level, f"/{self.tree.id}", text)
+
+def _start_failure(error: ChildStartFailed) -> str:
+    innermost: BaseException = error
+    while innermost.__cause__ is not None and isinstance(innermost, ChildStartFailed):
+        innermost = innermost.__cause__
+    return f"{error}{where(innermost)}"
 
 
-async def _main(tree: ChildSpec[Any], grace: float, log: bool) -> int:
-    with Signals() as signals:
-        return await _Process(tree, grace, log, signals).main()
+def _tree_failure(error: TreeExited) -> str:
+    gave_up = getattr(error.reason, "detail", None)
+    if isinstance(gave_up, IntensityExceeded):
+        last = where(gave_up.crashes[-1]) if gave_up.crashes else ""
+        return str(gave_up).removeprefix(f"{gave_up.path} ") + last
+    return f"{error.reason}{where(error.__cause__)}"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
 from types import ModuleType
@@ -33,35 +34,59 @@ class TargetError(Exception):
 def load(target: str) -> ChildSpec[Any]:
     """Import a target and return its tree. Raises TargetError in whatever way it fails."""
     source, _, attribute = target.rpartition(":")
+    if not source and ":" in target:
+        raise TargetError(f"{target!r} names no module; write MODULE:{attribute or 'ATTRIBUTE'}")
     if not source or not attribute:
         name = source or attribute or "MODULE"
         raise TargetError(f"{target!r} names no attribute; write {name}:ATTRIBUTE")
-    found: object = _import(source)
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            raise TargetError(f"{source} has no attribute {attribute!r}")
-        found = getattr(found, part)
-    if callable(found) and not _is_spec(found):
-        found = _call(target, found)
-    if not _is_spec(found) or found.kind != "supervisor":
-        kind = type(found).__name__
-        raise TargetError(
-            f"{target} is a {kind}, not a SupervisorSpec or a callable that returns one"
-        )
+    found = _find(_import(source), source, attribute)
+    verb = "is"
+    if callable(found):
+        found, verb = _call(target, found), "returned"
+    if _is_tree(found):
+        return found
+    if inspect.iscoroutine(found):
+        found.close()  # or Python complains that nobody awaited it
+        raise TargetError(f"{target} is a coroutine function; write it with def")
+    wanted = "a SupervisorSpec"
+    if verb == "is":
+        wanted += " or a callable that returns one"
+    raise TargetError(f"{target} {verb} {_kind(found)}, not {wanted}")
+
+
+def _is_tree(found: object) -> TypeGuard[ChildSpec[Any]]:
+    return isinstance(found, ChildSpec) and found.kind == "supervisor"
+
+
+def _kind(found: object) -> str:
+    name = type(found).__name__
+    return "None" if found is None else f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+
+
+def _find(module: ModuleType, source: str, attribute: str) -> object:
+    found: object = module
+    try:
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except AttributeError:
+        raise TargetError(f"{source} has no attribute {attribute!r}") from None
+    except Exception as error:
+        # A module or a class may compute its attributes.
+        raise TargetError(f"{source}:{attribute} raised {_what(error)}") from error
     return found
-
-
-def _is_spec(found: object) -> TypeGuard[ChildSpec[Any]]:
-    return isinstance(found, ChildSpec)
 
 
 def _call(target: str, make: Any) -> object:
     try:
         return make()
     except SpecError as error:
-        raise TargetError(f"{target}: bad spec: {error}") from error
-    except Exception as error:
-        raise TargetError(f"{target} raised {describe_error(error)}{where(error)}") from error
+        raise TargetError(f"{target}: bad spec: {error}{where(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise TargetError(f"{target} raised {_what(error)}") from error
+
+
+def _what(error: BaseException) -> str:
+    return f"{describe_error(error)}{where(error)}"
 
 
 def _import(source: str) -> ModuleType:
@@ -69,26 +94,39 @@ def _import(source: str) -> ModuleType:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        return _import_file(source) if source.endswith(".py") else importlib.import_module(source)
+        if source.endswith(".py"):
+            return _import_file(source)
+        if os.sep in source:
+            raise TargetError(f"{source} is no module; a file is written with its .py")
+        return importlib.import_module(source)
     except TargetError:
         raise
     except SpecError as error:
         raise TargetError(f"{source}: bad spec: {error}{where(error)}") from error
     except (Exception, SystemExit) as error:
-        raise TargetError(f"cannot import {source}: {describe_error(error)}") from error
+        raise TargetError(f"cannot import {source}: {_what(error)}") from error
 
 
 def _import_file(path: str) -> ModuleType:
     if not os.path.isfile(path):
         raise TargetError(f"there is no file {path}")
-    folder, name = os.path.split(os.path.abspath(path))
+    path = os.path.abspath(path)
+    folder, name = os.path.split(path)
     name = name.removesuffix(".py")
+    known = sys.modules.get(name)
+    if known is not None and getattr(known, "__file__", None) != path:
+        name = f"{name}_target"  # a file called json.py must not become the json of everybody
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     # Its neighbors can be imported, as if the file were run by Python itself.
-    sys.path.insert(0, folder)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
