@@ -48,6 +48,7 @@ refused 100
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from types import UnionType
 from typing import Any, ClassVar, Concatenate, Protocol, TypeVar, get_origin, overload
 
 from actors.cancellation import CancellationToken
@@ -68,15 +69,22 @@ class Actor(Proc[M]):
 
     The class statement raises TypeError for a message type of the mailbox without handler, for two
     handlers of one type, and for a handler of a type that is not in the mailbox.
+
+    `hibernate_after` (seconds, default None: never) is a class attribute to set: an actor that got
+    no message for so long lets go of its task and keeps only its state; the next message gives
+    it a new one. Not for actors that override `run`; and nothing that belongs to a task (a task
+    group, a cancel scope) can be kept open from one handler to the next then.
     """
 
+    hibernate_after: ClassVar[float | None] = None
     __direct__: ClassVar[bool] = True
     __dispatch__: ClassVar[Dispatch]
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls.__direct__ = False
-        cls.__dispatch__ = build(cls)
+        own: object = cls.run
+        cls.__dispatch__ = build(cls, plain_run=own is vars(Actor)["run"])
 
     async def run(self, shutdown: CancellationToken) -> None:
         """Receive messages until told to stop; override it to wrap the loop, and call it."""
@@ -127,7 +135,7 @@ def on(kind: type[Any]) -> Any:
     `kind` is no class.
     """
     origin = get_origin(kind) or kind
-    if not isinstance(origin, type):
+    if not isinstance(origin, type) or origin is UnionType:
         raise TypeError(f"@on takes a message class, not {kind!r}")
 
     def mark(method: Callable[Concatenate[Any, ...], Any]) -> Callable[Concatenate[Any, ...], Any]:

@@ -36,7 +36,7 @@ import anyio.lowlevel
 
 from actors.backend import Backend, current_backend
 
-__all__ = ["CancellationToken", "TokenScope"]
+__all__ = ["CancellationToken", "TokenScope", "homeward"]
 
 _keys = itertools.count()
 
@@ -135,7 +135,7 @@ class CancellationToken:
             if not waiter.done():
                 waiter.set_result(None)
 
-        forget = self.on_cancel(_homeward(backend, wake))
+        forget = self.on_cancel(homeward(backend, wake))
         try:
             await waiter
         finally:
@@ -174,7 +174,7 @@ class TokenScope:
         if self._token.cancelled:
             self._scope.cancel()
         else:
-            self._forget = self._token.on_cancel(_homeward(current_backend(), self._scope.cancel))
+            self._forget = self._token.on_cancel(homeward(current_backend(), self._scope.cancel))
         return self._token
 
     async def __aexit__(
@@ -189,7 +189,7 @@ class TokenScope:
         return self._scope.__exit__(kind, error, traceback)
 
 
-def _homeward(backend: Backend, call: Callable[[], None]) -> Callable[[], None]:
+def homeward(backend: Backend, call: Callable[[], None]) -> Callable[[], None]:
     """Make `call` run in the loop's own thread, whichever thread cancels."""
     home = threading.get_ident()
 

@@ -29,7 +29,7 @@ killed
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from enum import IntEnum
 from functools import partial
 from typing import Any, Protocol
@@ -89,7 +89,6 @@ class Incarnation(Bonded):
 
     __slots__ = (
         "_cage",
-        "_context",
         "_deadline",
         "_ended",
         "_own_decision",
@@ -129,7 +128,6 @@ class Incarnation(Bonded):
         self._deadline: Clocked | None = None
         self._ended: list[Waiter[ExitReason]] | None = None
         self._cage: Cage | None = None
-        self._context: Context | None = None
         address.incarnation += 1
         self.number = address.incarnation
         address.occupant = self
@@ -142,10 +140,12 @@ class Incarnation(Bonded):
         An actor without `on_start` needs no task before its first message, so it gets none: a
         task costs more than all the rest of an actor.
         """
+        if self.traits.plain_actor:
+            self.variables = copy_context()
+            self.variables.run(current_occupant.set, self)
         if self.traits.starts or not self.traits.plain_actor:
             self._launch()
             return False
-        self._context = copy_context()
         self._ready()
         if self.address.queue:
             self._launch()
@@ -164,8 +164,7 @@ class Incarnation(Bonded):
         self._launch()
 
     def _launch(self) -> None:
-        context, self._context = self._context, None
-        self._cage = self.system.backend.start(self._main, self.address.path, context)
+        self._cage = self.system.backend.start(self._main, self.address.path, self.variables)
 
     # -- the life, step by step -----------------------------------------------------------------
 
@@ -178,7 +177,11 @@ class Incarnation(Bonded):
             reason = await self._start(cage)
         started = self.phase is not Phase.STARTING
         if started:
-            reason = await self._body(cage)
+            ended = await self._body(cage)
+            if ended is None:
+                self._hibernate()
+                return
+            reason = ended
         self.phase = Phase.STOPPING
         if self._side or self.children:
             await self._clear()
@@ -213,13 +216,20 @@ class Incarnation(Bonded):
         if self.ready is not None:
             wake(self.ready)
 
-    async def _body(self, cage: Cage) -> ExitReason:
+    def _hibernate(self) -> None:
+        """Let go of the task; the next thing that comes gives it a new one."""
+        self._cage = self.task = None
+        self.address.waiter = self
+
+    async def _body(self, cage: Cage) -> ExitReason | None:
+        """Run the body; returns how it ended, None when it hibernates."""
         reason: ExitReason = Normal()
         proc = self.proc
         try:
             if self.verdict is None:
                 if self.traits.plain_actor:
-                    await cage.guard(self.receive())
+                    if not await cage.guard(self.receive()) and not cage.hit:
+                        return None
                 else:
                     await cage.guard(proc.run(self.token))
         except Interrupted:
@@ -296,9 +306,10 @@ class Incarnation(Bonded):
             if not self.announce(reason, self.owner) and isinstance(reason, Crashed):
                 self.system.unheard(reason.error)
         else:
+            self.announce(reason, None)  # its owner hears it from the start that failed
             self._report_failed_start(reason)
         # Leave no cycle: what has ended goes without the garbage collector.
-        self._cage = self.task = None
+        self._cage = self.task = self.variables = None
         if not self.traits.hears_undelivered:
             del self.proc
 
@@ -313,6 +324,8 @@ class Incarnation(Bonded):
         message: object = None
         if item is not None and reason.is_abnormal:
             message = unwrap(item)
+            if not getattr(type(message), "__dead_letter__", True):
+                message = None
             how = "was killed" if self.killed else "crashed"
             self.address.refuse(item, f"in hand when its receiver {how}")
         for envelope in self.deferred or ():
@@ -397,9 +410,13 @@ class Incarnation(Bonded):
             self.cancel_token()
             self.address.signal(TOLD)
 
+    def crash(self, error: BaseException) -> None:
+        """Crash with what a handler raised outside of the receive loop."""
+        self.take_down(self._failure(error))
+
     def token_cancelled(self) -> None:
-        """Be told to stop through the token, perhaps from another thread."""
-        self.system.backend.call_soon_threadsafe(partial(self._tell, Shutdown()))
+        """Be told to stop through the token."""
+        self._tell(Shutdown())
 
     def tell_to_stop(self, timeout: float | None) -> None:
         """Stop it after the message in hand; kill it at the deadline."""

@@ -206,7 +206,7 @@ class Life(Inhabitant):
         """Iterate over the mail."""
 
     @abstractmethod
-    async def receive(self) -> None:
+    async def receive(self) -> bool:
         """Hand the mail to the handlers until it is time to stop."""
 
     @abstractmethod
@@ -444,7 +444,7 @@ class Context(Generic[M]):
         self._life.beat()
 
 
-def receive(context: Context[Any]) -> Awaitable[None]:
+def receive(context: Context[Any]) -> Awaitable[bool]:
     """Run the receive loop behind a context; the body of an actor."""
     return context._life.receive()  # pyright: ignore[reportPrivateUsage]
 

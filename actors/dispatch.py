@@ -59,23 +59,33 @@ class Handler:
 class Dispatch:
     """Be the table of one actor class.
 
-    `types` maps each accepted type to its Handler. `plain` has those that are called with the
-    message alone, by a plain function, and answer nobody: the fast lane of the receive loop.
+    `types` maps each accepted type to its Handler. `told` has the functions of messages that nobody
+    is answered for, `answers` those of requests whose result is the answer: the two fast lanes
+    of the receive loop. `inline` has those of the latter that an asker may call itself.
     Subclasses of an accepted type are accepted too; each is entered when it first comes.
     """
 
-    __slots__ = ("owner", "plain", "types")
+    __slots__ = ("answers", "inline", "owner", "plain_run", "told", "types")
 
-    def __init__(self, owner: str) -> None:
+    def __init__(self, owner: str, *, plain_run: bool) -> None:
         self.owner = owner
+        self.plain_run = plain_run
         self.types: dict[type, object] = {}
-        self.plain: dict[type, Callable[..., object]] = {}
+        self.told: dict[type, Callable[..., object]] = {}
+        self.answers: dict[type, Callable[..., object]] = {}
+        self.inline: dict[type, Callable[..., object]] = {}
 
     def add(self, kind: type, handler: Handler) -> None:
         """Enter a handler for a type."""
         self.types[kind] = handler
-        if not handler.replies and not inspect.iscoroutinefunction(handler.function):
-            self.plain[kind] = handler.function
+        function = handler.function
+        if not handler.replies:
+            self.told[kind] = function
+        elif not handler.takes_reply:
+            self.answers[kind] = function
+            # Not when `run` is overridden: what it wraps around the loop, it wraps around handlers.
+            if self.plain_run and not inspect.iscoroutinefunction(function):
+                self.inline[kind] = function
 
     def admit(self, kind: type, path: str) -> None:
         """Enter a subclass of an accepted type. Raises TypeError for anything else."""
@@ -94,12 +104,13 @@ class Dispatch:
 class Open:
     """Be what a proc that is no actor accepts: its mailbox types, or anything when unknown."""
 
-    __slots__ = ("accepted", "owner", "types")
+    __slots__ = ("accepted", "inline", "owner", "types")
 
     def __init__(self, owner: str, accepted: tuple[type, ...] | None) -> None:
         self.owner = owner
         self.accepted = accepted
         self.types: dict[type, object] = {}
+        self.inline: dict[type, Callable[..., object]] = {}
 
     def admit(self, kind: type, path: str) -> None:
         """Enter a type that is accepted. Raises TypeError for anything else."""
@@ -117,9 +128,12 @@ def mailbox_types(cls: type) -> tuple[type, ...] | None:
     return None if parameter is None else _flatten(parameter, cls)
 
 
-def build(cls: type) -> Dispatch:
-    """Build the table of an actor class. Raises TypeError that says what is wrong in it."""
-    dispatch = Dispatch(cls.__qualname__)
+def build(cls: type, *, plain_run: bool) -> Dispatch:
+    """Build the table of an actor class. Raises TypeError that says what is wrong in it.
+
+    `plain_run` tells that the receive loop is all of its body.
+    """
+    dispatch = Dispatch(cls.__qualname__, plain_run=plain_run)
     for kind, name in _marked(cls).items():
         dispatch.add(kind, _handler(cls, kind, name))
     accepted = mailbox_types(cls)

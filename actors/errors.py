@@ -70,6 +70,7 @@ class AskTimeout(_Told, TimeoutError):
         self.path = path
         self.message = message
         self.timeout = timeout
+        self.args = (path, message, timeout)  # TimeoutError, an OSError, keeps none by itself
 
 
 @final

@@ -97,9 +97,13 @@ class Mailbox:
 
 
 class Accepts(Protocol):
-    """Know which message types an address takes; a door that was passed once stays open."""
+    """Know which message types an address takes; a door that was passed once stays open.
+
+    `inline` has the plain functions that may answer a request in the asker's turn.
+    """
 
     types: dict[type, object]
+    inline: dict[type, Callable[..., object]]
 
     def admit(self, kind: type, path: str) -> None:
         """Add `kind` to `types` when it is taken. Raises TypeError when it is not."""
@@ -137,10 +141,20 @@ current_occupant: ContextVar[Occupant | None] = ContextVar("current_occupant", d
 
 
 @final
+class FastPaths:
+    """Switch what is only there for speed off, for tests that compare both ways."""
+
+    enabled = True
+
+
+fast_paths = FastPaths()
+
+
+@final
 class Hub:
     """Share what all addresses of one actor system need."""
 
-    __slots__ = ("backend", "dead_letter", "deadlines", "name", "names")
+    __slots__ = ("backend", "dead_letter", "deadlines", "in_a_row", "inline", "name", "names")
 
     def __init__(
         self, name: str, backend: Backend, dead_letter: Callable[[Address, object, str], None]
@@ -150,6 +164,8 @@ class Hub:
         self.deadlines = Deadlines(backend)
         self.dead_letter = dead_letter
         self.names: dict[str, Address] = {}
+        self.inline = fast_paths.enabled
+        self.in_a_row = 0
 
 
 @final

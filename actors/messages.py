@@ -22,7 +22,8 @@ from typed actor libraries such as Akka's `ask` and fits both mypy and pyright.
 
 from __future__ import annotations
 
-from typing import Generic, Protocol, Self, TypeVar, cast, final
+from collections.abc import Generator
+from typing import Any, Generic, Protocol, Self, TypeVar, cast, final
 
 from actors.backend import Waiter
 from actors.errors import AskTimeout, NoReply
@@ -59,6 +60,30 @@ class Asker(Protocol):
     def wait_is_over(self) -> None:
         """Be told that nobody can be said to wait for anybody any more."""
         ...
+
+
+@final
+class Nobody:
+    """Be the waiter of a request that nobody waits for yet: it counts as settled."""
+
+    __slots__ = ()
+
+    def done(self) -> bool:
+        """Tell that there is nobody to wake."""
+        return True
+
+    def set_result(self, result: object, /) -> None:
+        """Wake nobody."""
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """Wake nobody."""
+
+    def __await__(self) -> Generator[Any, None, object]:
+        """Wait for nobody. Raises RuntimeError."""
+        raise RuntimeError("nobody answers here")
+
+
+NOBODY = Nobody()
 
 
 @final

@@ -23,7 +23,7 @@ from attrs import Attribute, field, frozen
 
 __all__ = ["Name"]
 
-M_co = TypeVar("M_co", covariant=True)
+M = TypeVar("M")
 
 
 def _check(_name: object, _attribute: Attribute[str], value: object) -> None:
@@ -33,8 +33,8 @@ def _check(_name: object, _attribute: Attribute[str], value: object) -> None:
 
 @final
 @frozen
-class Name(Generic[M_co]):
-    """Name an address that accepts messages of type `M_co`, and perhaps more.
+class Name(Generic[M]):
+    """Name an address that accepts messages of type `M`.
 
     `text` is what tells names apart, within one actor system. Raises ValueError when it is empty
     or not a string.

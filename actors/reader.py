@@ -39,16 +39,18 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextvars import Context
 from types import CoroutineType
-from typing import Any, TypeGuard, TypeVar, cast, final
+from typing import Any, TypeGuard, TypeVar, final
 
-from actors.cancellation import CancellationToken
+from actors.backend import Waiter
+from actors.cancellation import CancellationToken, homeward
 from actors.context import Life, Proc
 from actors.dispatch import Dispatch, Handler
 from actors.errors import NoReply, Refusal
 from actors.exits import ExitReason, Normal
 from actors.mailbox import CONTROL, STOP, UNLIMITED, Notice
-from actors.messages import Envelope, Reply, make_reply
+from actors.messages import NOBODY, Envelope, Reply, make_reply
 from actors.notices import DownNotice, Exited, Monitor, Received
 from actors.traits import Traits
 
@@ -57,6 +59,35 @@ __all__ = ["Reader", "Told"]
 BATCH = 64
 
 N = TypeVar("N")
+
+
+@final
+class Nap:
+    """Wake an actor that nobody wrote to, so that it can let go of its task."""
+
+    __slots__ = ("over", "tick", "waiter")
+
+    def __init__(self, waiter: Waiter[None]) -> None:
+        self.waiter = waiter
+        self.over = False
+        self.tick = 0
+
+    def expire(self) -> None:
+        """Wake it, if nothing else did."""
+        if not self.waiter.done():
+            self.over = True
+            self.waiter.set_result(None)
+
+
+@final
+class Work(Notice):
+    """Be the rest of a request whose handler was called in the asker's turn."""
+
+    __slots__ = ("envelope", "work")
+
+    def __init__(self, envelope: Envelope, work: Awaitable[object]) -> None:
+        self.envelope = envelope
+        self.work = work
 
 
 @final
@@ -71,7 +102,8 @@ class Reader(Life):
     """Be the part of an incarnation that reads mail.
 
     `told` is the exit reason it was told to stop with, None before. `in_hand` is the queued item
-    that is being handled. `deferred` are requests taken but not answered yet.
+    that is being handled. `deferred` are requests taken but not answered yet. `variables` is the
+    context in which its task runs, if the receive loop is all of its body.
     """
 
     __slots__ = (
@@ -84,6 +116,7 @@ class Reader(Life):
         "proc",
         "told",
         "traits",
+        "variables",
         "watching",
     )
 
@@ -96,6 +129,7 @@ class Reader(Life):
         self.handled = 0
         self.in_hand: object = None
         self.told: ExitReason | None = None
+        self.variables: Context | None = None
         self.deferred: dict[Envelope, None] | None = None
         self.watching: dict[Monitor, None] | None = None
         self._stash: deque[object] | None = None
@@ -115,33 +149,38 @@ class Reader(Life):
 
     # -- the receive loop of an actor ---------------------------------------------------------
 
-    async def receive(self) -> None:
-        """Hand each message to its handler until the actor is told to stop."""
-        address = self.address
+    async def receive(self) -> bool:
+        """Hand each message to its handler until told to stop; False when it hibernates instead."""
         self._drop_hand()
-        queue = address.queue
+        address, proc = self.address, self.proc
+        queue, backend = address.queue, address.hub.backend
         take = queue.popleft if address.capacity == UNLIMITED else self._take_and_admit
-        proc = self.proc
-        plain = self.dispatch.plain
-        backend = address.hub.backend
+        told, answers = self.dispatch.told, self.dispatch.answers
         budget = BATCH
         while True:
             try:
                 while queue and budget:
                     budget -= 1
                     item = take()
-                    handler = plain.get(type(item))
-                    if handler is None:
-                        rest = self._handle(item)
-                        if rest is not None and await rest:
-                            return
-                    else:
+                    handler = told.get(type(item))
+                    if handler is not None:
                         self.in_hand = item
                         result = handler(proc, item)
-                        if result is not None:
-                            await _finish(result)
-            except Refusal:
-                pass  # it was told, so there is nobody to answer; the actor lives on
+                        if result is not None and is_coroutine(result):
+                            await result
+                    elif type(item) is Envelope and (answer := answers.get(type(item.message))):
+                        self.in_hand = item
+                        result = answer(proc, item.message)
+                        if is_coroutine(result):
+                            result = await result
+                        if self.in_hand is item:  # else it was stashed: this is no answer
+                            item.answer(result)
+                    else:
+                        rest = self._handle(item)
+                        if rest is not None and await rest:
+                            return True
+            except Refusal as refusal:
+                self._refuse(refusal)
             self.in_hand = None
             if queue:
                 if not budget:
@@ -151,8 +190,76 @@ class Reader(Life):
             else:
                 self.handled += BATCH - budget
                 budget = BATCH
-                waiter = address.waiter = backend.new_waiter()
-                await waiter
+                if not await self._park():
+                    return False
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer the request in hand with an error; the actor lives on."""
+        self._reply = None
+        if isinstance(self.in_hand, Envelope):
+            self.in_hand.fail(refusal)
+        # Else it was told, or stashed: there is nobody to answer.
+
+    async def _park(self) -> bool:
+        """Wait for mail; False when none came for so long that the actor hibernates."""
+        address = self.address
+        waiter = address.waiter = address.hub.backend.new_waiter()
+        patience = self.traits.hibernate_after
+        if patience is None:
+            await waiter
+            return True
+        nap = Nap(waiter)
+        deadlines = address.hub.deadlines
+        deadlines.add(nap, patience)
+        try:
+            await waiter
+        finally:
+            deadlines.discard(nap)
+        return not nap.over or bool(address.queue)
+
+    def answer_now(self, request: object, function: Callable[..., object]) -> object:
+        """Answer in the asker's own turn, when the actor is idle; returns the answer.
+
+        Returns an Envelope to wait for when there is none yet. Nobody can tell the difference: the
+        handler runs in the actor's context, and what it raises is the actor's crash.
+        """
+        address = self.address
+        envelope = Envelope(request, NOBODY, address.path, None)
+        self.in_hand = envelope
+        # Not idle meanwhile: what the handler sends to itself, or decides, waits its turn.
+        parked, address.waiter = address.waiter, None
+        crash: BaseException | None = None
+        result: object = None
+        assert self.variables is not None
+        try:
+            result = self.variables.run(function, self.proc, request)
+        except Refusal:
+            self.in_hand = None
+            raise
+        except BaseException as error:
+            crash = error
+        finally:
+            self.handled += 1
+            address.waiter = parked
+            if address.queue:
+                address.wake()
+        if crash is None and self.in_hand is envelope and not is_coroutine(result):
+            self.in_hand = None
+            return result
+        envelope.waiter = address.hub.backend.new_waiter()
+        if crash is not None:
+            self.crash(crash)
+        elif is_coroutine(result):
+            # A plain function that returned a coroutine: the actor's own task has to go on.
+            self.in_hand = None
+            address.put_back(deque([Work(envelope, result)]))
+            address.extra += 1
+            address.wake()
+        return envelope
+
+    def crash(self, error: BaseException) -> None:
+        """Crash with what a handler raised outside of the receive loop; implemented above."""
+        raise NotImplementedError
 
     def _drop_hand(self) -> None:
         """Settle what was in hand when a `run` of the user's own caught what a handler raised."""
@@ -169,27 +276,16 @@ class Reader(Life):
         return item
 
     def _handle(self, item: object) -> Coroutine[Any, Any, bool] | None:
-        """Handle what is not in the fast lane.
+        """Handle what is in no fast lane.
 
         Returns None when that is done, else a coroutine that finishes it and returns True when it
-        is time to stop. Not a coroutine itself: a request to a plain handler needs none.
+        is time to stop.
         """
         if type(item) is Envelope:
             return self._answer(item)
         if item is CONTROL or item is STOP or isinstance(item, Notice):
             self.in_hand = None  # the message before is done with
             return self._see_to(item)
-        return self._handle_told(item)
-
-    def _see_to(self, item: object) -> Coroutine[Any, Any, bool]:
-        if item is CONTROL:
-            return self.obey()
-        if item is STOP:
-            return self.reach_stop_mark()
-        assert isinstance(item, Notice)
-        return self.hear(item)
-
-    def _handle_told(self, item: object) -> Coroutine[Any, Any, bool] | None:
         handler = self._handler(item, item)
         if handler is None:
             return None
@@ -198,43 +294,48 @@ class Reader(Life):
             result = handler.function(self.proc, item, make_reply(None, item))
         else:
             result = handler.function(self.proc, item)
-        return _finish(cast("object", result)) if is_coroutine(result) else None
+        return _finish(result) if is_coroutine(result) else None
+
+    def _see_to(self, item: object) -> Coroutine[Any, Any, bool]:
+        if item is CONTROL:
+            return self.obey()
+        if item is STOP:
+            return self.reach_stop_mark()
+        if isinstance(item, Work):
+            self.address.extra -= 1
+            self.in_hand = item.envelope
+            return self._answer_later(item.envelope, item.work)
+        assert isinstance(item, Notice)
+        return self.hear(item)
 
     def _answer(self, envelope: Envelope) -> Coroutine[Any, Any, bool] | None:
+        """Answer a request whose handler takes a reply, or that no fast lane knows yet."""
         message = envelope.message
         handler = self._handler(message, envelope)
         if handler is None:
             return None
         self.in_hand = envelope
-        try:
-            if handler.takes_reply:
-                self._reply = make_reply(envelope, message)
-                result = handler.function(self.proc, message, self._reply)
-            else:
-                result = handler.function(self.proc, message)
-            if is_coroutine(result):
-                return self._answer_later(envelope, handler, result)
-            self._settle(envelope, handler, result)
-        except Refusal as refusal:
-            envelope.fail(refusal)
-            self._reply = None
+        if handler.takes_reply:
+            self._reply = make_reply(envelope, message)
+            result = handler.function(self.proc, message, self._reply)
+        else:
+            result = handler.function(self.proc, message)
+        if is_coroutine(result):
+            return self._answer_later(envelope, result, takes_reply=handler.takes_reply)
+        self._settle(envelope, result, handler.takes_reply)
         return None
 
     async def _answer_later(
-        self, envelope: Envelope, handler: Handler, work: Awaitable[object]
+        self, envelope: Envelope, work: Awaitable[object], *, takes_reply: bool = False
     ) -> bool:
-        try:
-            self._settle(envelope, handler, await work)
-        except Refusal as refusal:
-            envelope.fail(refusal)
-            self._reply = None
+        self._settle(envelope, await work, takes_reply)
         return False
 
-    def _settle(self, envelope: Envelope, handler: Handler, result: object) -> None:
+    def _settle(self, envelope: Envelope, result: object, takes_reply: bool) -> None:
         self._reply = None
         if self.in_hand is not envelope:
             return  # it was stashed: what its handler returned is no answer
-        if not handler.takes_reply:
+        if not takes_reply:
             envelope.answer(result)
         elif not envelope.settled:
             if envelope.asker is not None:
@@ -316,7 +417,7 @@ class Reader(Life):
             if self.told is not None:
                 token.cancel(self.told)
             else:
-                token.on_cancel(self.token_cancelled)
+                token.on_cancel(homeward(self.address.hub.backend, self.token_cancelled))
         return token
 
     def cancel_token(self) -> None:

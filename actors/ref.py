@@ -28,6 +28,7 @@ once when the receiver ends first.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast, final
 
 from attrs import frozen
@@ -39,6 +40,9 @@ from actors.mailbox import UNLIMITED, Address, Occupant, current_occupant
 from actors.messages import Envelope, Question, Request
 
 __all__ = ["AnyRef", "Inhabitant", "Ref", "Statistics"]
+
+INLINE_IN_A_ROW = 64
+"""Of so many asks that could be answered at once, one lets the event loop turn."""
 
 LONGEST = 1e9
 """The longest timeout, in seconds: some thirty years. Whoever means "for ever" says None."""
@@ -77,6 +81,10 @@ class Inhabitant(Occupant):
     @abstractmethod
     def stashed(self) -> int:
         """Return how many messages it has put aside."""
+
+    @abstractmethod
+    def answer_now(self, request: object, function: Callable[..., object]) -> object:
+        """Answer in the asker's turn; an Envelope when the answer has to be waited for."""
 
     @abstractmethod
     def finish_queued(self) -> None:
@@ -162,31 +170,49 @@ class Ref(Generic[M_contra]):
         """
         address = self._address
         kind = type(request)
-        if kind not in address.accepts.types:
-            address.accepts.admit(kind, address.path)
-        if not isinstance(request, Request):
+        accepts = address.accepts
+        if kind not in accepts.types:
+            accepts.admit(kind, address.path)
+        if timeout is not None:
+            _check_timeout(timeout)
+        hub = address.hub
+        envelope: Envelope | None = None
+        function = accepts.inline.get(kind)
+        if function is not None and hub.inline:
+            parked = address.waiter
+            if parked is not None and not address.queue and not parked.done():
+                # It is idle, and its handler a plain function: no need to wake its task for that.
+                # But once in a while take the long way, so that a loop of asks lets others run.
+                hub.in_a_row += 1
+                if hub.in_a_row % INLINE_IN_A_ROW:
+                    answer: object = cast("Inhabitant", address.occupant).answer_now(
+                        request, function
+                    )
+                    if not isinstance(answer, Envelope):
+                        return cast("R", answer)
+                    envelope = answer
+        elif not isinstance(request, Request):
             raise TypeError(
                 f"{kind.__name__} is no Request, so {address.path} cannot answer it; "
                 "derive it from Request[...], or tell it"
             )
-        hub = address.hub
         asker = current_occupant.get()
         if asker is not None and hub.backend.current_task() is not asker.task:
             asker = None  # a task beside the proc's own: the proc itself goes on meanwhile
         if asker is not None:
             _check_cycle(asker, address, kind)
-        waiter: Waiter[Any] = hub.backend.new_waiter()
-        envelope = Envelope(request, waiter, address.path, asker)
+        if envelope is None:
+            envelope = Envelope(request, hub.backend.new_waiter(), address.path, asker)
+            _post(address, envelope)
+        waiter: Waiter[Any] = envelope.waiter
         if timeout is not None:
-            _check_timeout(timeout)
             envelope.timeout = timeout
-        _post(address, envelope)
-        if timeout is not None:
             hub.deadlines.add(envelope, timeout)
         if asker is not None:
             asker.asking, asker.asked = address, envelope
         try:
-            return await waiter
+            value: R = await waiter
+            return value
         finally:
             if asker is not None:
                 asker.wait_is_over()

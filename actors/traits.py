@@ -35,13 +35,14 @@ class Traits:
     """Tell what one class defines.
 
     `starts`, `stops`, `traps_exits`, `hears_undelivered`: it has the hook. `actor`: it has
-    handlers; `plain_actor`: and the receive loop is all of its body.
+    handlers; `plain_actor`: and the receive loop is all of its body. `hibernate_after`: seconds.
     """
 
     __slots__ = (
         "accepts",
         "actor",
         "dispatch",
+        "hibernate_after",
         "hears_undelivered",
         "plain_actor",
         "starts",
@@ -58,6 +59,10 @@ class Traits:
         run: object = cls.run
         self.plain_actor = run is _OWN_RUN
         self.dispatch: Dispatch | None = cls.__dispatch__ if issubclass(cls, Actor) else None
+        # What wraps the loop could not be left and entered again.
+        self.hibernate_after: float | None = None
+        if issubclass(cls, Actor) and self.plain_actor:
+            self.hibernate_after = cls.hibernate_after
         self.accepts: Accepts = self.dispatch or Open(cls.__qualname__, mailbox_types(cls))
 
 

@@ -68,6 +68,7 @@ from supervision.events import (
 from supervision.intensity import Intensity
 from supervision.plan import ChildState, Member, Verdict, is_expected, verdict
 from supervision.requests import (
+    AnyStartChild,
     ChildCounts,
     ChildInfo,
     CountChildren,
@@ -75,7 +76,6 @@ from supervision.requests import (
     GetChild,
     GetChildSpec,
     RestartChild,
-    StartChild,
     SupervisorMessage,
     TerminateChild,
     TryAgain,
@@ -362,8 +362,8 @@ class Keeper(Actor[SupervisorMessage]):
             raise ChildRestarting(id)
         return record
 
-    @on(StartChild)
-    async def start_child(self, message: StartChild[Any], reply: Reply[Ref[Any] | None]) -> None:
+    @on(AnyStartChild)
+    async def start_child(self, message: AnyStartChild, reply: Reply[Ref[Any] | None]) -> None:
         """Start one more child."""
         spec = message.spec
         try:

@@ -22,6 +22,7 @@ Dead letters can be many: of each kind the 1st, 10th, 100th and so on is logged.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable
@@ -68,6 +69,9 @@ Write: TypeAlias = Callable[[str, str, str], None]
 MOST_DEAD_LETTERS = 1000
 """How many kinds of dead letters are counted at a time; the oldest is forgotten."""
 
+MOST_PARTS = 5
+"""How many errors of a group are told."""
+
 
 def say(level: str, path: str, text: str) -> None:
     """Write one line through loguru; `path` is also bound as an extra of the record."""
@@ -94,8 +98,8 @@ class LogLines:
                 self._write("INFO", ref.path, f"started{again}")
             case ProcEnded():
                 self._proc_ended(event)
-            case ChildExited(ref=ref):
-                end = self._take(ref.path) or _End(ref.path, event.reason)
+            case ChildExited(ref=ref, reason=reason):
+                end = self._take(ref.path) or _End(ref.path, reason)
                 self._end(end, f"{_restarts(event)}; {_next(event)}")
             case ChildStopped():
                 self._child_stopped(event)
@@ -105,7 +109,7 @@ class LogLines:
                 text = f"could not be restarted; trying again {_delay(event.delay)}"
                 self._write("WARNING", ref.path, text)
             case SupervisorGaveUp(ref=ref, error=error):
-                level = "ERROR" if "/" in ref.path.strip("/") else "CRITICAL"
+                level = "ERROR" if _owner(ref.path) else "CRITICAL"
                 self._write(level, ref.path, str(error).removeprefix(f"{ref.path} "))
             case SupervisorEnding(ref=ref, id=id):
                 self._write("INFO", ref.path, f"shuts down, as significant child {id} has ended")
@@ -144,8 +148,7 @@ class LogLines:
         took = f" after {event.seconds:.1f} s" if event.seconds >= 0.1 else ""
         match event.reason:
             case Killed() if not event.expected:
-                late = f"killed{end.handling}{took}: did not stop in time"
-                self._write("WARNING", end.path, late)
+                self._end(end, f"{took}: did not stop in time")
             case Normal():
                 self._write("INFO", end.path, f"stopped{took}")
             case Crashed() if not end.told:
@@ -170,8 +173,7 @@ class LogLines:
         match event.reason:
             case Crashed(error=ChildStartFailed() as error):
                 # The child itself has said why.
-                text = f"did not start, because its child {error.path} did not"
-                self._write("ERROR", path, text)
+                self._write("ERROR", path, f"did not start, because its child {error.path} did not")
             case Crashed(error):
                 self._write("ERROR", path, f"did not start: {tell(error)}")
             case Killed():
@@ -222,10 +224,9 @@ def _how(reason: ExitReason) -> str:
 
 
 def _restarts(event: ChildExited) -> str:
-    count = event.restarts
-    if not count and not event.reason.is_abnormal:
+    if not event.reason.is_abnormal and event.next in (Next.KEEP, Next.REMOVE):
         return ""
-    return f"; {count} restart{'' if count == 1 else 's'} so far"
+    return f"; {event.restarts} restart{'' if event.restarts == 1 else 's'} so far"
 
 
 def _next(event: ChildExited) -> str:
@@ -289,14 +290,16 @@ def tell(error: BaseException) -> str:
     """Tell an error in one line: with its place, its causes, and what is in a group."""
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
-        return f"{group.message}: {'; '.join(tell(part) for part in group.exceptions)}"
+        parts = [tell(part) for part in group.exceptions[:MOST_PARTS]]
+        if len(group.exceptions) > MOST_PARTS:
+            parts.append(f"and {len(group.exceptions) - MOST_PARTS} more")
+        return f"{group.message}: {'; '.join(parts)}"
     text = f"{describe_error(error)}{where(error)}"
+    cause = error.__cause__
     for _ in range(3):
-        cause = error.__cause__
-        if cause is None:
-            break
-        text += f", because of {describe_error(cause)}{where(cause)}"
-        error = cause
+        if cause is not None:
+            text += f", because of {describe_error(cause)}{where(cause)}"
+            cause = cause.__cause__
     return text
 
 
@@ -309,7 +312,7 @@ def where(error: BaseException | None) -> str:
 def at(steps: Iterable[tuple[CodeType, int]], *, of_libraries: bool = True) -> str:
     """Say a way through code, given outermost first, cut to the user's part of it."""
     ranked = [(_rank(code.co_filename), code, line) for code, line in steps]
-    best = min((rank for rank, _, _ in ranked), default=_ENGINE)
+    best = min((step[0] for step in ranked), default=_ENGINE)
     if best == _ENGINE or (best == _LIBRARY and not of_libraries):
         return ""
     calls = [
@@ -327,6 +330,7 @@ ENGINES = tuple(
 """The folders of the code that calls the user's."""
 
 _STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+_INSTALLED = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
 _BELOW = {"anyio", "asyncio", "attr", "attrs", "loguru", "outcome", "trio", "uvloop"}
 
 
@@ -341,11 +345,8 @@ def _rank(filename: str) -> int:
 
 def _installed(filename: str) -> str | None:
     """Return the part of a path that follows site-packages, None where that does not occur."""
-    for folder in ("site-packages", "dist-packages"):
-        _, found, rest = filename.rpartition(f"{os.sep}{folder}{os.sep}")
-        if found:
-            return rest
-    return None
+    parts = _INSTALLED.split(filename)
+    return parts[-1] if len(parts) > 1 else None
 
 
 def _short(filename: str) -> str:

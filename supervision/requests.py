@@ -28,7 +28,7 @@ supervision.errors.SpecError: StartChild: spec: 'db' is not a ChildSpec
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, final
+from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar, final
 
 from attrs import Attribute, field, frozen
 
@@ -38,6 +38,7 @@ from supervision.plan import ChildState
 from supervision.specs import ChildSpec, Kind
 
 __all__ = [
+    "AnyStartChild",
     "ChildCounts",
     "ChildInfo",
     "CountChildren",
@@ -60,9 +61,20 @@ def _is_spec(_: object, attribute: Attribute[Any], value: object) -> None:
         raise SpecError("StartChild", attribute.name, f"{value!r} is not a ChildSpec")
 
 
+@frozen
+class AnyStartChild(Request[Ref[Any] | None]):
+    """Be what supervisors take; `StartChild` is the one to send.
+
+    It stands in the union of messages for every `StartChild[M]`. Were that generic itself, type
+    checkers would take the M of an answer from the union instead of from the spec.
+    """
+
+    spec: ChildSpec[Any] = field(validator=_is_spec)
+
+
 @final
 @frozen
-class StartChild(Request[Ref[M] | None], Generic[M]):
+class StartChild(AnyStartChild, Generic[M]):
     """Start one more child, last in the order, and wait until it is ready.
 
     The answer is its ref; None when it raised `Ignore`. When its start fails, the spec is not kept.
@@ -70,6 +82,10 @@ class StartChild(Request[Ref[M] | None], Generic[M]):
     """
 
     spec: ChildSpec[M] = field(validator=_is_spec)
+
+    def __request__(self) -> tuple[Self, Ref[M] | None]:
+        """Carry the two types for the checker. Raises TypeError when called."""
+        raise TypeError("__request__ exists for type checkers only")
 
 
 @final
@@ -168,7 +184,7 @@ class TryAgain:
 
 
 SupervisorMessage: TypeAlias = (
-    StartChild[Any]
+    AnyStartChild
     | TerminateChild
     | RestartChild
     | DeleteChild

@@ -267,16 +267,29 @@ def _whereabouts() -> str:
 
 
 _active: list[Signals] = []
+_masks: list[set[int]] = []
 
 
-def _forked() -> None:
+def _before_fork() -> None:
+    # A signal that came between fork and _in_child would find the handlers of the parent.
+    if _active:
+        _masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM)))
+
+
+def _after_fork() -> None:
+    if _masks:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _masks.pop())
+
+
+def _in_child() -> None:
     # A child of fork has the handlers, but not the thread; and it would write into the socket of
     # its parent, so that ending a worker process would end the whole tree.
     if _active:
         signal.set_wakeup_fd(-1)
     while _active:
         _active.pop().give_back()
+    _after_fork()
 
 
 if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
