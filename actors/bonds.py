@@ -74,13 +74,18 @@ class Bonded(Reader):
         raise NotImplementedError
 
     @property
+    def hears(self) -> bool:
+        """Tell whether news still matter: it lives, and its fate is not sealed."""
+        raise NotImplementedError
+
+    @property
     def traps_exits(self) -> bool:
         """Tell whether its class defines `on_exit`."""
         return self.traits.traps_exits
 
     def hear_exit(self, exited: Exited) -> bool:
         """Be told that a linked proc or a child has ended; False when it is too late for that."""
-        if not self.lives:
+        if not self.hears:
             return False
         if self.traps_exits:
             self.address.signal(exited)
@@ -214,7 +219,7 @@ class Bonded(Reader):
         except GeneratorExit:
             raise
         except BaseException as error:
-            self.take_down(Crashed(error))
+            self.crash(error)
         finally:
             assert self._side is not None
             self._side.pop(cage, None)

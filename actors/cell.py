@@ -42,8 +42,9 @@ from actors.events import Event, ProcEnded, ProcFailedToStart, ProcStarted, Stop
 from actors.exits import Crashed, ExitReason, Killed, Normal, Shutdown
 from actors.mailbox import STOP, Address, current_occupant, unwrap
 from actors.messages import Envelope
+from actors.notices import Exited
 from actors.reader import TOLD
-from actors.ref import ref_of
+from actors.ref import address_of, ref_of
 from actors.traits import traits_of
 
 __all__ = ["Core", "Incarnation", "Phase", "stop_children"]
@@ -204,7 +205,9 @@ class Incarnation(Bonded):
             self.ignored = ignore
             return self.verdict or Normal()
         except BaseException as error:
-            return self.verdict or self._failure(error)
+            if self.verdict is None:
+                return self._failure(error)
+            self._late(error)
         if self.verdict is not None:
             return self.verdict
         self._ready()
@@ -241,7 +244,7 @@ class Incarnation(Bonded):
                 reason = self._failure(error)
         if self.verdict is not None:
             if isinstance(reason, Crashed):
-                self._stop_error(reason.error)
+                self._late(reason.error)
             return self.verdict
         if isinstance(reason, Normal) and self.told is not None:
             return self.told
@@ -263,11 +266,11 @@ class Incarnation(Bonded):
             except GeneratorExit:
                 raise
             except BaseException as error:
-                self._stop_error(error)
-                if not reason.is_abnormal:
+                if reason.is_abnormal or self.killed:
+                    self._late(error)
+                else:
+                    self._publish(StopError, error)
                     reason = self._failure(error)
-                elif self.owner is None and not self.links and not self.watchers:
-                    self.system.unheard(error)
         return Killed() if self.killed else reason
 
     def _failure(self, error: BaseException) -> ExitReason:
@@ -290,7 +293,12 @@ class Incarnation(Bonded):
         address.reason = reason
         self.cancel_token()
         self.cut_bonds()
-        address.clear_control()
+        for control in address.clear_control():
+            # Told to stop before it could hear of this: then nobody has.
+            if isinstance(control, Exited) and isinstance(control.reason, Crashed):
+                other = address_of(control.ref)
+                if not other.owned or self.children.get(other.id) is not other:
+                    self.system.unheard(control.reason.error)
         if self.unstashable:
             self.unstash_all()
         if not self.killed and self.traits.hears_undelivered:
@@ -363,10 +371,15 @@ class Incarnation(Bonded):
         try:
             self.proc.on_undelivered(message)
         except Exception as error:
-            self._stop_error(error)
+            self._late(error)
 
-    def _stop_error(self, error: BaseException) -> None:
+    def _late(self, error: BaseException) -> None:
+        """Report what was raised when the exit reason was settled already; it must not be lost."""
         self._publish(StopError, error)
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            self.system.fatal(error)
+        elif self.owner is None and not self.links and not self.watchers:
+            self.system.unheard(error)
 
     def _publish(self, event: Callable[..., Event], *values: object) -> None:
         events = self.system.events
@@ -379,6 +392,11 @@ class Incarnation(Bonded):
     def lives(self) -> bool:
         """Tell whether it is starting or running, not stopping."""
         return self.phase <= Phase.RUNNING
+
+    @property
+    def hears(self) -> bool:
+        """Tell whether news still matter: it lives, and its fate is not sealed."""
+        return self.lives and self.verdict is None
 
     def on_end(self, waiter: Waiter[Any]) -> None:
         """Wake `waiter` with the exit reason when it has ended."""
@@ -411,8 +429,11 @@ class Incarnation(Bonded):
             self.address.signal(TOLD)
 
     def crash(self, error: BaseException) -> None:
-        """Crash with what a handler raised outside of the receive loop."""
-        self.take_down(self._failure(error))
+        """Crash with what was raised outside of its own task."""
+        if self.hears:
+            self.take_down(self._failure(error))
+        else:
+            self._late(error)
 
     def token_cancelled(self) -> None:
         """Be told to stop through the token."""

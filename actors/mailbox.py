@@ -458,8 +458,12 @@ class Address:
         if self.marked:
             self.queue.appendleft(CONTROL)
 
-    def clear_control(self) -> None:
-        """Drop what was meant for the incarnation that has ended: control, marks and notices."""
+    def clear_control(self) -> tuple[object, ...]:
+        """Drop what was meant for the incarnation that has ended: control, marks and notices.
+
+        Returns the control that nobody saw.
+        """
+        unseen = tuple(self.control or ())
         self.control = None
         if self.marked:
             self.queue.popleft()
@@ -469,6 +473,7 @@ class Address:
             self.queue.clear()
             self.queue.extend(kept)
             self.extra = 0
+        return unseen
 
 
 def unwrap(item: object) -> object:

@@ -258,7 +258,7 @@ class Reader(Life):
         return envelope
 
     def crash(self, error: BaseException) -> None:
-        """Crash with what a handler raised outside of the receive loop; implemented above."""
+        """Crash with what was raised outside of its own task; implemented above."""
         raise NotImplementedError
 
     def _drop_hand(self) -> None:

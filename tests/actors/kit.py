@@ -1,0 +1,151 @@
+"""What the tests of procs share: actors that do what they are told, and what is raised at the end.
+
+>>> import anyio
+>>> from actors import ActorSystem
+>>> async def main() -> None:
+...     with raising(BaseExceptionGroup) as raised:
+...         async with ActorSystem() as system:
+...             doer = await pair(system)
+...             await doer.do(fail)
+...     print(raised.texts)
+>>> anyio.run(main)
+['broken']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from attrs import frozen
+
+from actors import Actor, ActorSystem, CancellationToken, Down, Exited, Proc, Ref, Request, on
+from actors.testing import settle
+
+
+@frozen
+class Do:
+    """Run a function inside of the actor, with the actor."""
+
+    what: Callable[[Any], object]
+
+
+@frozen
+class Ask(Request[object]):
+    """Run a function inside of the actor, and answer with what it returns."""
+
+    what: Callable[[Any], object]
+
+
+@frozen
+class Note:
+    """Be something to write down."""
+
+    text: str
+
+
+class Doer(Actor[Do | Ask | Note]):
+    """Do what it is told, and write down what it hears; it traps no exits."""
+
+    def __init__(self) -> None:
+        self.log: list[object] = []
+
+    @on(Do)
+    async def do(self, message: Do) -> None:
+        """Do something; wait for it if it is a coroutine."""
+        await self._run(message.what)
+
+    @on(Ask)
+    async def answer(self, message: Ask) -> object:
+        """Do something and answer."""
+        return await self._run(message.what)
+
+    async def _run(self, what: Callable[[Any], object]) -> object:
+        result: Any = what(self)
+        return await result if hasattr(result, "__await__") else result
+
+    @on(Note)
+    def note(self, message: Note) -> None:
+        """Write down."""
+        self.log.append(message.text)
+
+    def on_down(self, down: Down) -> None:
+        """Write down."""
+        self.log.append(down)
+
+
+class Trapper(Doer):
+    """Trap exits, too."""
+
+    def on_exit(self, exited: Exited) -> None:
+        """Write down."""
+        self.log.append(exited)
+
+
+class Pair:
+    """Hold an actor and its ref."""
+
+    def __init__(self, actor: Any, ref: Ref[Any]) -> None:
+        self.actor, self.ref = actor, ref
+        self.log: list[object] = actor.log
+
+    async def do(self, what: Callable[[Any], object]) -> None:
+        """Run a function inside of the actor, until all is quiet."""
+        self.ref.tell(Do(what))
+        await settle()
+
+
+async def pair(system: ActorSystem, cls: type[Doer] = Doer, **options: Any) -> Pair:
+    """Start an actor."""
+    actor = cls()
+    return Pair(actor, await system.spawn(lambda: actor, **options))
+
+
+def given(proc: Proc[Any]) -> Callable[[], Proc[Any]]:
+    """Make a factory of one proc that exists already."""
+    return lambda: proc
+
+
+async def forever(shutdown: CancellationToken) -> None:
+    """Run until told to stop."""
+    await shutdown
+
+
+def fail(_: object = None) -> None:
+    """Crash."""
+    raise ValueError("broken")
+
+
+class Raised:
+    """Hold what was raised."""
+
+    error: BaseException
+
+    @property
+    def errors(self) -> list[BaseException]:
+        """Return the exceptions in the group that was raised."""
+        assert isinstance(self.error, BaseExceptionGroup)
+        return list(self.error.exceptions)
+
+    @property
+    def texts(self) -> list[str]:
+        """Return their texts."""
+        return [str(error) for error in self.errors]
+
+
+@contextmanager
+def raising(kind: type[BaseException]) -> Iterator[Raised]:
+    """Expect the block to raise, as it is left; the block may be of any length.
+
+    Unlike pytest's own, it tells SystemExit in a group from SystemExit itself.
+    """
+    raised = Raised()
+    try:
+        yield raised
+    except BaseException as error:
+        if not isinstance(error, kind):
+            raise AssertionError(f"{kind.__name__} was expected, not {error!r}") from None
+        raised.error = error
+    else:
+        raise AssertionError(f"{kind.__name__} was expected, and nothing was raised")

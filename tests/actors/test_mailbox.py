@@ -1,0 +1,519 @@
+"""Tests of `actors.mailbox`: capacity, the four overflow policies, and what is kept or dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import anyio
+import pytest
+from attrs import frozen
+from attrs.exceptions import FrozenInstanceError
+
+from actors import (
+    Actor,
+    ActorError,
+    ActorSystem,
+    AskTimeout,
+    Child,
+    DeadLetter,
+    Event,
+    Exited,
+    Mailbox,
+    MailboxFull,
+    Overflow,
+    ProcExited,
+    Ref,
+    Request,
+    on,
+)
+from actors.testing import settle
+
+WAITERS_HINT = "use send, which waits for room"
+RAISE_HINT = "the receiver is too slow, or its capacity too small"
+
+
+@frozen
+class Put:
+    """A message."""
+
+    number: int
+
+
+@frozen
+class Get(Request[int]):
+    """A request."""
+
+    number: int = 0
+
+
+@frozen
+class Crash:
+    """Crash when handled."""
+
+
+class Boom(Exception):
+    """What the slow actor crashes with."""
+
+
+class Slow(Actor[Put | Get | Crash]):
+    """Handle one message for each permit that the gate gives out."""
+
+    def __init__(self, gate: anyio.Semaphore, seen: list[int]) -> None:
+        self.gate = gate
+        self.seen = seen
+
+    @on(Put)
+    async def put(self, message: Put) -> None:
+        """Note the message, with a permit."""
+        await self.gate.acquire()
+        self.seen.append(message.number)
+
+    @on(Get)
+    async def get(self, message: Get) -> int:
+        """Answer, with a permit."""
+        await self.gate.acquire()
+        self.seen.append(message.number)
+        return message.number
+
+    @on(Crash)
+    async def crash(self, message: Crash) -> None:
+        """Crash, with a permit."""
+        await self.gate.acquire()
+        raise Boom
+
+
+class Fixture:
+    """Hold a slow actor whose mailbox is full: 0 is in hand, 1 and 2 wait."""
+
+    def __init__(self, system: ActorSystem, tasks: anyio.abc.TaskGroup) -> None:
+        self.system = system
+        self.tasks = tasks
+        self.gate = anyio.Semaphore(0)
+        self.seen: list[int] = []
+        self.notes: dict[object, object] = {}
+
+    async def fill(self, overflow: Overflow, capacity: int = 2) -> Ref[Put | Get | Crash]:
+        """Spawn the actor and fill its mailbox."""
+        self.ref = await self.system.spawn(
+            partial(Slow, self.gate, self.seen), id="slow", mailbox=Mailbox(capacity, overflow)
+        )
+        self.ref.tell(Put(0))
+        await settle()
+        for number in range(1, capacity + 1):
+            self.ref.tell(Put(number))
+        return self.ref
+
+    async def release(self, permits: int) -> None:
+        """Let the actor handle that many messages."""
+        for _ in range(permits):
+            self.gate.release()
+        await settle()
+
+    def background(self, key: object, call: Callable[[], Any]) -> anyio.CancelScope:
+        """Send or ask in a task, and note what comes of it."""
+        scope = anyio.CancelScope()
+
+        async def run() -> None:
+            with scope:
+                try:
+                    self.notes[key] = await call()
+                except ActorError as error:
+                    self.notes[key] = error
+
+        self.tasks.start_soon(run)
+        return scope
+
+
+# -- the description -----------------------------------------------------------------------------
+
+
+def test_a_mailbox_is_unbounded_and_kept_by_default() -> None:
+    """Without arguments there is no capacity, overflow is WAIT, and mail is kept at a restart."""
+    mailbox = Mailbox()
+    assert mailbox == Mailbox(capacity=None, overflow=Overflow.WAIT, on_restart="keep")
+    assert hash(mailbox) == hash(Mailbox())
+    with pytest.raises(FrozenInstanceError):
+        mailbox.capacity = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("capacity", [0, -1, True, 1.5, "10"])
+def test_a_capacity_is_a_whole_number(capacity: Any) -> None:
+    """A capacity that is not None or a whole number of at least 1 is a ValueError."""
+    with pytest.raises(ValueError, match=r"^Mailbox: capacity is None \(no limit\)") as raised:
+        Mailbox(capacity)
+    assert str(raised.value).endswith(f"or a whole number of at least 1, not {capacity!r}")
+
+
+def test_an_overflow_policy_is_one_of_four() -> None:
+    """An overflow policy that is no member of the enum is a ValueError that lists them."""
+    wrong: Any = "wait"
+    with pytest.raises(ValueError, match="Mailbox: overflow is one of") as raised:
+        Mailbox(1, wrong)
+    assert str(raised.value) == (
+        "Mailbox: overflow is one of Overflow.WAIT, Overflow.RAISE, Overflow.DROP_NEW, "
+        "Overflow.DROP_OLD, not 'wait'"
+    )
+
+
+def test_mail_is_kept_or_dropped_at_a_restart() -> None:
+    """Any other word for `on_restart` is a ValueError that shows both."""
+    wrong: Any = "lose"
+    with pytest.raises(ValueError, match=r"^Mailbox: on_restart is 'keep' or 'drop', not 'lose'$"):
+        Mailbox(on_restart=wrong)
+
+
+# -- the four policies ---------------------------------------------------------------------------
+
+
+async def test_wait_makes_tell_raise() -> None:
+    """Under WAIT a full mailbox raises MailboxFull at `tell`, which points to `send`."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        fixture = Fixture(system, tasks)
+        ref = await fixture.fill(Overflow.WAIT)
+        with pytest.raises(MailboxFull) as raised:
+            ref.tell(Put(3))
+        assert str(raised.value) == f"mailbox of /slow is full (2): Put not taken; {WAITERS_HINT}"
+        assert (raised.value.path, raised.value.message, raised.value.capacity) == (
+            "/slow",
+            "Put",
+            2,
+        )
+        await fixture.release(3)
+        assert fixture.seen == [0, 1, 2]
+
+
+async def test_wait_makes_send_and_ask_wait_for_room() -> None:
+    """Under WAIT `send` and `ask` wait until there is room, and are served in their order."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        fixture = Fixture(system, tasks)
+        ref = await fixture.fill(Overflow.WAIT)
+        for number in range(3, 9):
+            message = Get(number)
+            call: Any = partial(ref.ask, message) if number % 2 else partial(ref.send, Put(number))
+            fixture.background(number, call)
+            await settle()
+        assert fixture.notes == {}
+        assert ref.statistics().queued == 2
+        await fixture.release(1)
+        assert ref.statistics().queued == 2
+        with pytest.raises(MailboxFull):
+            ref.tell(Put(99))
+        await fixture.release(8)
+        assert fixture.seen == list(range(9))
+        assert fixture.notes == {3: 3, 4: None, 5: 5, 6: None, 7: 7, 8: None}
+
+
+async def test_a_tell_does_not_overtake_those_who_wait() -> None:
+    """As long as somebody waits for room, `tell` finds the mailbox full."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        fixture = Fixture(system, tasks)
+        ref = await fixture.fill(Overflow.WAIT, capacity=1)
+        fixture.background("send", partial(ref.send, Put(2)))
+        await settle()
+        fixture.gate.release()
+        with pytest.raises(MailboxFull):
+            ref.tell(Put(3))
+        await fixture.release(2)
+        assert fixture.seen == [0, 1, 2]
+
+
+async def test_a_cancelled_sender_has_not_sent() -> None:
+    """A `send` that is cancelled while it waits for room leaves no message, and no gap."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        fixture = Fixture(system, tasks)
+        ref = await fixture.fill(Overflow.WAIT)
+        scopes = []
+        for number in (3, 4, 5):
+            scopes.append(fixture.background(number, partial(ref.send, Put(number))))
+            await settle()
+        scopes[1].cancel()
+        await fixture.release(5)
+        assert fixture.seen == [0, 1, 2, 3, 5]
+        assert fixture.notes == {3: None, 5: None}
+
+
+async def test_a_cancelled_asker_that_waited_for_room_has_not_asked() -> None:
+    """An `ask` that is cancelled while it waits for room is never handled."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        fixture = Fixture(system, tasks)
+        ref = await fixture.fill(Overflow.WAIT)
+        scope = fixture.background(3, partial(ref.ask, Get(3)))
+        await settle()
+        scope.cancel()
+        await settle()
+        fixture.background(4, partial(ref.send, Put(4)))
+        await fixture.release(5)
+        assert fixture.seen == [0, 1, 2, 4]
+
+
+async def test_the_timeout_of_an_ask_includes_the_wait_for_room() -> None:
+    """An ask that finds no room in time raises AskTimeout, and is never handled."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        fixture = Fixture(system, tasks)
+        ref = await fixture.fill(Overflow.WAIT)
+        began = anyio.current_time()
+        with pytest.raises(AskTimeout, match=r"^/slow did not answer Get within 2 s$"):
+            await ref.ask(Get(3), timeout=2.0)
+        assert anyio.current_time() - began == pytest.approx(2.0, abs=0.01)
+        await fixture.release(10)
+        assert fixture.seen == [0, 1, 2]
+
+
+async def test_those_who_wait_learn_of_the_end(dead_letters: list[DeadLetter]) -> None:
+    """At the end of the address a waiting `send` is a dead letter, and a waiting `ask` fails."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        fixture = Fixture(system, tasks)
+        ref = await fixture.fill(Overflow.WAIT)
+        fixture.background("send", partial(ref.send, Put(3)))
+        await settle()
+        fixture.background("ask", partial(ref.ask, Get(4), timeout=None))
+        await settle()
+        ref.kill()
+        await settle()
+        assert fixture.notes["send"] is None
+        error = fixture.notes["ask"]
+        assert isinstance(error, ProcExited)
+        assert str(error) == "/slow ended before it answered Get: killed"
+    assert [letter.message for letter in dead_letters] == [Put(0), Put(1), Put(2), Put(3), Get(4)]
+    assert {letter.why for letter in dead_letters[1:]} == {"killed"}
+
+
+async def test_raise_makes_all_raise() -> None:
+    """Under RAISE a full mailbox raises MailboxFull at `tell`, `send` and `ask`."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        fixture = Fixture(system, tasks)
+        ref = await fixture.fill(Overflow.RAISE)
+        with pytest.raises(MailboxFull) as raised:
+            ref.tell(Put(3))
+        assert str(raised.value) == f"mailbox of /slow is full (2): Put not taken; {RAISE_HINT}"
+        with pytest.raises(MailboxFull) as raised:
+            await ref.send(Put(3))
+        assert str(raised.value) == f"mailbox of /slow is full (2): Put not taken; {RAISE_HINT}"
+        with pytest.raises(MailboxFull) as raised:
+            await ref.ask(Get(3))
+        assert str(raised.value) == f"mailbox of /slow is full (2): Get not taken; {RAISE_HINT}"
+        await fixture.release(3)
+        assert fixture.seen == [0, 1, 2]
+
+
+async def test_drop_new_loses_the_new_one(dead_letters: list[DeadLetter]) -> None:
+    """Under DROP_NEW nobody waits and nobody raises MailboxFull at `tell` or `send`."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        fixture = Fixture(system, tasks)
+        ref = await fixture.fill(Overflow.DROP_NEW)
+        ref.tell(Put(3))
+        await ref.send(Put(4))
+        await fixture.release(5)
+        assert fixture.seen == [0, 1, 2]
+    assert dead_letters == [
+        DeadLetter(ref, Put(3), "mailbox full"),
+        DeadLetter(ref, Put(4), "mailbox full"),
+    ]
+
+
+async def test_drop_old_loses_the_oldest_one(dead_letters: list[DeadLetter]) -> None:
+    """Under DROP_OLD the message that waited longest makes room for the new one."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        fixture = Fixture(system, tasks)
+        ref = await fixture.fill(Overflow.DROP_OLD)
+        ref.tell(Put(3))
+        await ref.send(Put(4))
+        ref.tell(Put(5))
+        assert ref.statistics().queued == 2
+        await fixture.release(5)
+        assert fixture.seen == [0, 4, 5]
+    assert dead_letters == [DeadLetter(ref, Put(number), "mailbox full") for number in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("overflow", [Overflow.DROP_NEW, Overflow.DROP_OLD])
+async def test_a_dropped_request_fails_its_asker_at_once(
+    overflow: Overflow, dead_letters: list[DeadLetter]
+) -> None:
+    """The asker of a dropped request hears of it in the same moment, and not that anybody ended."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        fixture = Fixture(system, tasks)
+        ref = await fixture.fill(overflow)
+        fixture.background("ask", partial(ref.ask, Get(3), timeout=None))
+        await settle()
+        for number in range(4, 6):
+            ref.tell(Put(number))
+        await settle()
+        error = fixture.notes["ask"]
+        assert isinstance(error, ActorError)
+        assert ref.is_alive
+        assert "ended" not in str(error)
+        await fixture.release(5)
+    assert Get(3) in [letter.message for letter in dead_letters]
+
+
+@pytest.mark.parametrize("overflow", [Overflow.DROP_NEW, Overflow.DROP_OLD])
+async def test_a_mailbox_never_holds_more_than_its_capacity(
+    overflow: Overflow, dead_letters: list[DeadLetter]
+) -> None:
+    """Not even one who sends again upon a dead letter makes a mailbox exceed its capacity."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        fixture = Fixture(system, tasks)
+        ref = await fixture.fill(overflow)
+        again = iter([Put(99)])
+
+        def resend(event: Event) -> None:
+            for message in again:
+                ref.tell(message)
+
+        system.events.subscribe(resend)
+        for number in range(3, 8):
+            ref.tell(Put(number))
+            assert ref.statistics().queued <= 2
+        ref.kill()
+
+
+async def test_a_proc_cannot_wait_for_room_in_its_own_mailbox() -> None:
+    """A `send` to oneself that would have to wait raises MailboxFull with the reason."""
+    errors: list[MailboxFull] = []
+
+    class Talker(Actor[Put]):
+        @on(Put)
+        async def put(self, message: Put) -> None:
+            if message.number == 0:
+                await self.context.ref.send(Put(1))
+                try:
+                    await self.context.ref.send(Put(2))
+                except MailboxFull as error:
+                    errors.append(error)
+
+    async with ActorSystem() as system:
+        ref = await system.spawn(Talker, id="talker", mailbox=Mailbox(1))
+        ref.tell(Put(0))
+        await settle()
+    assert [str(error) for error in errors] == [
+        "mailbox of /talker is full (1): Put not taken; "
+        "it is the sender's own and would never empty"
+    ]
+
+
+# -- statistics ------------------------------------------------------------------------------------
+
+
+async def test_statistics_count_what_waits() -> None:
+    """Statistics tell how much waits, how much there is room for, and which incarnation lives."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        fixture = Fixture(system, tasks)
+        ref = await fixture.fill(Overflow.WAIT)
+        statistics = ref.statistics()
+        assert (statistics.queued, statistics.stashed, statistics.capacity) == (2, 0, 2)
+        assert statistics.incarnation == 1
+        await fixture.release(3)
+        statistics = ref.statistics()
+        assert (statistics.queued, statistics.handled) == (0, 3)
+        unlimited = await system.spawn(partial(Slow, fixture.gate, []))
+        assert unlimited.statistics().capacity is None
+
+
+async def test_control_does_not_take_room() -> None:
+    """A stop request is no message: it is neither counted nor does it find a mailbox full."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        fixture = Fixture(system, tasks)
+        ref = await fixture.fill(Overflow.RAISE)
+        ref.stop()
+        assert ref.statistics().queued == 2
+        await fixture.release(3)
+        assert not ref.is_alive
+        assert fixture.seen == [0, 1, 2]
+
+
+# -- restarts --------------------------------------------------------------------------------------
+
+
+class Owner(Actor[Put]):
+    """Own one slow child and start it again, after a while, each time it ends."""
+
+    def __init__(self, start: Callable[[], Slow], mailbox: Mailbox) -> None:
+        self.start = start
+        self.mailbox = mailbox
+
+    async def on_start(self) -> None:
+        self.child: Child[Put | Get | Crash] = self.context.child("slow", mailbox=self.mailbox)
+        await self.child.start(self.start)
+
+    async def on_exit(self, exited: Exited) -> None:
+        await anyio.sleep(10)
+        await self.child.start(self.start)
+
+    @on(Put)
+    def put(self, message: Put) -> None:
+        """Do nothing."""
+
+
+async def owned(fixture: Fixture, mailbox: Mailbox) -> Any:
+    """Spawn an owner and return the ref of its child."""
+    start = partial(Slow, fixture.gate, fixture.seen)
+    await fixture.system.spawn(partial(Owner, start, mailbox), id="owner")
+    return fixture.system.find("/owner/slow")
+
+
+async def test_queued_mail_is_kept_for_the_next_incarnation(
+    dead_letters: list[DeadLetter],
+) -> None:
+    """What waits at a crash, and what comes meanwhile, is handled in order after the restart."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        fixture = Fixture(system, tasks)
+        ref = await owned(fixture, Mailbox())
+        ref.tell(Crash())
+        ref.tell(Put(1))
+        fixture.background("ask", partial(ref.ask, Get(2), timeout=None))
+        await settle()
+        await fixture.release(1)
+        assert not ref.is_alive
+        ref.tell(Put(3))
+        await anyio.sleep(11)
+        await fixture.release(3)
+        assert fixture.seen == [1, 2, 3]
+        assert fixture.notes == {"ask": 2}
+        assert ref.statistics().incarnation == 2
+    assert [letter.message for letter in dead_letters] == [Crash()]
+
+
+async def test_queued_mail_is_dropped_at_a_restart_on_demand(
+    dead_letters: list[DeadLetter],
+) -> None:
+    """With `on_restart="drop"` what waits at a crash is dead letters, and its requests fail."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        fixture = Fixture(system, tasks)
+        ref = await owned(fixture, Mailbox(on_restart="drop"))
+        ref.tell(Crash())
+        ref.tell(Put(1))
+        fixture.background("ask", partial(ref.ask, Get(2), timeout=None))
+        await settle()
+        await fixture.release(1)
+        error = fixture.notes["ask"]
+        assert isinstance(error, ProcExited)
+        assert isinstance(error.__cause__, Boom)
+        ref.tell(Put(3))
+        await anyio.sleep(11)
+        await fixture.release(1)
+        assert fixture.seen == [3]
+    assert [letter.message for letter in dead_letters] == [Crash(), Put(1), Get(2)]
+    assert dead_letters[1].why == "dropped at the restart of its receiver (crashed: Boom)"
+
+
+async def test_senders_that_wait_for_room_outlast_a_restart(
+    dead_letters: list[DeadLetter],
+) -> None:
+    """Those who wait for room at a crash go on waiting, and get in after the restart."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        fixture = Fixture(system, tasks)
+        ref = await owned(fixture, Mailbox(capacity=1))
+        ref.tell(Crash())
+        await settle()
+        ref.tell(Put(1))
+        fixture.background("send", partial(ref.send, Put(2)))
+        await settle()
+        await fixture.release(1)
+        assert fixture.notes == {}
+        await anyio.sleep(11)
+        await fixture.release(2)
+        assert fixture.notes == {"send": None}
+        assert fixture.seen == [1, 2]
+    assert [letter.message for letter in dead_letters] == [Crash()]

@@ -1,0 +1,374 @@
+"""Tests of `actors.messages`: requests, and every fate of a reply."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+
+import anyio
+import pytest
+from attrs import frozen
+
+from actors import (
+    Actor,
+    ActorSystem,
+    AskTimeout,
+    Crashed,
+    DeadLetter,
+    Down,
+    Killed,
+    Mailbox,
+    NoReply,
+    Normal,
+    ProcExited,
+    Ref,
+    Refusal,
+    Reply,
+    Request,
+    Shutdown,
+    on,
+)
+from actors.testing import settle
+
+
+@frozen
+class Get(Request[int]):
+    """Ask for a number."""
+
+
+@frozen
+class Poke:
+    """Make the keeper do `act` with the replies that it holds."""
+
+    act: Callable[[Keeper], None]
+
+
+class No(Refusal):
+    """An answer that is an error."""
+
+
+class Keeper(Actor[Get | Poke]):
+    """Keep every reply until it is poked; `take` may be replaced to do something else."""
+
+    def __init__(self, take: Callable[[Keeper, Reply[int]], None] | None = None) -> None:
+        self.replies: list[Reply[int]] = []
+        self.take = take
+
+    @on(Get)
+    def get(self, message: Get, reply: Reply[int]) -> None:
+        """Keep the reply."""
+        if self.take is not None:
+            self.take(self, reply)
+        else:
+            self.replies.append(reply)
+
+    @on(Poke)
+    def poke(self, message: Poke) -> None:
+        """Do as told."""
+        message.act(self)
+
+
+class Outcome:
+    """Ask in a task of its own and keep what comes of it."""
+
+    def __init__(self) -> None:
+        self.value: int | None = None
+        self.error: Exception | None = None
+        self.at: float | None = None
+        self.scope = anyio.CancelScope()
+
+    async def ask(self, ref: Ref[Get], timeout: float | None = 5.0) -> None:
+        """Ask and note the answer, the error and the time."""
+        with self.scope:
+            try:
+                self.value = await ref.ask(Get(), timeout=timeout)
+            except Exception as error:
+                self.error = error
+            self.at = anyio.current_time()
+
+
+async def asked(tasks: anyio.abc.TaskGroup, ref: Ref[Get], timeout: float | None = 5.0) -> Outcome:
+    """Start to ask and return when the request has been handled."""
+    outcome = Outcome()
+    tasks.start_soon(outcome.ask, ref, timeout)
+    await settle()
+    return outcome
+
+
+def test_a_request_is_called_by_checkers_only() -> None:
+    """`__request__` carries types and raises TypeError when it is called."""
+    with pytest.raises(TypeError, match=r"^__request__ exists for type checkers only$"):
+        Get().__request__()
+
+
+def test_a_reply_has_no_public_constructor() -> None:
+    """A Reply is made by the engine, and trying to make one says where it comes from."""
+    with pytest.raises(TypeError, match=r"take it as the handler's last argument$"):
+        Reply[int]()
+
+
+async def test_a_reply_can_be_sent_later() -> None:
+    """A kept reply answers its asker whenever it is sent, and the actor goes on meanwhile."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        keeper = await system.spawn(Keeper)
+        first, second = await asked(tasks, keeper), await asked(tasks, keeper)
+        keeper.tell(Poke(lambda self: self.replies[1].send(2)))
+        await settle()
+        assert (first.at, second.value) == (None, 2)
+        keeper.tell(Poke(lambda self: self.replies[0].send(1)))
+        await settle()
+        assert first.value == 1
+
+
+async def test_a_reply_can_be_sent_on_inside_a_message() -> None:
+    """Whoever gets the reply handed on can answer in the name of the first receiver."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        helper = await system.spawn(Keeper)
+
+        def hand_on(self: Keeper, reply: Reply[int]) -> None:
+            helper.tell(Poke(lambda other: reply.send(42)))
+
+        keeper = await system.spawn(lambda: Keeper(hand_on))
+        assert (await asked(tasks, keeper)).value == 42
+
+
+async def test_a_reply_can_be_an_error() -> None:
+    """`reply.fail` raises that very error in the asker, and the actor lives on."""
+    error = No("not now")
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        keeper = await system.spawn(lambda: Keeper(lambda self, reply: reply.fail(error)))
+        assert (await asked(tasks, keeper)).error is error
+        assert keeper.is_alive
+
+
+async def test_answering_twice_is_an_error() -> None:
+    """The second answer of either kind raises RuntimeError at the one who gives it."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        keeper = await system.spawn(Keeper)
+        outcome = await asked(tasks, keeper)
+        found: list[str] = []
+
+        def twice(self: Keeper) -> None:
+            self.replies[0].send(1)
+            for again in (lambda: self.replies[0].send(2), lambda: self.replies[0].fail(No())):
+                with pytest.raises(RuntimeError) as raised:
+                    again()
+                found.append(str(raised.value))
+
+        keeper.tell(Poke(twice))
+        await settle()
+        assert outcome.value == 1
+        assert found == ["this Get was answered already"] * 2
+
+
+async def test_an_answer_after_the_timeout_is_dropped() -> None:
+    """A reply that comes after its asker's time was up is dropped without an error."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        keeper = await system.spawn(Keeper)
+        outcome = await asked(tasks, keeper, 1.0)
+        await anyio.sleep(2)
+        assert isinstance(outcome.error, AskTimeout)
+        keeper.tell(Poke(lambda self: self.replies[0].send(1)))
+        await settle()
+        assert outcome.value is None
+        assert keeper.is_alive
+
+
+async def test_an_answer_after_the_asker_was_cancelled_is_dropped() -> None:
+    """A reply to an asker that was cancelled is dropped, and the actor is unharmed."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        keeper = await system.spawn(Keeper)
+        outcome = await asked(tasks, keeper)
+        outcome.scope.cancel()
+        await settle()
+        keeper.tell(Poke(lambda self: self.replies[0].send(1)))
+        await settle()
+        assert outcome.scope.cancelled_caught
+        assert keeper.is_alive
+
+
+async def test_a_reply_knows_whether_it_is_wanted() -> None:
+    """`wanted` is true until the answer, the asker's timeout, or the asker's cancellation."""
+    seen: list[bool] = []
+
+    def look(self: Keeper) -> None:
+        seen.append(self.replies[-1].wanted)
+
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        keeper = await system.spawn(Keeper)
+        await asked(tasks, keeper, 1.0)
+        keeper.tell(Poke(look))
+        await anyio.sleep(2)
+        keeper.tell(Poke(look))
+        cancelled = await asked(tasks, keeper)
+        cancelled.scope.cancel()
+        await settle()
+        keeper.tell(Poke(look))
+        await asked(tasks, keeper)
+        keeper.tell(Poke(lambda self: self.replies[-1].send(1)))
+        keeper.tell(Poke(look))
+        keeper.tell(Get())
+        keeper.tell(Poke(look))
+        await settle()
+    assert seen == [True, False, False, False, False]
+
+
+async def test_a_reply_to_a_told_request_goes_nowhere() -> None:
+    """A request that was only told gets a reply all the same, whose answers are dropped."""
+    async with ActorSystem() as system:
+        keeper = await system.spawn(lambda: Keeper(lambda self, reply: reply.send(1)))
+        keeper.tell(Get())
+        await keeper.send(Get())
+        await settle()
+        assert keeper.is_alive
+
+
+async def test_a_reply_thrown_away_fails_its_asker_at_once() -> None:
+    """A handler that forgets its reply gives its asker NoReply, with path and message type."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        keeper = await system.spawn(lambda: Keeper(lambda self, reply: None), id="keeper")
+        outcome = await asked(tasks, keeper)
+        assert isinstance(outcome.error, NoReply)
+        assert str(outcome.error) == "/keeper threw away the reply to Get unanswered"
+        assert keeper.is_alive
+
+
+async def test_a_kept_reply_thrown_away_later_fails_its_asker_then() -> None:
+    """The asker learns of a reply that was kept for a while in the moment it is dropped."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        keeper = await system.spawn(Keeper)
+        outcome = await asked(tasks, keeper, None)
+        await anyio.sleep(100)
+        assert outcome.at is None
+        keeper.tell(Poke(lambda self: self.replies.clear()))
+        await settle()
+        assert isinstance(outcome.error, NoReply)
+
+
+async def test_a_reply_in_a_cycle_is_found_by_the_collector() -> None:
+    """A reply lost in a reference cycle fails its asker when Python collects the cycle."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        keeper = await system.spawn(Keeper)
+        outcome = await asked(tasks, keeper, None)
+
+        def tie(self: Keeper) -> None:
+            knot: list[object] = [self.replies.pop()]
+            knot.append(knot)
+
+        keeper.tell(Poke(tie))
+        await settle()
+        gc.collect()
+        await settle()
+        assert isinstance(outcome.error, NoReply)
+
+
+async def test_a_crash_outweighs_the_lost_reply(dead_letters: list[DeadLetter]) -> None:
+    """An asker gets ProcExited, not NoReply, when the handler crashes with the reply in hand."""
+    error = ValueError("boom")
+
+    def crash(self: Keeper, reply: Reply[int]) -> None:
+        raise error
+
+    ends: list[Down] = []
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        keeper = await system.spawn(lambda: Keeper(crash))
+        system.monitor(keeper, ends.append)
+        outcome = await asked(tasks, keeper)
+        assert isinstance(outcome.error, ProcExited)
+        assert outcome.error.__cause__ is error
+    assert [down.reason for down in ends] == [Crashed(error)]
+    assert [letter.message for letter in dead_letters] == [Get()]
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (lambda ref: ref.stop(), Normal()),
+        (lambda ref: ref.kill(), Killed()),
+        (lambda ref: ref.tell(Poke(lambda self: self.context.stop(Shutdown("x")))), Shutdown("x")),
+    ],
+    ids=["stop", "kill", "context.stop"],
+)
+async def test_the_end_of_the_actor_fails_those_it_owes_an_answer(
+    end: Callable[[Ref[Get | Poke]], None], reason: object
+) -> None:
+    """An asker whose reply was kept gets ProcExited with the reason as soon as the actor ends."""
+    kept: list[Reply[int]] = []
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        keeper = await system.spawn(lambda: Keeper(lambda self, reply: kept.append(reply)))
+        outcome = await asked(tasks, keeper, None)
+        end(keeper)
+        await settle()
+        assert isinstance(outcome.error, ProcExited)
+        assert outcome.error.reason == reason
+        kept[0].send(1)
+        assert outcome.value is None
+
+
+async def test_a_crash_fails_those_who_were_promised_an_answer(
+    dead_letters: list[DeadLetter],
+) -> None:
+    """A crash over another message gives ProcExited with its cause to all with a kept reply."""
+    error = ValueError("boom")
+
+    def crash(self: Keeper) -> None:
+        raise error
+
+    ends: list[Down] = []
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        keeper = await system.spawn(Keeper)
+        system.monitor(keeper, ends.append)
+        outcomes = [await asked(tasks, keeper) for _ in range(100)]
+        keeper.tell(Poke(crash))
+        await settle()
+        assert all(isinstance(outcome.error, ProcExited) for outcome in outcomes)
+        assert {outcome.error and outcome.error.__cause__ for outcome in outcomes} == {error}
+    assert [down.reason for down in ends] == [Crashed(error)]
+    assert len(dead_letters) == 1
+
+
+async def test_answers_out_of_order_reach_their_own_askers() -> None:
+    """Many replies sent in another order than that of the requests each reach their own asker."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        keeper = await system.spawn(Keeper, mailbox=Mailbox(capacity=1))
+        outcomes = [await asked(tasks, keeper, None) for _ in range(200)]
+
+        def answer(self: Keeper) -> None:
+            for number, reply in reversed(list(enumerate(self.replies))):
+                reply.send(number)
+
+        keeper.tell(Poke(answer))
+        await settle()
+        assert [outcome.value for outcome in outcomes] == list(range(200))
+
+
+@pytest.mark.parametrize("wrong", ["text", ValueError, None])
+async def test_a_reply_fails_with_an_error_only(wrong: object) -> None:
+    """`reply.fail` of anything but an error raises TypeError, and the answer is still owed."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        keeper = await system.spawn(Keeper)
+        outcome = await asked(tasks, keeper)
+        raised: list[str] = []
+
+        def fail(self: Keeper) -> None:
+            try:
+                self.replies[0].fail(wrong)  # type: ignore[arg-type]
+            except TypeError as error:
+                raised.append(str(error))
+            self.replies.clear()
+
+        keeper.tell(Poke(fail))
+        await settle()
+        assert raised == [f"fail takes an exception to raise in the asker, not {wrong!r}"]
+        assert isinstance(outcome.error, NoReply)
+
+
+async def test_a_stop_iteration_reaches_the_asker_wrapped() -> None:
+    """A StopIteration, which no coroutine can raise, comes as the cause of a RuntimeError."""
+    error = StopIteration("done")
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        keeper = await system.spawn(lambda: Keeper(lambda self, reply: reply.fail(error)))
+        outcome = await asked(tasks, keeper)
+        assert isinstance(outcome.error, RuntimeError)
+        assert outcome.error.__cause__ is error
+        assert keeper.is_alive

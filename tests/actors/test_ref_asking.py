@@ -1,0 +1,460 @@
+"""Tests of `Ref.ask`: answers, deadlines, cancellation, and cycles of those who wait."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from attrs import frozen
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors import (
+    Actor,
+    ActorError,
+    ActorSystem,
+    AskCycle,
+    AskTimeout,
+    Crashed,
+    DeadLetter,
+    Killed,
+    ProcExited,
+    Ref,
+    Reply,
+    Request,
+    on,
+)
+from actors.testing import settle
+
+
+@frozen
+class Ask(Request[Any]):
+    """Make the node call `act` with itself; the answer is what that returns."""
+
+    act: Callable[[Any], Any]
+
+
+@frozen
+class Later(Request[Any]):
+    """Make the node call `act` with itself and the reply."""
+
+    act: Callable[[Any, Reply[Any]], Any]
+
+
+@frozen
+class Do:
+    """Make the node call `act` with itself."""
+
+    act: Callable[[Any], Any]
+
+
+@frozen
+class Plain(Request[int]):
+    """Answer 1, without any await."""
+
+
+class Node(Actor[Ask | Later | Do | Plain]):
+    """Do as asked; `log` is what there is to be told about it."""
+
+    def __init__(self) -> None:
+        self.log: list[Any] = []
+
+    @on(Ask)
+    async def ask(self, message: Ask) -> Any:
+        """Answer with what `act` returns."""
+        return await message.act(self)
+
+    @on(Later)
+    async def later(self, message: Later, reply: Reply[Any]) -> None:
+        """Let `act` answer."""
+        await message.act(self, reply)
+
+    @on(Do)
+    async def do(self, message: Do) -> None:
+        """Do it, and note an error of asking."""
+        try:
+            self.log.append(await message.act(self))
+        except ActorError as error:
+            self.log.append(error)
+
+    @on(Plain)
+    def plain(self, message: Plain) -> int:
+        """Answer."""
+        return 1
+
+
+async def sleep(node: Node, seconds: float = 10.0) -> str:
+    """Answer late."""
+    await anyio.sleep(seconds)
+    return "late"
+
+
+async def nothing(node: Node) -> str:
+    """Answer at once."""
+    return "done"
+
+
+class Nodes:
+    """Hold nodes with one-letter names: `refs` are their addresses, `of` themselves."""
+
+    def __init__(self, system: ActorSystem) -> None:
+        self.system = system
+        self.of: dict[str, Node] = {}
+        self.refs: dict[str, Ref[Any]] = {}
+
+    async def spawn(self, names: str) -> Nodes:
+        """Spawn a node for each letter."""
+        for name in names:
+            self.of[name] = Node()
+            self.refs[name] = await self.system.spawn(partial(self.of.__getitem__, name), id=name)
+        return self
+
+    def chain(self, path: str) -> Callable[[Node], Any]:
+        """Return an act that asks the first of `path`, which asks the next, and so on."""
+        if not path:
+            return nothing
+
+        async def act(node: Node) -> Any:
+            return await self.refs[path[0]].ask(Ask(self.chain(path[1:])))
+
+        return act
+
+
+# -- deadlines -------------------------------------------------------------------------------------
+
+
+async def test_an_ask_waits_five_seconds() -> None:
+    """Without an argument an ask raises AskTimeout after five seconds, and says what it was."""
+    async with ActorSystem() as system:
+        ref = (await Nodes(system).spawn("a")).refs["a"]
+        began = anyio.current_time()
+        with pytest.raises(AskTimeout, match=r"^/a did not answer Ask within 5 s$"):
+            await ref.ask(Ask(sleep))
+        assert anyio.current_time() - began == pytest.approx(5, abs=0.01)
+
+
+@pytest.mark.parametrize("timeout", [0, 0.001, 0.25, 3])
+async def test_an_ask_is_never_early_and_hardly_late(timeout: float) -> None:
+    """A deadline passes not before its time and at most a millisecond after."""
+    async with ActorSystem() as system:
+        ref = (await Nodes(system).spawn("a")).refs["a"]
+        await anyio.sleep(0.0007)
+        began = anyio.current_time()
+        with pytest.raises(AskTimeout):
+            await ref.ask(Ask(sleep), timeout=timeout)
+        assert timeout <= anyio.current_time() - began <= timeout + 0.002
+
+
+async def test_an_ask_without_limit_waits_for_ever() -> None:
+    """With `timeout=None` an answer may take any time."""
+    async with ActorSystem() as system:
+        ref = (await Nodes(system).spawn("a")).refs["a"]
+        late = partial(sleep, seconds=1_000_000)
+        assert await ref.ask(Ask(late), timeout=None) == "late"
+
+
+@pytest.mark.parametrize("timeout", [1e9, 1e17, 1e300, 1.7e308])
+async def test_an_ask_may_have_a_very_long_limit(timeout: float) -> None:
+    """Any finite number of seconds is a timeout."""
+    async with ActorSystem() as system:
+        ref = (await Nodes(system).spawn("a")).refs["a"]
+        assert await ref.ask(Ask(nothing), timeout=timeout) == "done"
+
+
+@pytest.mark.parametrize("timeout", [-1, -0.001, math.nan, math.inf, -math.inf])
+async def test_an_ask_refuses_a_bad_timeout(timeout: float) -> None:
+    """A timeout that is negative or not finite raises ValueError, and nothing is sent."""
+    async with ActorSystem() as system:
+        ref = (await Nodes(system).spawn("a")).refs["a"]
+        with pytest.raises(ValueError, match="a timeout is a finite number") as raised:
+            await ref.ask(Ask(nothing), timeout=timeout)
+        assert str(raised.value) == (
+            f"a timeout is a finite number of seconds >= 0, or None for no limit, not {timeout!r}"
+        )
+        assert ref.statistics().queued == 0
+
+
+async def test_a_late_answer_is_dropped() -> None:
+    """The receiver of an ask that timed out works on, its answer is dropped, and it lives on."""
+    async with ActorSystem() as system:
+        ref = (await Nodes(system).spawn("a")).refs["a"]
+        with pytest.raises(AskTimeout):
+            await ref.ask(Ask(sleep), timeout=1)
+        assert await ref.ask(Plain(), timeout=None) == 1
+        assert ref.statistics().incarnation == 1
+
+
+@pytest.mark.dead_letters
+async def test_many_asks_expire_each_at_its_own_time() -> None:
+    """Deadlines of many asks, in any order, pass one by one, and are not mixed up."""
+    ends: list[tuple[int, float]] = []
+
+    async def ask(ref: Ref[Any], number: int) -> None:
+        with pytest.raises(AskTimeout):
+            await ref.ask(Ask(sleep), timeout=number / 10)
+        ends.append((number, anyio.current_time() - began))
+
+    async with ActorSystem() as system:
+        ref = (await Nodes(system).spawn("a")).refs["a"]
+        began = anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            for number in (7, 3, 9, 1, 5, 2, 8, 4, 6):
+                tasks.start_soon(ask, ref, number)
+        assert [number for number, _ in ends] == list(range(1, 10))
+        assert all(after == pytest.approx(number / 10, abs=0.002) for number, after in ends)
+        ref.kill()
+
+
+async def test_a_cancelled_asker_does_no_harm() -> None:
+    """A receiver whose asker was cancelled finishes its work, and goes on to the next message."""
+    async with ActorSystem() as system:
+        nodes = await Nodes(system).spawn("a")
+        done = anyio.Event()
+
+        async def work(node: Node) -> str:
+            await anyio.sleep(2)
+            done.set()
+            return "dropped"
+
+        with anyio.move_on_after(1) as scope:
+            await nodes.refs["a"].ask(Ask(work))
+        assert scope.cancelled_caught
+        assert await nodes.refs["a"].ask(Plain()) == 1
+        assert done.is_set()
+
+
+async def test_an_asker_that_was_killed_does_no_harm(dead_letters: list[DeadLetter]) -> None:
+    """A receiver whose asking proc was killed lives on."""
+    async with ActorSystem() as system:
+        nodes = await Nodes(system).spawn("ab")
+        nodes.refs["a"].tell(Do(partial(_ask, nodes.refs["b"], Ask(sleep))))
+        await settle()
+        nodes.refs["a"].kill()
+        assert await nodes.refs["a"].wait() == Killed()
+        assert await nodes.refs["b"].ask(Plain(), timeout=None) == 1
+    assert len(dead_letters) == 1
+
+
+async def _ask(ref: Ref[Any], message: Any, node: Node) -> Any:
+    return await ref.ask(message)
+
+
+@pytest.mark.dead_letters
+async def test_the_end_of_the_receiver_is_no_timeout() -> None:
+    """An asker learns of the end of its receiver at once, long before its own deadline."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        nodes = await Nodes(system).spawn("ab")
+        nodes.refs["a"].tell(Do(partial(_ask, nodes.refs["b"], Ask(sleep))))
+        await settle()
+        began = anyio.current_time()
+        tasks.start_soon(nodes.refs["b"].shutdown, 0)
+        await settle()
+        await anyio.sleep(0.01)
+        (error,) = nodes.of["a"].log
+        assert isinstance(error, ProcExited)
+        assert error.reason == Killed()
+        assert anyio.current_time() - began < 1
+
+
+# -- cycles ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "chain"),
+    [
+        ("aa", ("/a", "/a")),
+        ("aba", ("/b", "/a", "/b")),
+        ("abca", ("/c", "/a", "/b", "/c")),
+        ("abcdb", ("/d", "/b", "/c", "/d")),
+    ],
+)
+async def test_a_cycle_is_found_at_the_call(
+    path: str, chain: tuple[str, ...], dead_letters: list[DeadLetter]
+) -> None:
+    """An ask that closes a cycle of any length raises AskCycle with the chain, at once."""
+    async with ActorSystem() as system:
+        nodes = await Nodes(system).spawn("abcd")
+        for ref in nodes.refs.values():
+            system.monitor(ref, lambda down: None)
+        began = anyio.current_time()
+        with pytest.raises(ProcExited) as raised:
+            await nodes.chain(path)(Node())
+        assert anyio.current_time() == began
+        error: BaseException | None = raised.value
+        while isinstance(error, ProcExited):
+            error = error.__cause__
+        assert isinstance(error, AskCycle)
+        assert error.chain == chain
+        assert str(error) == f"asking Ask would wait for ever: {' -> '.join(chain)}"
+    assert len(dead_letters) > 0
+
+
+async def test_a_cycle_can_be_handled() -> None:
+    """The one whose ask closed the cycle may catch AskCycle, and everybody gets an answer."""
+    async with ActorSystem() as system:
+        nodes = await Nodes(system).spawn("ab")
+
+        async def back(node: Node) -> str:
+            with pytest.raises(AskCycle):
+                await nodes.refs["a"].ask(Plain())
+            return "caught"
+
+        nodes.refs["a"].tell(Do(partial(_ask, nodes.refs["b"], Ask(back))))
+        await settle()
+        assert nodes.of["a"].log == ["caught"]
+
+
+async def test_a_long_chain_is_no_cycle() -> None:
+    """An ask through many actors that comes back to none of them is answered."""
+    names = "abcdefghijklmnopqrstuvwxyz"
+    async with ActorSystem() as system:
+        nodes = await Nodes(system).spawn(names)
+        assert await nodes.chain(names)(Node()) == "done"
+
+
+async def test_an_ask_beside_the_proc_is_no_cycle() -> None:
+    """A task that a proc has started may ask that proc, and those who wait for it."""
+    async with ActorSystem() as system:
+        nodes = await Nodes(system).spawn("a")
+
+        async def aside(node: Node) -> None:
+            async def ask_me() -> int:
+                found: int = await node.context.ref.ask(Plain())
+                return found
+
+            node.context.pipe(ask_me(), into=lambda value: Do(partial(_note, value)))
+
+        nodes.refs["a"].tell(Do(aside))
+        await settle()
+        assert nodes.of["a"].log == [None, 1]
+
+
+async def _note(value: Any, node: Node) -> Any:
+    return value
+
+
+async def test_an_answered_ask_is_no_cycle() -> None:
+    """One that was answered waits no more, even if it has not run since."""
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        nodes = await Nodes(system).spawn("ab")
+        a, b = nodes.refs["a"], nodes.refs["b"]
+        leave = anyio.Event()
+
+        async def hold(node: Node) -> None:
+            await leave.wait()
+
+        b.tell(Do(hold))
+        await settle()
+        a.tell(Do(partial(_ask, b, Plain())))
+        await settle()
+        # In one batch: answer a, and then ask it.
+        b.tell(Do(partial(_ask, a, Plain())))
+        leave.set()
+        await settle()
+        tasks.cancel_scope.cancel()
+        assert nodes.of["a"].log == [1]
+        assert nodes.of["b"].log == [None, 1]
+
+
+async def test_an_ask_answered_by_a_reply_is_no_cycle() -> None:
+    """After `reply.send` the same handler may ask its asker."""
+    async with ActorSystem() as system:
+        nodes = await Nodes(system).spawn("ab")
+        a, b = nodes.refs["a"], nodes.refs["b"]
+
+        async def answer_and_ask(node: Node, reply: Reply[Any]) -> None:
+            reply.send("first")
+            node.log.append(await a.ask(Plain()))
+
+        a.tell(Do(partial(_ask, b, Later(answer_and_ask))))
+        await settle()
+        assert nodes.of["a"].log == ["first"]
+        assert nodes.of["b"].log == [1]
+
+
+async def test_an_ask_that_timed_out_is_no_cycle() -> None:
+    """One whose time is up waits no more."""
+    async with ActorSystem() as system:
+        nodes = await Nodes(system).spawn("ab")
+        a, b = nodes.refs["a"], nodes.refs["b"]
+
+        async def slow(node: Node) -> None:
+            await anyio.sleep(2)
+            node.log.append(await a.ask(Plain()))
+
+        async def impatient(node: Node) -> Any:
+            return await b.ask(Ask(slow), timeout=1)
+
+        a.tell(Do(impatient))
+        await anyio.sleep(3)
+        assert isinstance(nodes.of["a"].log[0], AskTimeout)
+        assert nodes.of["b"].log == [1]
+
+
+async def test_a_reply_that_was_handed_on_is_no_cycle() -> None:
+    """Once a reply was kept or handed on, its first receiver may ask those who wait for it."""
+    async with ActorSystem() as system:
+        nodes = await Nodes(system).spawn("abc")
+        a, b, c = (nodes.refs[name] for name in "abc")
+
+        async def answer(reply: Reply[Any], node: Node) -> None:
+            # a waits for its answer, which is c's to give: b can wait for a.
+            reply.send(await b.ask(Plain()))
+
+        async def hand_on(node: Node, reply: Reply[Any]) -> None:
+            c.tell(Do(partial(answer, reply)))
+
+        a.tell(Do(partial(_ask, b, Later(hand_on))))
+        await settle()
+        b.tell(Do(partial(_ask, a, Plain())))
+        await settle()
+        assert nodes.of["a"].log == [1]
+        assert nodes.of["b"].log == [1]
+
+
+Edges = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), max_size=12)
+
+
+@pytest.mark.dead_letters
+@settings(max_examples=60)
+@given(edges=Edges)
+async def test_random_asks_never_hang(edges: list[tuple[str, str]]) -> None:
+    """Whoever asks whom, each ask is answered or found to be a cycle, and no time passes."""
+    async with ActorSystem() as system:
+        nodes = await Nodes(system).spawn("abc")
+        began = anyio.current_time()
+        for asker, asked in edges:
+            nodes.refs[asker].tell(Do(partial(_ask, nodes.refs[asked], Plain())))
+        await settle()
+        assert anyio.current_time() == began
+        results = [entry for name in "abc" for entry in nodes.of[name].log]
+        assert len(results) == len(edges)
+        assert all(entry == 1 or isinstance(entry, AskCycle) for entry in results)
+        for asker, asked in edges:
+            # Asking oneself is a cycle always; one who is asked by nobody else never closes one.
+            if asker == asked:
+                assert any(isinstance(entry, AskCycle) for entry in nodes.of[asker].log)
+        if all(asker < asked for asker, asked in edges):
+            assert results == [1] * len(edges)
+
+
+@pytest.mark.dead_letters
+async def test_an_uncaught_cycle_crashes_the_asker_alone() -> None:
+    """The asker that closed the cycle crashes with AskCycle, and the one it asked lives on."""
+    async with ActorSystem() as system:
+        nodes = await Nodes(system).spawn("ab")
+        a, b = nodes.refs["a"], nodes.refs["b"]
+        system.monitor(b, lambda down: None)
+        a.tell(Do(nodes.chain("ba")))
+        reason = await b.wait()
+        assert isinstance(reason, Crashed)
+        assert isinstance(reason.error, AskCycle)
+        await settle()
+        (error,) = nodes.of["a"].log
+        assert isinstance(error, ProcExited)
+        assert a.is_alive
