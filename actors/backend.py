@@ -98,10 +98,11 @@ class Cage(ABC):
     `hit` tells whether `interrupt` was called since the last `guard` began.
     """
 
-    __slots__ = ("hit", "task")
+    __slots__ = ("hit", "sheltered", "task")
 
     task: object
     hit: bool
+    sheltered: bool
 
     @abstractmethod
     async def guard(self, work: Awaitable[T]) -> T:
@@ -152,14 +153,18 @@ class Backend(ABC):
 
     @abstractmethod
     async def outlast(
-        self, arm: Callable[[Waiter[None]], bool], on_cancel: Callable[[], None]
+        self,
+        arm: Callable[[Waiter[None]], bool],
+        on_cancel: Callable[[], None],
+        cage: Cage | None = None,
     ) -> bool:
         """Wait for something that must be waited for, whatever cancellation comes.
 
         `arm` registers a waiter and returns False when there is nothing left to wait for.
         `on_cancel` is called for each cancellation that arrived meanwhile (asyncio only: on trio
         cancellation is a level and stays pending by itself). Returns whether one was taken
-        in, which the caller then owes to its own caller.
+        in, which the caller then owes to its own caller. Inside the guard of `cage`, its
+        interruption is not delivered again meanwhile.
         """
 
     def cancelled_error(self) -> type[BaseException]:
@@ -179,7 +184,7 @@ class _AsyncioCage(Cage):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._inside = False
-        self.hit = False
+        self.hit = self.sheltered = False
         self._delivered = 0
         self._redelivery: asyncio.TimerHandle | None = None
 
@@ -221,8 +226,9 @@ class _AsyncioCage(Cage):
         task = self.task
         assert isinstance(task, asyncio.Task)
         if self._inside and not task.done():
-            task.cancel()
-            self._delivered += 1
+            if not self.sheltered:
+                task.cancel()
+                self._delivered += 1
             # asyncio cancels once; code that swallows it would live on. So: again, ever slower.
             self._redelivery = self._loop.call_later(
                 again, self._deliver, min(again * 2, REDELIVER_MOST)
@@ -260,20 +266,29 @@ class _AsyncioBackend(Backend):
         await _bare_yield()
 
     async def outlast(
-        self, arm: Callable[[Waiter[None]], bool], on_cancel: Callable[[], None]
+        self,
+        arm: Callable[[Waiter[None]], bool],
+        on_cancel: Callable[[], None],
+        cage: Cage | None = None,
     ) -> bool:
         taken_in = False
-        with anyio.CancelScope(shield=True):
-            while True:
-                waiter = self._loop.create_future()
-                if not arm(waiter):
-                    return taken_in
-                try:
-                    await waiter
-                    return taken_in
-                except asyncio.CancelledError:
-                    taken_in = True
-                    on_cancel()
+        if cage is not None:
+            cage.sheltered = True
+        try:
+            with anyio.CancelScope(shield=True):
+                while True:
+                    waiter = self._loop.create_future()
+                    if not arm(waiter):
+                        break
+                    try:
+                        await waiter
+                        break
+                    except asyncio.CancelledError:
+                        taken_in = True
+                        on_cancel()
+        finally:
+            if cage is not None:
+                cage.sheltered = False
         return taken_in
 
 
@@ -328,7 +343,7 @@ class _TrioCage(Cage):
     def __init__(self, library: Any) -> None:
         self._trio = library
         self._scope: trio.CancelScope | None = None
-        self.hit = False
+        self.hit = self.sheltered = False
 
     async def guard(self, work: Awaitable[T]) -> T:
         self.hit = False
@@ -454,7 +469,10 @@ class _TrioBackend(Backend):
         await self._trio.lowlevel.checkpoint()
 
     async def outlast(
-        self, arm: Callable[[Waiter[None]], bool], on_cancel: Callable[[], None]
+        self,
+        arm: Callable[[Waiter[None]], bool],
+        on_cancel: Callable[[], None],
+        cage: Cage | None = None,
     ) -> bool:
         with self._trio.CancelScope(shield=True):
             waiter = _TrioWaiter(self._trio)

@@ -100,6 +100,7 @@ class Bonded(Reader):
 
     def monitor(self, ref: Ref[Any]) -> Monitor:
         """Watch a proc."""
+        self.check_not_ended()
         target = address_of(ref)
         monitor = Monitor(ref, target, self.address)
         if self.watching is None:
@@ -128,6 +129,7 @@ class Bonded(Reader):
 
     def link(self, ref: Ref[Any]) -> None:
         """Share the fate of a proc."""
+        self.check_not_ended()
         target = address_of(ref)
         other = target.occupant
         if other is self:
@@ -157,6 +159,7 @@ class Bonded(Reader):
 
     def send_later(self, delay: float, interval: float | None, message: object) -> Timer:
         """Send to itself, once or repeatedly."""
+        self.check_not_ended()
         check_delay("delay" if interval is None else "interval", delay, zero=interval is None)
         self._admit(message)
         if self.timers is None:
@@ -190,6 +193,9 @@ class Bonded(Reader):
         failed: Callable[[Exception], object] | None,
     ) -> None:
         """Await beside the proc; the result comes back as a message."""
+        if not self.lives:
+            _throw_away(awaitable)
+        self.check_not_ended()
         if self._side is None:
             self._side = {}
         main = partial(self._run_aside, awaitable, into, failed)

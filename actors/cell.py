@@ -91,6 +91,7 @@ class Incarnation(Bonded):
     __slots__ = (
         "_cage",
         "_deadline",
+        "_deadline_at",
         "_ended",
         "_own_decision",
         "_system",
@@ -127,6 +128,7 @@ class Incarnation(Bonded):
         self.labels = 0
         self.ready: Waiter[None] | None = None
         self._deadline: Clocked | None = None
+        self._deadline_at = 0.0
         self._ended: list[Waiter[ExitReason]] | None = None
         self._cage: Cage | None = None
         address.incarnation += 1
@@ -190,6 +192,8 @@ class Incarnation(Bonded):
             reason = await self._tidy(cage, reason)
             if self._side or self.children:
                 await self._clear()  # on_stop may have started something, too
+            if self.killed:
+                reason = Killed()
         self._finish(reason, started)
 
     async def _start(self, cage: Cage) -> ExitReason:
@@ -294,11 +298,12 @@ class Incarnation(Bonded):
         self.cancel_token()
         self.cut_bonds()
         for control in address.clear_control():
-            # Told to stop before it could hear of this: then nobody has.
-            if isinstance(control, Exited) and isinstance(control.reason, Crashed):
-                other = address_of(control.ref)
-                if not other.owned or self.children.get(other.id) is not other:
-                    self.system.unheard(control.reason.error)
+            # Told to stop before it could hear of this: then nobody has. But for a child that it
+            # owned: of that it had the reason when it stopped it.
+            if not isinstance(control, Exited) or address_of(control.ref).owned:
+                continue
+            if isinstance(control.reason, Crashed):
+                self.system.unheard(control.reason.error)
         if self.unstashable:
             self.unstash_all()
         if not self.killed and self.traits.hears_undelivered:
@@ -322,6 +327,11 @@ class Incarnation(Bonded):
             del self.proc
 
     @property
+    def cage(self) -> Cage | None:
+        """Return the cage of its task, None while it has none."""
+        return self._cage
+
+    @property
     def unstashable(self) -> bool:
         """Tell whether stashed mail is left."""
         return self.stashed > 0
@@ -329,6 +339,9 @@ class Incarnation(Bonded):
     def _let_go(self, reason: ExitReason) -> object:
         """Settle what was in hand, and what was to be answered later."""
         item, self.in_hand = self.in_hand, None
+        if self.begun is not None:
+            self.begun.close()
+            self.begun = None
         message: object = None
         if item is not None and reason.is_abnormal:
             message = unwrap(item)
@@ -370,7 +383,7 @@ class Incarnation(Bonded):
     def _undelivered(self, message: object) -> None:
         try:
             self.proc.on_undelivered(message)
-        except Exception as error:
+        except BaseException as error:
             self._late(error)
 
     def _late(self, error: BaseException) -> None:
@@ -397,6 +410,11 @@ class Incarnation(Bonded):
     def hears(self) -> bool:
         """Tell whether news still matter: it lives, and its fate is not sealed."""
         return self.lives and self.verdict is None
+
+    def check_not_ended(self) -> None:
+        """Refuse what would begin after the end. Raises RuntimeError."""
+        if self.phase is Phase.ENDED:
+            raise RuntimeError(f"{self.address.path} has ended; its context is of no use any more")
 
     def on_end(self, waiter: Waiter[Any]) -> None:
         """Wake `waiter` with the exit reason when it has ended."""
@@ -444,16 +462,24 @@ class Incarnation(Bonded):
         if self.phase is Phase.ENDED:
             return
         if timeout is not None:
-            backend = self.system.backend
-            if self._deadline is not None:
-                self._deadline.cancel()
-            self._deadline = backend.call_at(backend.now() + timeout, self.kill)
+            self._set_deadline(timeout)
         if self.phase is Phase.STARTING:
             # Nobody needs what is half started. Its on_start is cancelled; its children,
             # if it has some already, are stopped in order.
             self.take_down(Shutdown())
         else:
             self._tell(Shutdown())
+
+    def _set_deadline(self, timeout: float) -> None:
+        """Kill it in `timeout` seconds, unless it is to be killed earlier anyway."""
+        backend = self.system.backend
+        when = backend.now() + timeout
+        if self._deadline is not None:
+            if self._deadline_at <= when:
+                return
+            self._deadline.cancel()
+        self._deadline_at = when
+        self._deadline = backend.call_at(when, self.kill)
 
     def take_down(self, reason: ExitReason) -> None:
         """Interrupt this incarnation; it ends with `reason`."""

@@ -3,7 +3,8 @@
 `system.events.subscribe(handler)` calls `handler` with each event, in the turn of the loop in
 which it happens, in the order of subscription. A handler is a plain function and must not wait.
 One that raises does not disturb the engine: its first error is raised when the system is
-left. While nobody listens, an event costs one look at an empty tuple.
+left; SystemExit and KeyboardInterrupt bring the system down. While nobody listens, an event
+costs one look at an empty tuple.
 
 Any frozen class derived from `Event` can be published; `supervision` adds its own.
 
@@ -167,7 +168,8 @@ class EventStream:
         for subscription in self._subscriptions:
             try:
                 subscription.handler(event)
-            except Exception as error:
+            except BaseException as error:
+                # All of them: nothing that a handler does may tear the engine's work apart.
                 # Once for each handler: a broken one would otherwise pile up an error an event.
                 if subscription not in self._failed:
                     self._failed.add(subscription)

@@ -80,17 +80,6 @@ class Nap:
 
 
 @final
-class Work(Notice):
-    """Be the rest of a request whose handler was called in the asker's turn."""
-
-    __slots__ = ("envelope", "work")
-
-    def __init__(self, envelope: Envelope, work: Awaitable[object]) -> None:
-        self.envelope = envelope
-        self.work = work
-
-
-@final
 class Told:
     """Be the control that says: stop after the message in hand."""
 
@@ -102,7 +91,8 @@ class Reader(Life):
     """Be the part of an incarnation that reads mail.
 
     `told` is the exit reason it was told to stop with, None before. `in_hand` is the queued item
-    that is being handled. `deferred` are requests taken but not answered yet. `variables` is the
+    that is being handled, `begun` what is left to do for it when that began in an asker's turn.
+    `deferred` are requests taken but not answered yet. `variables` is the
     context in which its task runs, if the receive loop is all of its body.
     """
 
@@ -111,6 +101,7 @@ class Reader(Life):
         "_reply",
         "_stash",
         "_token",
+        "begun",
         "deferred",
         "in_hand",
         "proc",
@@ -128,6 +119,7 @@ class Reader(Life):
         self.asking = self.asked = None
         self.handled = 0
         self.in_hand: object = None
+        self.begun: CoroutineType[Any, Any, object] | None = None
         self.told: ExitReason | None = None
         self.variables: Context | None = None
         self.deferred: dict[Envelope, None] | None = None
@@ -151,7 +143,8 @@ class Reader(Life):
 
     async def receive(self) -> bool:
         """Hand each message to its handler until told to stop; False when it hibernates instead."""
-        self._drop_hand()
+        if self.begun is None:
+            self._drop_hand()
         address, proc = self.address, self.proc
         queue, backend = address.queue, address.hub.backend
         take = queue.popleft if address.capacity == UNLIMITED else self._take_and_admit
@@ -159,6 +152,8 @@ class Reader(Life):
         budget = BATCH
         while True:
             try:
+                if self.begun is not None:
+                    await self._finish_begun()
                 while queue and budget:
                     budget -= 1
                     item = take()
@@ -192,6 +187,15 @@ class Reader(Life):
                 budget = BATCH
                 if not await self._park():
                     return False
+
+    async def _finish_begun(self) -> None:
+        """Go on with the request in hand before anything else: it was begun."""
+        work, self.begun = self.begun, None
+        envelope = self.in_hand
+        assert work is not None
+        assert isinstance(envelope, Envelope)
+        await self._answer_later(envelope, work)
+        self.in_hand = None
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer the request in hand with an error; the actor lives on."""
@@ -234,8 +238,10 @@ class Reader(Life):
         try:
             result = self.variables.run(function, self.proc, request)
         except Refusal:
-            self.in_hand = None
-            raise
+            if self.in_hand is envelope:
+                self.in_hand = None
+                raise
+            # It was stashed first: it will be handled again, and answered then.
         except BaseException as error:
             crash = error
         finally:
@@ -251,9 +257,7 @@ class Reader(Life):
             self.crash(crash)
         elif is_coroutine(result):
             # A plain function that returned a coroutine: the actor's own task has to go on.
-            self.in_hand = None
-            address.put_back(deque([Work(envelope, result)]))
-            address.extra += 1
+            self.begun = result
             address.wake()
         return envelope
 
@@ -301,10 +305,6 @@ class Reader(Life):
             return self.obey()
         if item is STOP:
             return self.reach_stop_mark()
-        if isinstance(item, Work):
-            self.address.extra -= 1
-            self.in_hand = item.envelope
-            return self._answer_later(item.envelope, item.work)
         assert isinstance(item, Notice)
         return self.hear(item)
 
@@ -419,6 +419,10 @@ class Reader(Life):
             else:
                 token.on_cancel(homeward(self.address.hub.backend, self.token_cancelled))
         return token
+
+    def check_not_ended(self) -> None:
+        """Refuse what would begin after the end; implemented above."""
+        raise NotImplementedError
 
     def cancel_token(self) -> None:
         """Pass on to the token that the proc was told to stop."""

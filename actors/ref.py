@@ -27,9 +27,10 @@ once when the receiver ends first.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast, final
+from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar, cast, final
 
 from attrs import frozen
 
@@ -45,7 +46,7 @@ INLINE_IN_A_ROW = 64
 """Of so many asks that could be answered at once, one lets the event loop turn."""
 
 LONGEST = 1e9
-"""The longest timeout, in seconds: some thirty years. Whoever means "for ever" says None."""
+"""The longest timeout that is kept, in seconds: some thirty years. More is as good as for ever."""
 
 M = TypeVar("M")
 M_contra = TypeVar("M_contra", contravariant=True)
@@ -207,7 +208,7 @@ class Ref(Generic[M_contra]):
         waiter: Waiter[Any] = envelope.waiter
         if timeout is not None:
             envelope.timeout = timeout
-            hub.deadlines.add(envelope, timeout)
+            hub.deadlines.add(envelope, min(timeout, LONGEST))
         if asker is not None:
             asker.asking, asker.asked = address, envelope
         try:
@@ -312,6 +313,12 @@ class Ref(Generic[M_contra]):
     def __repr__(self) -> str:
         return f"<Ref {self._address.path}>"
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # a value: the copy of a message that holds it reaches the same proc
+
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{self!r} is an address of this process and cannot be pickled")
 
@@ -354,7 +361,7 @@ def ref_of(address: Address) -> Ref[Any]:
 
 
 def _check_timeout(timeout: float) -> None:
-    if not (0 <= timeout <= LONGEST):
+    if not (0 <= timeout < math.inf):
         raise ValueError(
             f"a timeout is a finite number of seconds >= 0, or None for no limit, not {timeout!r}"
         )

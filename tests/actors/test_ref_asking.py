@@ -138,6 +138,7 @@ async def test_an_ask_waits_five_seconds() -> None:
         assert anyio.current_time() - began == pytest.approx(5, abs=0.01)
 
 
+@pytest.mark.dead_letters
 @pytest.mark.parametrize("timeout", [0, 0.001, 0.25, 3])
 async def test_an_ask_is_never_early_and_hardly_late(timeout: float) -> None:
     """A deadline passes not before its time and at most a millisecond after."""
@@ -158,7 +159,7 @@ async def test_an_ask_without_limit_waits_for_ever() -> None:
         assert await ref.ask(Ask(late), timeout=None) == "late"
 
 
-@pytest.mark.parametrize("timeout", [1e9, 1e17, 1e300, 1.7e308])
+@pytest.mark.parametrize("timeout", [86_400.0, 1e9, 1e17, 1e300, 1.7e308])
 async def test_an_ask_may_have_a_very_long_limit(timeout: float) -> None:
     """Any finite number of seconds is a timeout."""
     async with ActorSystem() as system:
@@ -168,14 +169,12 @@ async def test_an_ask_may_have_a_very_long_limit(timeout: float) -> None:
 
 @pytest.mark.parametrize("timeout", [-1, -0.001, math.nan, math.inf, -math.inf])
 async def test_an_ask_refuses_a_bad_timeout(timeout: float) -> None:
-    """A timeout that is negative or not finite raises ValueError, and nothing is sent."""
+    """A timeout that is negative or endless raises ValueError, and nothing is sent."""
     async with ActorSystem() as system:
         ref = (await Nodes(system).spawn("a")).refs["a"]
-        with pytest.raises(ValueError, match="a timeout is a finite number") as raised:
+        with pytest.raises(ValueError, match="a timeout is a") as raised:
             await ref.ask(Ask(nothing), timeout=timeout)
-        assert str(raised.value) == (
-            f"a timeout is a finite number of seconds >= 0, or None for no limit, not {timeout!r}"
-        )
+        assert str(raised.value).endswith(f"or None for no limit, not {timeout!r}")
         assert ref.statistics().queued == 0
 
 

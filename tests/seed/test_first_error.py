@@ -59,7 +59,6 @@ async def test_the_first_error_stops_the_others_and_reaches_the_caller() -> None
     with pytest.raises(TreeExited) as caught:
         async with serve(SupervisorSpec("shop", children, max_restarts=0)) as app:
             await app.wait()
-            await anyio.sleep_forever()
     assert diary == ["c", "b", "a"]
     assert caught.value.__cause__ is error
 
@@ -118,6 +117,25 @@ async def test_a_failed_start_is_the_first_error_too() -> None:
             pass
     assert diary == ["a"]
     assert isinstance(caught.value.__cause__, ConnectionError)
+
+
+async def test_later_errors_of_a_failed_start_are_kept_in_the_group() -> None:
+    """What is raised by those that are stopped after a failed start stands behind its error."""
+    diary: list[str] = []
+    first = ConnectionError("no port")
+
+    def broken() -> Proc[object]:
+        raise first
+
+    children = [service(diary, "a", ValueError("a")), service(diary, "b", KeyError("b"))]
+    with pytest.raises(ChildStartFailed, match=r"^c failed to start: ConnectionError") as caught:
+        async with serve(SupervisorSpec("shop", [*children, ChildSpec("c", broken)])):
+            pass
+    assert diary == ["b", "a"]
+    group = caught.value.__cause__
+    assert isinstance(group, ExceptionGroup)
+    assert [type(error) for error in group.exceptions] == [ConnectionError, KeyError, ValueError]
+    assert group.exceptions[0] is first
 
 
 async def test_an_error_while_stopping_in_good_order_is_on_the_event_stream() -> None:

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from actors import Killed, Shutdown
-from actors.testing import backend_options
+from actors.testing import backend_options, settle
 from supervision import (
     ChildRestarted,
     ChildStartFailed,
@@ -20,7 +20,7 @@ from supervision import (
     TerminateChild,
     TreeExited,
 )
-from tests.supervision.kit import Stage
+from tests.supervision.kit import Boom, Stage
 from tests.supervision.scenes import SCENES, Outcome, Scene, host, play
 
 pytestmark = pytest.mark.dead_letters
@@ -28,6 +28,18 @@ pytestmark = pytest.mark.dead_letters
 ALL = pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
 RUNNING = [name for name, scene in SCENES.items() if not scene.starting and not scene.leaving]
 IN_SERVICE = pytest.mark.parametrize("scene", [SCENES[name] for name in RUNNING], ids=RUNNING)
+
+
+def check_cancelled(scene: Scene, outcome: Outcome) -> None:
+    """Check how a cancelled host ended: cancelled, unless its tree had an error to tell."""
+    if scene.gives_up:
+        # An error is worth more than the news that nobody waits any more.
+        assert isinstance(outcome.error, TreeExited)
+        assert str(outcome.error.__cause__) == "a"
+        assert not outcome.cancelled
+    else:
+        assert outcome.error is None
+        assert outcome.cancelled or scene.leaving
 
 
 def starts(trace: list[str]) -> list[str]:
@@ -40,8 +52,7 @@ async def test_the_host_is_cancelled(scene: Scene) -> None:
     """A cancelled host stops its tree in order, in whatever state it is, and is then cancelled."""
     stage = Stage()
     outcome = await play(stage, scene, lambda stage, scope: scope.cancel())
-    assert outcome.error is None
-    assert outcome.cancelled or scene.leaving
+    check_cancelled(scene, outcome)
     if scene.starting:
         assert starts(stage.trace) in (["+a"], ["+a", "+in/x"], ["+a", "+b"])
     assert outcome.lasted <= 3.0
@@ -55,9 +66,7 @@ async def test_the_host_runs_out_of_time(scene: Scene) -> None:
     def strike(stage: Stage, scope: anyio.CancelScope) -> None:
         scope.deadline = anyio.current_time() + 0.1
 
-    outcome = await play(stage, scene, strike)
-    assert outcome.error is None
-    assert outcome.cancelled or scene.leaving
+    check_cancelled(scene, await play(stage, scene, strike))
 
 
 @ALL
@@ -77,7 +86,9 @@ def test_the_task_of_the_host_is_cancelled_the_asyncio_way(scene: Scene, times: 
                 task.cancel()
                 await anyio.sleep(0.1)
             await asyncio.wait([task])
-            assert task.cancelled()
+            gave_up = scene.gives_up and isinstance(outcome.error, TreeExited)
+            assert task.cancelled() is not gave_up
+            assert gave_up or outcome.error is None
         stage.check_gone()
 
     backend, options = backend_options("asyncio")
@@ -221,3 +232,14 @@ async def test_a_cancelled_start_gives_each_its_time() -> None:
     assert scope.cancelled_caught
     assert stage.take() == ["+a", "+b", "!c", "-b", "-a"]
     assert anyio.current_time() - began == pytest.approx(2.5)
+
+
+async def test_a_tree_that_is_giving_up_when_its_block_ends_is_told() -> None:
+    """The crash that made a tree give up reaches the caller, though the block has ended well."""
+    stage = Stage()
+    children = [stage.child("a"), stage.child("b", stop=1.0)]
+    async with stage.dying(children, max_restarts=0):
+        stage.crash("a", error := Boom("a"))
+        await settle()
+    assert stage.exited.__cause__ is error
+    assert stage.take() == ["+a", "+b", "-a", "-b"]

@@ -2,13 +2,15 @@
 
 import gc
 import time
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import pytest
 
-from actors import Actor, CancellationToken, Crashed, on, task
+from actors import Actor, AnyRef, CancellationToken, Crashed, on, task
 from actors.testing import settle
 from supervision import (
+    Application,
     ChildSpec,
     CountChildren,
     DynamicSupervisorSpec,
@@ -152,17 +154,28 @@ async def test_a_deep_tree_can_be_killed_and_can_give_up() -> None:
     tree = SupervisorSpec("top", [ChildSpec("w", Worker)], max_restarts=0)
     for _ in range(99):
         tree = SupervisorSpec("top", [tree], max_restarts=0)
-    with pytest.raises(TreeExited) as caught:
-        async with serve(tree) as app:
-            app.find("/".join(["top"] * 99 + ["w"])).tell(Crash())
-            await app.wait()
-    assert isinstance(caught.value.__cause__, ValueError)
-    with pytest.raises(TreeExited, match=r"^top exited: killed$"):
-        async with serve(tree) as app:
-            bottom = app.find("/".join(["top"] * 99 + ["w"]))
-            app.supervisor.kill()
-            await app.wait()
-    assert not bottom.is_alive
+    path = "/".join(["top"] * 99 + ["w"])
+    bottom: list[AnyRef] = []
+
+    async def crash(app: Application) -> None:
+        bottom.append(app.find(path))
+        bottom[0].tell(Crash())
+
+    async def kill(app: Application) -> None:
+        app.supervisor.kill()
+
+    for strike, cause in ((crash, ValueError), (kill, type(None))):
+        with pytest.raises(TreeExited) as caught:
+            await outlive(tree, strike)
+        assert isinstance(caught.value.__cause__, cause)
+    assert not bottom[0].is_alive
+
+
+async def outlive(tree: SupervisorSpec, strike: Callable[[Application], Awaitable[None]]) -> None:
+    """Serve a tree that is struck, until it has ended."""
+    async with serve(tree) as app:
+        await strike(app)
+        await app.wait()
 
 
 async def test_many_children_that_end_leave_nothing_behind() -> None:

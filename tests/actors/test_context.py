@@ -1,0 +1,364 @@
+"""Tests of `actors.context`: what a context offers, tasks as procs, and the inbox."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import anyio
+import pytest
+
+from actors import (
+    Actor,
+    ActorSystem,
+    CancellationToken,
+    Child,
+    Context,
+    Crashed,
+    Down,
+    Exited,
+    ExitReason,
+    Killed,
+    LinkBroken,
+    Name,
+    Normal,
+    Proc,
+    ProcEnded,
+    ProcExited,
+    Received,
+    Request,
+    Shutdown,
+    on,
+    task,
+)
+from actors.testing import Recorder, settle
+from tests.actors.kit import (
+    Ask,
+    Doer,
+    Life,
+    Note,
+    Trapper,
+    crash,
+    fail,
+    forever,
+    given,
+    obey,
+    pair,
+    raising,
+    sleep,
+)
+
+# -- task ------------------------------------------------------------------------------------------
+
+
+async def test_a_coroutine_function_is_a_proc() -> None:
+    """`task` makes a factory of `async def f(shutdown)`: ready at once, over when it returns."""
+    seen: list[bool] = []
+
+    async def work(shutdown: CancellationToken) -> None:
+        seen.append(shutdown.cancelled)
+        await shutdown
+        seen.append(shutdown.cancelled)
+
+    async with ActorSystem() as system:
+        ref = await system.spawn(task(work))
+        assert ref.path == "/work-1"
+        assert await ref.shutdown() == Shutdown()
+    assert seen == [False, True]
+
+
+async def test_a_task_takes_no_messages() -> None:
+    """A message to a task proc is refused at its sender."""
+    async with ActorSystem() as system:
+        ref = await system.spawn(task(forever))
+        with pytest.raises(TypeError, match="accepts no messages"):
+            ref.tell("hello")  # type: ignore[arg-type]
+
+
+def test_task_factories_compare_by_their_function() -> None:
+    """Two factories of one function are equal, and say what they are."""
+    assert task(forever) == task(forever) != task(crash)
+    assert hash(task(forever)) == hash(task(forever))
+    assert repr(task(forever)) == "task(forever)"
+
+
+def test_task_wants_a_function() -> None:
+    """Anything that cannot be called is refused when the factory is made."""
+    with pytest.raises(TypeError, match="coroutine function of one token"):
+        task("work")  # type: ignore[arg-type]
+
+
+# -- the context -----------------------------------------------------------------------------------
+
+
+async def test_the_context_is_there_from_before_on_start() -> None:
+    """In on_start a proc knows its ref, its path, its system, its token and its incarnation."""
+    seen: list[object] = []
+
+    async def look(life: Life) -> None:
+        context = life.context
+        seen.extend((context.path, context.system, context.incarnation, context.ref.path))
+        seen.append(context.shutdown.cancelled)
+
+    async with ActorSystem() as system:
+        ref = await system.spawn(partial(Life, [], start=look, run=obey), id="life")
+        assert seen == ["/life", system, 1, "/life", False]
+        assert ref.path == "/life"
+
+
+def test_a_context_is_made_by_the_engine_alone() -> None:
+    """A Context has no public constructor."""
+    with pytest.raises(TypeError, match=r"self\.context"):
+        Context()
+
+
+async def test_a_token_is_the_incarnations_own() -> None:
+    """Cancelling the token tells this proc to stop, and neither its parent nor its sibling."""
+    async with ActorSystem() as system:
+        parent = await pair(system)
+        lives = [Life([], run=obey), Life([], run=obey)]
+        refs = [
+            await parent.ref.ask(Ask(lambda self, life=life: self.context.spawn(given(life))))
+            for life in lives
+        ]
+        lives[0].context.shutdown.cancel("enough")
+        assert await refs[0].wait() == Shutdown()
+        assert refs[1].is_alive
+        assert not lives[1].context.shutdown.cancelled
+        assert parent.ref.is_alive
+
+
+@pytest.mark.parametrize("reason", [Normal(), Shutdown("done"), Crashed(ValueError("own"))])
+@pytest.mark.parametrize("kind", ["actor", "inbox", "token"])
+async def test_a_proc_stops_itself_with_a_reason(reason: ExitReason, kind: str) -> None:
+    """`context.stop(reason)` ends the proc with that reason; the default is Normal."""
+
+    class Stopper(Proc[str]):
+        async def run(self, shutdown: CancellationToken) -> None:
+            if kind == "inbox":
+                async for _ in self.context.inbox():
+                    self.context.stop(reason)
+            else:
+                await go.wait()
+                self.context.stop(reason)
+                await shutdown
+
+    go = anyio.Event()
+    async with ActorSystem() as system:
+        down: list[Down] = []
+        if kind == "actor":
+            one = await pair(system)
+            ref = one.ref
+        else:
+            ref = await system.spawn(Stopper)
+        system.monitor(ref, down.append)
+        if kind == "actor":
+            await one.do(lambda self: self.context.stop(reason))
+        elif kind == "inbox":
+            ref.tell("stop")
+        go.set()
+        await settle()
+        assert down == [Down(ref, reason)]
+
+
+@pytest.mark.dead_letters
+async def test_stop_is_obeyed_after_the_message_in_hand() -> None:
+    """An actor that stops itself finishes its handler and takes no further message."""
+    async with ActorSystem() as system:
+        one = await pair(system)
+
+        async def stop(self: Doer) -> None:
+            self.context.stop()
+            await anyio.sleep(1)
+            self.log.append("finished")
+
+        one.ref.tell(Ask(stop))  # type: ignore[arg-type]
+        one.ref.tell(Note("never"))
+        assert await one.ref.wait() == Normal()
+        assert one.log == ["finished"]
+
+
+@pytest.mark.core
+@pytest.mark.dead_letters
+async def test_a_child_is_linked_to_its_parent() -> None:
+    """A child that ends abnormally takes its parent along, its crash as the cause."""
+    with raising(BaseExceptionGroup) as raised:
+        async with ActorSystem() as system:
+            parent = await pair(system, id="parent")
+            child = await parent.ref.ask(Ask(lambda self: self.context.spawn(Doer, id="child")))
+            child.tell(Ask(fail))
+            reason = await parent.ref.wait()
+            assert isinstance(reason, Crashed)
+            assert isinstance(reason.error, LinkBroken)
+            assert reason.error.path == "/parent/child"
+            assert str(reason.error.__cause__) == "broken"
+    assert len(raised.errors) == 1
+
+
+@pytest.mark.dead_letters
+async def test_a_trapping_parent_hears_of_its_children() -> None:
+    """A parent that defines on_exit hears of each end of a child and lives on."""
+    async with ActorSystem() as system:
+        parent = await pair(system, Trapper)
+        spawn = Ask(lambda self: self.context.spawn(Doer))
+        one, two = await parent.ref.ask(spawn), await parent.ref.ask(spawn)
+        one.tell(Ask(fail))
+        await settle()
+        two.stop()
+        await settle()
+        assert [(exited.ref, exited.reason.is_abnormal) for exited in parent.log] == [
+            (one, True),
+            (two, False),
+        ]
+        assert parent.ref.is_alive
+
+
+async def test_an_orderly_end_of_a_child_leaves_its_parent_alone() -> None:
+    """A child that ends with Normal or Shutdown takes nobody along, and its id is free again."""
+    async with ActorSystem() as system:
+        parent = await pair(system)
+        spawn = Ask(lambda self: self.context.spawn(Doer, id="child"))
+        for _ in range(2):
+            child = await parent.ref.ask(spawn)
+            assert await child.shutdown() == Shutdown()
+        assert parent.ref.is_alive
+
+
+@pytest.mark.dead_letters
+async def test_a_killed_parent_leaves_no_orphan() -> None:
+    """The whole subtree of a killed proc is killed, and gone before its end is announced."""
+    log: list[object] = []
+
+    def grow(depth: int) -> Callable[[Life], Awaitable[None]]:
+        async def start(life: Life) -> None:
+            for _ in range(2 if depth else 0):
+                await life.context.spawn(partial(Life, log, start=grow(depth - 1), run=sleep))
+
+        return start
+
+    async with ActorSystem() as system:
+        with Recorder(system, ProcEnded) as recorder:
+            ref = await system.spawn(partial(Life, log, start=grow(3), run=sleep), id="top")
+            ref.kill()
+            assert await ref.wait() == Killed()
+        assert system.snapshot() == ()
+    paths = [event.ref.path for event in recorder]
+    assert len(paths) == 15
+    assert paths[-1] == "/top"
+    for index, path in enumerate(paths):
+        assert not any(later.startswith(f"{path}/") for later in paths[index:])
+    assert {event.reason for event in recorder} == {Killed()}
+    assert "stop" not in log
+
+
+async def test_a_context_that_outlived_its_proc_starts_nothing() -> None:
+    """A proc that has ended can start no child, which nobody would ever stop."""
+    async with ActorSystem() as system:
+        one = await pair(system)
+        await one.ref.shutdown()
+        with pytest.raises((ProcExited, RuntimeError)):
+            await one.actor.context.spawn(task(forever))
+        with raising(Exception):
+            child: Child[object] = one.actor.context.child("late")
+            await child.start(task(forever))
+
+
+# -- the inbox -------------------------------------------------------------------------------------
+
+
+class Double(Request[int]):
+    """Ask for two."""
+
+
+async def test_an_inbox_gives_messages_with_their_replies() -> None:
+    """An inbox gives each message, with a reply if it was asked."""
+
+    class Reader(Proc[str | Double]):
+        async def run(self, shutdown: CancellationToken) -> None:
+            async for received in self.context.inbox():
+                log.append(received.message)
+                if received.reply is not None:
+                    received.reply.send(2)
+
+    log: list[object] = []
+    async with ActorSystem() as system:
+        ref = await system.spawn(Reader)
+        ref.tell("one")
+        assert await ref.ask(Double()) == 2
+        assert log[0] == "one"
+        assert isinstance(log[1], Double)
+
+
+async def test_an_inbox_ends_when_the_proc_is_told_to_stop() -> None:
+    """The iteration ends after what was queued before stop, and at once for a shutdown."""
+
+    class Reader(Proc[str]):
+        async def run(self, shutdown: CancellationToken) -> None:
+            async for received in self.context.inbox():
+                log.append(received)
+            log.append("over")
+
+    log: list[object] = []
+    async with ActorSystem() as system:
+        ref = await system.spawn(Reader)
+        ref.tell("one")
+        ref.stop()
+        assert await ref.wait() == Normal()
+        assert log == [Received("one", None), "over"]
+        ref = await system.spawn(Reader)
+        assert await ref.shutdown() == Shutdown()
+        assert log == [Received("one", None), "over", "over"]
+
+
+async def test_an_actor_has_no_inbox() -> None:
+    """The mail of an actor goes to its handlers, so its inbox is refused."""
+    async with ActorSystem() as system:
+        one = await pair(system)
+        with pytest.raises(RuntimeError, match="its handlers read the mail"):
+            one.actor.context.inbox()
+
+
+async def test_a_proc_may_not_wait_for_itself() -> None:
+    """Waiting for one's own end, or shutting oneself down, is refused at once."""
+    async with ActorSystem() as system:
+        one = await pair(system, Trapper)
+        refused: list[str] = []
+
+        async def wait(self: Doer) -> None:
+            for call in (self.context.ref.wait, self.context.ref.shutdown):
+                try:
+                    await call()
+                except RuntimeError as error:
+                    refused.append(str(error))
+
+        await one.do(wait)
+        assert len(refused) == 2
+
+
+async def test_a_subclass_of_actor_may_wrap_its_loop() -> None:
+    """An actor may override run to wrap the receive loop."""
+    log: list[str] = []
+
+    class Wrapped(Actor[str]):
+        @on(str)
+        def text(self, message: str) -> None:
+            log.append(message)
+
+        async def run(self, shutdown: CancellationToken) -> None:
+            log.append("before")
+            await super().run(shutdown)
+            log.append("after")
+
+    async with ActorSystem() as system:
+        ref = await system.spawn(Wrapped, name=Name[str]("wrapped"))
+        ref.tell("message")
+        ref.stop()
+        assert await ref.wait() == Normal()
+    assert log == ["before", "message", "after"]
+
+
+def test_exited_is_a_value() -> None:
+    """Notices are frozen values that compare by what they say."""
+    with pytest.raises(AttributeError):
+        Received("one", None).message = "two"  # type: ignore[misc]
+    assert Exited.__hash__ is not None

@@ -1,0 +1,401 @@
+"""Tests of `actors.context.Proc`: its hooks, their order, and what lands in them."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from functools import partial
+
+import anyio
+import pytest
+
+from actors import (
+    ActorSystem,
+    Crashed,
+    ExitReason,
+    Ignore,
+    Killed,
+    Normal,
+    Shutdown,
+    StartFailed,
+    StopError,
+)
+from actors.testing import Recorder, settle
+from tests.actors.kit import (
+    Life,
+    Trapper,
+    crash,
+    fail,
+    given,
+    obey,
+    pair,
+    raising,
+    sleep,
+)
+
+# -- the hooks of a proc ---------------------------------------------------------------------------
+
+
+@pytest.mark.core
+async def test_the_hooks_run_in_their_order() -> None:
+    """First on_start, then run, then on_stop with the exit reason; returning is Normal."""
+    log: list[object] = []
+    async with ActorSystem() as system:
+        ref = await system.spawn(partial(Life, log))
+        assert await ref.wait() == Normal()
+    assert log == ["start", "run", Normal(), "stop"]
+
+
+async def test_whoever_starts_a_proc_waits_until_it_is_ready() -> None:
+    """Spawn returns when on_start has returned, so that started means ready."""
+    log: list[object] = []
+
+    async def slow(_: object) -> None:
+        await anyio.sleep(10)
+        log.append("ready")
+
+    async with ActorSystem() as system:
+        began = anyio.current_time()
+        await system.spawn(partial(Life, log, start=slow, run=obey))
+        assert anyio.current_time() - began == 10
+        assert log[:2] == ["start", "ready"]
+
+
+async def test_an_error_in_on_start_is_a_failed_start() -> None:
+    """What on_start raises is the cause of StartFailed; neither run nor on_stop runs."""
+    log: list[object] = []
+    async with ActorSystem() as system:
+        with pytest.raises(StartFailed) as caught:
+            await system.spawn(partial(Life, log, start=crash), id="life")
+        assert (caught.value.path, str(caught.value.__cause__)) == ("/life", "broken")
+        assert isinstance(caught.value.reason, Crashed)
+        assert system.snapshot() == ()
+    assert log == ["start"]
+
+
+async def test_ignore_in_on_start_means_not_needed() -> None:
+    """Ignore is handed to whoever starts the proc, as itself; nothing of the proc stays."""
+    log: list[object] = []
+
+    async def ignore(_: object) -> None:
+        raise Ignore("not today")
+
+    async with ActorSystem() as system:
+        with pytest.raises(Ignore, match="not today"), Recorder(system) as recorder:
+            await system.spawn(partial(Life, log, start=ignore))
+        assert system.snapshot() == ()
+        assert recorder.events == []
+    assert log == ["start"]
+
+
+async def test_ignore_after_the_start_is_a_crash() -> None:
+    """Raised in run, Ignore is an error like any other."""
+
+    async def ignore(_: object) -> None:
+        raise Ignore
+
+    with raising(BaseExceptionGroup) as raised:
+        async with ActorSystem() as system:
+            await system.spawn(partial(Life, [], run=ignore))
+            await settle()
+    assert [type(error) for error in raised.errors] == [Ignore]
+
+
+async def test_returning_after_the_order_to_stop_is_a_shutdown() -> None:
+    """A proc that was told to stop and returns exits with Shutdown."""
+    log: list[object] = []
+    async with ActorSystem() as system:
+        ref = await system.spawn(partial(Life, log, run=obey))
+        assert await ref.shutdown() == Shutdown()
+    assert log == ["start", "run", Shutdown(), "stop"]
+
+
+async def test_an_error_in_run_is_a_crash() -> None:
+    """What run raises is the crash; on_stop runs with it."""
+    log: list[object] = []
+    with raising(BaseExceptionGroup) as raised:
+        async with ActorSystem() as system:
+            ref = await system.spawn(partial(Life, log, run=crash))
+            reason = await ref.wait()
+    assert log[2:] == [reason, "stop"]
+    assert isinstance(reason, Crashed)
+    assert raised.errors == [reason.error]
+
+
+async def test_an_error_after_the_order_to_stop_is_a_crash_too() -> None:
+    """A proc that raises while it obeys has crashed, told or not."""
+
+    async def fall(life: Life) -> None:
+        await life.context.shutdown
+        fail()
+
+    with raising(BaseExceptionGroup) as raised:
+        async with ActorSystem() as system:
+            ref = await system.spawn(partial(Life, [], run=fall))
+            assert isinstance(await ref.shutdown(), Crashed)
+    assert raised.texts == ["broken"]
+
+
+async def test_an_error_in_on_stop_turns_an_orderly_exit_into_a_crash() -> None:
+    """What on_stop raises is the exit reason of a proc that would have ended orderly."""
+    with raising(BaseExceptionGroup) as raised:
+        async with ActorSystem() as system:
+            with Recorder(system, StopError) as recorder:
+                ref = await system.spawn(partial(Life, [], stop=crash))
+                assert isinstance(await ref.wait(), Crashed)
+            assert len(recorder) == 1
+    assert raised.texts == ["broken"]
+
+
+async def test_an_error_in_on_stop_does_not_hide_the_crash() -> None:
+    """A proc that crashed and fails to tidy up keeps its reason; both errors are raised."""
+
+    async def other(_: object) -> None:
+        raise KeyError("other")
+
+    with raising(BaseExceptionGroup) as raised:
+        async with ActorSystem() as system:
+            ref = await system.spawn(partial(Life, [], run=crash, stop=other))
+            reason = await ref.wait()
+            assert isinstance(reason, Crashed)
+            assert str(reason.error) == "broken"
+    assert sorted(raised.texts) == ["'other'", "broken"]
+
+
+async def test_a_killed_proc_runs_no_on_stop() -> None:
+    """A kill cancels run, and on_stop does not run."""
+    log: list[object] = []
+    async with ActorSystem() as system:
+        ref = await system.spawn(partial(Life, log, run=sleep))
+        await settle()
+        ref.kill()
+        assert await ref.wait() == Killed()
+    assert log == ["start", "run"]
+
+
+async def test_a_kill_cuts_on_stop_short() -> None:
+    """A kill that comes during on_stop cancels it; the exit is Killed."""
+    log: list[object] = []
+    async with ActorSystem() as system:
+        ref = await system.spawn(partial(Life, log, stop=sleep))
+        await settle()
+        ref.kill()
+        assert await ref.wait() == Killed()
+    assert log == ["start", "run", Normal(), "stop"]
+
+
+async def test_a_kill_during_what_on_stop_has_started_is_a_kill() -> None:
+    """A proc that is killed while children of its on_stop stop exits with Killed."""
+
+    async def start_another(life: Life) -> None:
+        await life.context.spawn(partial(Life, [], run=obey, stop=sleep))
+
+    async with ActorSystem() as system:
+        ref = await system.spawn(partial(Life, [], stop=start_another))
+        await settle()
+        ref.kill()
+        assert await ref.wait() == Killed()
+
+
+async def test_on_stop_finds_the_children_gone() -> None:
+    """The children have been stopped in reverse order before on_stop runs."""
+    log: list[object] = []
+
+    async def start_two(life: Life) -> None:
+        for number in (1, 2):
+            child = await life.context.spawn(
+                given(Life([], run=obey)), id=str(number), shutdown=1.0
+            )
+            system.monitor(child, lambda down: log.append(down.ref.path))
+
+    async with ActorSystem() as system:
+        await system.spawn(partial(Life, log, start=start_two), id="top")
+    assert log == ["start", "run", "/top/2", "/top/1", Normal(), "stop"]
+
+
+@pytest.mark.parametrize("step", ["start", "stop"])
+async def test_a_proc_may_spawn_in_each_step(step: str) -> None:
+    """A child started in on_start or in on_stop is stopped with its parent as any other."""
+    log: list[object] = []
+
+    async def start_child(life: Life) -> None:
+        await life.context.spawn(partial(Life, log, run=obey))
+
+    async with ActorSystem() as system:
+        ref = await system.spawn(partial(Life, [], **{step: start_child}))
+        assert await ref.wait() == Normal()
+        assert log == ["start", "run", Shutdown(), "stop"]
+
+
+async def test_children_of_a_failed_start_are_stopped() -> None:
+    """What on_start had started is stopped in order when it fails after all."""
+    log: list[object] = []
+
+    async def start_and_fail(life: Life) -> None:
+        await life.context.spawn(partial(Life, log, run=obey))
+        fail()
+
+    async with ActorSystem() as system:
+        with pytest.raises(StartFailed):
+            await system.spawn(partial(Life, [], start=start_and_fail))
+        assert log == ["start", "run", Shutdown(), "stop"]
+
+
+@pytest.mark.parametrize("step", ["start", "run", "stop"])
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+async def test_exiting_the_program_in_any_step_brings_the_system_down(
+    step: str, kind: type[BaseException]
+) -> None:
+    """SystemExit and KeyboardInterrupt stop the others in order and are raised as themselves."""
+    log: list[object] = []
+
+    async def leave(_: object) -> None:
+        raise kind(3)
+
+    with raising(kind):
+        async with ActorSystem() as system:
+            await system.spawn(partial(Life, log, run=obey))
+            await settle()
+            await system.spawn(partial(Life, [], **{step: leave}))
+            await anyio.sleep_forever()
+    assert log == ["start", "run", Shutdown(), "stop"]
+
+
+async def test_a_proc_that_leaks_cancellation_has_crashed(anyio_backend_name: str) -> None:
+    """A CancelledError that leaks out of a proc that was not told to stop is a crash."""
+    if anyio_backend_name == "trio":
+        pytest.skip("trio lets nobody make a Cancelled")
+
+    async def leak(_: object) -> None:
+        raise anyio.get_cancelled_exc_class()
+
+    with raising(BaseExceptionGroup) as raised:
+        async with ActorSystem() as system:
+            ref = await system.spawn(partial(Life, [], run=leak))
+            assert isinstance(await ref.wait(), Crashed)
+    assert [type(error) for error in raised.errors] == [anyio.get_cancelled_exc_class()]
+
+
+async def test_a_proc_that_was_told_to_stop_may_leak_cancellation(
+    anyio_backend_name: str,
+) -> None:
+    """A CancelledError that leaks out of a proc that was told to stop is obedience."""
+    if anyio_backend_name == "trio":
+        pytest.skip("trio lets nobody make a Cancelled")
+
+    async def leak(life: Life) -> None:
+        await life.context.shutdown
+        raise anyio.get_cancelled_exc_class()
+
+    async with ActorSystem() as system:
+        ref = await system.spawn(partial(Life, [], run=leak))
+        assert await ref.shutdown() == Shutdown()
+
+
+@pytest.mark.parametrize("how", ["kill", "link"])
+@pytest.mark.parametrize("step", ["start", "run"])
+async def test_code_that_swallows_cancellation_is_cancelled_again(how: str, step: str) -> None:
+    """Cancellation is a level: code that swallows it gets it again at its next await."""
+    swallowed = 0
+
+    async def stubborn(_: object) -> None:
+        nonlocal swallowed
+        while swallowed < 3:
+            try:
+                await anyio.sleep_forever()
+            except anyio.get_cancelled_exc_class():
+                swallowed += 1
+
+    async with ActorSystem() as system:
+        partner = await pair(system, Trapper)
+        async with anyio.create_task_group() as group:
+
+            async def start() -> None:
+                try:
+                    await system.spawn(partial(Life, [], **{step: stubborn}), id="life")
+                except StartFailed as error:
+                    reasons.append(error.reason)
+
+            reasons: list[ExitReason] = []
+            group.start_soon(start)
+            await settle()
+            ref = system.find("/life")
+            assert ref is not None
+            await partner.do(lambda self: self.context.link(ref))
+            system.monitor(ref, lambda down: reasons.append(down.reason))
+            (ref if how == "kill" else partner.ref).kill()
+            await ref.wait()
+        assert swallowed == 3
+        for reason in reasons:
+            assert isinstance(reason, Killed if how == "kill" else Crashed)
+        assert len(reasons) == (2 if step == "start" else 1)
+
+
+@pytest.mark.parametrize("step", ["start", "run", "stop"])
+@pytest.mark.parametrize("watched", [True, False])
+async def test_another_error_while_cancelled_is_not_lost(step: str, watched: bool) -> None:
+    """What code raises while it is killed changes no reason; it is a StopError, and raised."""
+
+    async def clumsy(_: object) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            fail()
+
+    reasons: list[ExitReason] = []
+
+    async def start(system: ActorSystem) -> None:
+        try:
+            await system.spawn(partial(Life, [], **{step: clumsy}), id="life")
+        except StartFailed as error:
+            reasons.append(error.reason)
+
+    with raising(BaseExceptionGroup) if not watched else nullcontext() as raised:
+        async with ActorSystem() as system:
+            with Recorder(system, StopError) as recorder:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(start, system)
+                    await settle()
+                    ref = system.find("/life")
+                    assert ref is not None
+                    if watched:
+                        system.monitor(ref, lambda down: reasons.append(down.reason))
+                    ref.kill()
+                    assert await ref.wait() == Killed()
+            assert [str(event.error) for event in recorder] == ["broken"]
+    assert set(reasons) <= {Killed()}
+    if raised is not None:
+        assert raised.texts == ["broken"]
+
+
+async def test_code_that_exits_the_program_while_it_is_cancelled_is_heard() -> None:
+    """SystemExit counts also when it is raised in an on_start that is given up."""
+
+    async def leave(_: object) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            raise SystemExit(3)
+
+    with raising(SystemExit):
+        async with ActorSystem() as system:
+            with anyio.move_on_after(1):
+                await system.spawn(partial(Life, [], start=leave))
+            await anyio.sleep(1)
+
+
+async def test_shielded_code_is_cut_short_on_asyncio_alone(anyio_backend_name: str) -> None:
+    """On trio a kill waits for what user code has shielded, on asyncio it does not."""
+    log: list[str] = []
+
+    async def careful(_: object) -> None:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(3)
+            log.append("done")
+        await anyio.sleep_forever()
+
+    async with ActorSystem() as system:
+        ref = await system.spawn(partial(Life, [], run=careful))
+        await settle()
+        ref.kill()
+        assert await ref.wait() == Killed()
+    assert log == (["done"] if anyio_backend_name == "trio" else [])

@@ -1,0 +1,383 @@
+"""Any script of events over a small tree: what holds whatever happens, and in whatever order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+
+import anyio
+import pytest
+from attrs import frozen
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from actors import (
+    Actor,
+    ActorSystem,
+    CancellationToken,
+    Crashed,
+    Down,
+    Exited,
+    ExitReason,
+    Killed,
+    LinkBroken,
+    Normal,
+    Proc,
+    ProcEnded,
+    ProcExited,
+    ProcFailedToStart,
+    ProcStarted,
+    Ref,
+    Request,
+    Shutdown,
+    StartFailed,
+    on,
+)
+from actors.clock import Backend, backend_options
+from actors.testing import Recorder
+
+pytestmark = pytest.mark.dead_letters
+
+
+@frozen
+class Work(Request[str]):
+    """Take a time to answer, or crash after it."""
+
+    seconds: float
+    crash: bool = False
+
+
+@frozen
+class Shape:
+    """Say how one proc of the tree behaves, in seconds and kinds."""
+
+    start: float
+    stop: float
+    kind: str
+    traps: bool
+    patience: float | None
+    spawns_late: bool
+
+
+@frozen
+class Act:
+    """Do something to one proc, at a time."""
+
+    when: float
+    what: str
+    target: int
+
+
+class World:
+    """Hold one run: who lives where, and what was seen of it."""
+
+    def __init__(self, shapes: list[Shape]) -> None:
+        self.shapes = shapes
+        self.code = Counter[str]()
+        self.started: set[str] = set()
+        self.tidied = Counter[str]()
+        self.downs: dict[str, list[ExitReason]] = {}
+        self.expected_downs = Counter[str]()
+        self.asked = self.answered = 0
+
+    def children_of(self, index: int) -> list[int]:
+        """Return the children of a node in a binary tree."""
+        return [child for child in (2 * index + 1, 2 * index + 2) if child < len(self.shapes)]
+
+
+class Node:
+    """Be the part that both kinds of procs of the tree share."""
+
+    world: World
+    index: int
+    context: object
+
+    async def on_start(self) -> None:
+        """Start what is below, then take a while."""
+        with self._inside():
+            for child in self.world.children_of(self.index):
+                await spawn(self.context, self.world, child)  # type: ignore[arg-type]
+            await anyio.sleep(self.shape.start)
+
+    async def on_stop(self, reason: ExitReason) -> None:
+        """Take a while, perhaps start one more."""
+        self.world.tidied[self.path] += 1
+        with self._inside():
+            if self.shape.spawns_late:
+                await self.context.spawn(Late, id="late")  # type: ignore[attr-defined]
+            await anyio.sleep(self.shape.stop)
+
+    @property
+    def shape(self) -> Shape:
+        """Return how it behaves."""
+        return self.world.shapes[self.index]
+
+    @property
+    def path(self) -> str:
+        """Return where it lives."""
+        return self.context.path  # type: ignore[attr-defined]
+
+    def _inside(self) -> Inside:
+        return Inside(self.world, self.path)
+
+
+class Inside:
+    """Count the code that runs in the procs."""
+
+    def __init__(self, world: World, path: str) -> None:
+        self.world, self.path = world, path
+
+    def __enter__(self) -> None:
+        self.world.code[self.path] += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.world.code[self.path] -= 1
+
+
+class Late(Proc[object]):
+    """Be started in the last moment."""
+
+    async def run(self, shutdown: CancellationToken) -> None:
+        """Wait."""
+        await shutdown
+
+
+class Worker(Node, Actor[Work]):
+    """Work when asked."""
+
+    def __init__(self, world: World, index: int) -> None:
+        self.world, self.index = world, index
+
+    @on(Work)
+    async def work(self, message: Work) -> str:
+        """Take a time."""
+        with self._inside():
+            await anyio.sleep(message.seconds)
+            if message.crash:
+                raise ValueError(self.path)
+            return "done"
+
+
+class Keeper(Worker):
+    """Trap exits."""
+
+    def on_exit(self, exited: Exited) -> None:
+        """Live on."""
+
+
+class Plain(Node, Proc[Work]):
+    """Wait for the token."""
+
+    def __init__(self, world: World, index: int) -> None:
+        self.world, self.index = world, index
+
+    async def run(self, shutdown: CancellationToken) -> None:
+        """Wait."""
+        with self._inside():
+            await shutdown
+
+
+class Deaf(Plain):
+    """Wait for ever."""
+
+    async def run(self, shutdown: CancellationToken) -> None:
+        """Wait."""
+        with self._inside():
+            await anyio.sleep_forever()
+
+
+class Piper(Worker):
+    """Have work on the side."""
+
+    async def on_start(self) -> None:
+        """Begin it."""
+        await super().on_start()
+        self.context.pipe(self._aside(), into=lambda _: Work(0))
+
+    async def _aside(self) -> None:
+        with self._inside():
+            await anyio.sleep(self.shape.start)
+
+
+KINDS: dict[str, type[Worker | Plain]] = {
+    "worker": Worker,
+    "plain": Plain,
+    "deaf": Deaf,
+    "piper": Piper,
+}
+
+
+async def spawn(context: ActorSystem, world: World, index: int) -> Ref[Work]:
+    """Start one node, with its children."""
+    shape = world.shapes[index]
+    kind = Keeper if shape.traps else KINDS[shape.kind]
+    return await context.spawn(partial(kind, world, index), id=f"n{index}", shutdown=shape.patience)
+
+
+def path_of(index: int) -> str:
+    """Return the path of a node of the tree."""
+    return "" if index < 0 else f"{path_of((index - 1) // 2 if index else -1)}/n{index}"
+
+
+async def play(world: World, system: ActorSystem, script: list[Act]) -> None:
+    """Do what the script says, each at its time."""
+    begun = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        for act in sorted(script, key=lambda act: act.when):
+            await anyio.sleep(begun + act.when - anyio.current_time())
+            ref = system.find(path_of(act.target % len(world.shapes)))
+            if ref is not None:
+                perform(world, system, group, ref, act.what)
+        await anyio.sleep(1)
+        group.cancel_scope.cancel()
+
+
+def perform(
+    world: World, system: ActorSystem, group: anyio.abc.TaskGroup, ref: Ref[Work], what: str
+) -> None:
+    """Do one thing to one proc."""
+    match what:
+        case "kill":
+            ref.kill()
+        case "stop":
+            ref.stop()
+        case "shutdown":
+            group.start_soon(partial(ref.shutdown, timeout=0.5))
+        case "ask":
+            group.start_soon(ask, world, ref, Work(0.3))
+        case "crash":
+            group.start_soon(ask, world, ref, Work(0.1, crash=True))
+        case "monitor":
+            downs = world.downs.setdefault(ref.path, [])
+            world.expected_downs[ref.path] += 1
+            system.monitor(ref, lambda down: note(downs, down))
+        case _:
+            raise AssertionError(what)
+
+
+def note(downs: list[ExitReason], down: Down) -> None:
+    """Keep the reason of an end."""
+    downs.append(down.reason)
+
+
+async def ask(world: World, ref: Ref[Work], work: Work) -> None:
+    """Ask; there must be an outcome, unless the asker itself is cancelled."""
+    world.asked += 1
+    try:
+        await ref.ask(work, timeout=None)
+    except ProcExited:
+        pass
+    finally:
+        world.answered += 1
+
+
+async def live(world: World, script: list[Act], cancel_at: float | None) -> list[object]:
+    """Run the tree and the script in a system of their own; return the events."""
+    system = ActorSystem()
+    recorder = Recorder(system)
+    with anyio.move_on_after(cancel_at):
+        try:
+            async with system:
+                recorder.__enter__()
+                async with anyio.create_task_group() as group:
+                    group.start_soon(play, world, system, script)
+                    try:
+                        await spawn(system, world, 0)
+                    except StartFailed:
+                        pass
+        except* (ValueError, LinkBroken, StartFailed):
+            pass
+    return recorder.events
+
+
+def check(world: World, events: list[object]) -> None:
+    """See to it that all that must hold does."""
+    started = Counter(event.ref.path for event in events if isinstance(event, ProcStarted))
+    ended = Counter(event.ref.path for event in events if isinstance(event, ProcEnded))
+    failed = Counter(event.ref.path for event in events if isinstance(event, ProcFailedToStart))
+    assert started == ended, "each that started has ended, once"
+    assert set((started + failed).values()) <= {1}
+    assert +world.code == Counter(), "no code is running"
+    assert world.asked == world.answered, "each asker got something"
+    check_order(events)
+    for path, reasons in world.downs.items():
+        assert len(reasons) == world.expected_downs[path], "a Down for each monitor"
+    for event in events:
+        if isinstance(event, ProcEnded) and not event.ref.path.endswith("/late"):
+            tidied = world.tidied[event.ref.path]
+            assert tidied <= 1
+            if not isinstance(event.reason, Killed):
+                assert tidied == 1, f"on_stop of {event.ref.path} did not run"
+            assert isinstance(event.reason, Normal | Shutdown | Killed | Crashed)
+    for path in failed:
+        assert world.tidied[path] == 0, "on_stop runs after a start that succeeded"
+
+
+def check_order(events: list[object]) -> None:
+    """Parents end after their children, and siblings that are stopped end in reverse order."""
+    places = {
+        event.ref.path: place
+        for place, event in enumerate(events)
+        if isinstance(event, ProcEnded | ProcFailedToStart)
+    }
+    for path, place in places.items():
+        parent = path.rpartition("/")[0]
+        if parent in places:
+            assert place < places[parent], f"{path} outlived its parent"
+
+
+WHAT = ["kill", "stop", "shutdown", "ask", "crash", "monitor"]
+TIMES = st.integers(0, 12).map(lambda number: number / 10)
+
+shapes = st.builds(
+    Shape,
+    start=TIMES,
+    stop=TIMES,
+    kind=st.sampled_from(list(KINDS)),
+    traps=st.booleans(),
+    patience=st.sampled_from([0.0, 0.3, 5.0]),
+    spawns_late=st.booleans(),
+)
+acts = st.builds(Act, TIMES.map(lambda time: 3 * time), st.sampled_from(WHAT), st.integers(0, 6))
+
+
+@given(
+    tree=st.lists(shapes, min_size=1, max_size=7),
+    script=st.lists(acts, max_size=12),
+    cancel_at=st.one_of(st.none(), TIMES.map(lambda time: 4 * time)),
+    name=st.sampled_from(["asyncio", "trio"]),
+)
+@example(tree=[], script=[], cancel_at=None, name="asyncio")
+def test_any_script_leaves_nothing_behind(
+    tree: list[Shape], script: list[Act], cancel_at: float | None, name: Backend
+) -> None:
+    """Whatever happens when, each ends once, after its children, and nothing is left or lost."""
+    if not tree:
+        return
+    world = World(tree)
+
+    async def main() -> list[object]:
+        return await live(world, script, cancel_at)
+
+    backend, options = backend_options(name)
+    check(world, anyio.run(main, backend=backend, backend_options=options))
+
+
+@given(moments=st.lists(st.integers(0, 30), min_size=2, max_size=2, unique=True))
+@pytest.mark.parametrize("what", ["kill", "shutdown", "stop"])
+def test_a_script_ends_the_same_way_every_time(what: str, moments: list[int]) -> None:
+    """On asyncio, where runs are the same every time, so are the ends of a tree."""
+    tree = [Shape(0.2, 0.3, "worker", False, 5.0, False)] * 5
+    script = [Act(moment / 10, what, index) for index, moment in enumerate(moments)]
+    runs: list[list[str]] = []
+
+    async def main() -> None:
+        world = World(tree)
+        events = await live(world, script, None)
+        check(world, events)
+        runs.append([str(event) for event in events])
+
+    for _ in range(2):
+        backend, options = backend_options("asyncio")
+        anyio.run(main, backend=backend, backend_options=options)
+    assert runs[0] == runs[1]

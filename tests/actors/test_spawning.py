@@ -1,0 +1,504 @@
+"""Tests of `actors.spawning`: factories, ids, names, starts that fail, children that are owned."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from actors import (
+    ActorSystem,
+    CancellationToken,
+    Child,
+    Crashed,
+    DeadLetter,
+    Exited,
+    ExitReason,
+    IdTaken,
+    Ignore,
+    Killed,
+    Mailbox,
+    Name,
+    NameTaken,
+    NoProc,
+    Normal,
+    Proc,
+    ProcEnded,
+    ProcFailedToStart,
+    ProcStarted,
+    Shutdown,
+    StartFailed,
+    task,
+)
+from actors.testing import Recorder, settle
+from tests.actors.kit import (
+    Ask,
+    Doer,
+    Life,
+    Note,
+    Pair,
+    Trapper,
+    crash,
+    fail,
+    forever,
+    obey,
+    pair,
+    raising,
+    sleep,
+)
+
+NAME = Name[Note]("named")
+
+
+# -- factories, ids and names ----------------------------------------------------------------------
+
+
+async def test_a_factory_that_raises_is_a_failed_start() -> None:
+    """What a factory raises is the cause of StartFailed, and an event says so."""
+    async with ActorSystem() as system:
+        with Recorder(system) as recorder, pytest.raises(StartFailed) as caught:
+            await system.spawn(fail, id="x")
+        assert str(caught.value.__cause__) == "broken"
+        (event,) = recorder
+        assert isinstance(event, ProcFailedToStart)
+        assert isinstance(event.reason, Crashed)
+        assert system.find("/x") is None
+
+
+async def test_a_factory_may_ignore() -> None:
+    """Ignore raised by the factory itself is handed on."""
+
+    def ignore() -> Proc[object]:
+        raise Ignore
+
+    async with ActorSystem() as system:
+        with pytest.raises(Ignore):
+            await system.spawn(ignore)
+        assert system.snapshot() == ()
+
+
+async def test_a_factory_makes_a_proc() -> None:
+    """A factory that makes something else is told so by name, and a coroutine how to do it."""
+
+    def wrong() -> object:
+        return 42
+
+    async def work(shutdown: object = None) -> None:
+        pass
+
+    async with ActorSystem() as system:
+        for factory, text in ((wrong, "returned 42"), (work, r"use task\(work\)")):
+            with pytest.raises(StartFailed) as caught:
+                await system.spawn(factory)  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match=text):
+                raise caught.value.__cause__
+
+
+async def test_a_factory_makes_a_new_proc_each_time() -> None:
+    """A proc that has lived cannot be started again."""
+    async with ActorSystem() as system:
+        one = await pair(system)
+        with pytest.raises(StartFailed, match="has run before"):
+            await system.spawn(lambda: one.actor)
+
+
+@pytest.mark.parametrize("id", ["a/b", "/"])
+async def test_an_id_is_one_step_of_a_path(id: str) -> None:
+    """An id with a slash is refused."""
+    async with ActorSystem() as system:
+        with pytest.raises(ValueError, match="an id is a text without '/'"):
+            await system.spawn(Doer, id=id)
+
+
+async def test_ids_are_made_up_from_what_is_started() -> None:
+    """Without an id the path has the name, or the class or function and a number."""
+    async with ActorSystem() as system:
+        refs = [
+            await system.spawn(Doer),
+            await system.spawn(partial(Doer)),
+            await system.spawn(Doer, name=NAME),
+            await system.spawn(task(forever)),
+        ]
+        assert [ref.path for ref in refs] == ["/doer-1", "/doer-2", "/named", "/forever-4"]
+
+
+async def test_an_id_is_taken_while_its_sibling_is_there() -> None:
+    """Two siblings cannot have one id at a time; cousins can."""
+    async with ActorSystem() as system:
+        one = await pair(system, id="one")
+        with pytest.raises(IdTaken, match="/one"):
+            await system.spawn(Doer, id="one")
+        nested = await one.ref.ask(Ask(lambda self: self.context.spawn(Doer, id="one")))
+        assert nested.path == "/one/one"
+        await one.ref.shutdown()
+        assert (await system.spawn(Doer, id="one")).path == "/one"
+
+
+async def test_a_name_is_taken_while_its_holder_lives() -> None:
+    """Two procs cannot have one name at a time; it is free when the holder has ended."""
+    async with ActorSystem() as system:
+        holder = await system.spawn(Doer, name=NAME)
+        assert system.whereis(NAME) == holder
+        with pytest.raises(NameTaken, match="'named' is taken by /named") as caught:
+            await system.spawn(Doer, name=NAME, id="other")
+        assert (caught.value.name, caught.value.path) == ("named", "/named")
+        assert system.find("/other") is None
+        holder.stop()
+        await holder.wait()
+        assert system.whereis(NAME) is None
+        assert system.whereis(Name[Note]("unknown")) is None
+        await system.spawn(Doer, name=NAME, id="other")
+
+
+@pytest.mark.parametrize("how", ["factory", "on_start", "ignore", "cancel"])
+async def test_a_start_that_failed_leaves_neither_id_nor_name(how: str) -> None:
+    """After a start that failed, its id and its name are free at once."""
+
+    async def ignore(_: object) -> None:
+        raise Ignore
+
+    def broken() -> Proc[Note]:
+        raise ValueError
+
+    starts: dict[str, Callable[[], Proc[Note]]] = {
+        "factory": broken,
+        "on_start": partial(Life, [], start=crash),
+        "ignore": partial(Life, [], start=ignore),
+        "cancel": partial(Life, [], start=sleep),
+    }
+    async with ActorSystem() as system:
+        with anyio.move_on_after(1):
+            with raising(BaseException):
+                await system.spawn(starts[how], name=NAME)
+            await anyio.sleep_forever()
+        assert system.whereis(NAME) is None
+        assert system.snapshot() == ()
+        await system.spawn(Doer, name=NAME)
+
+
+# -- the time that a start may take ----------------------------------------------------------------
+
+
+async def test_a_start_that_takes_too_long_is_killed() -> None:
+    """Past start_timeout the half-started proc is killed and StartFailed says so."""
+    async with ActorSystem() as system:
+        began = anyio.current_time()
+        with pytest.raises(StartFailed, match="not ready within 3 s") as caught:
+            await system.spawn(partial(Life, [], start=sleep), start_timeout=3)
+        assert anyio.current_time() - began == 3
+        assert isinstance(caught.value.__cause__, TimeoutError)
+        assert system.snapshot() == ()
+
+
+async def test_a_start_in_time_is_left_alone() -> None:
+    """A start_timeout that was kept has no effect afterwards."""
+
+    async def slow(_: object) -> None:
+        await anyio.sleep(2)
+
+    async with ActorSystem() as system:
+        ref = await system.spawn(partial(Life, [], start=slow, run=obey), start_timeout=3)
+        await anyio.sleep(10)
+        assert ref.is_alive
+
+
+async def test_children_of_a_late_start_are_killed_with_it() -> None:
+    """What a proc had started is gone, too, when its start takes too long."""
+    log: list[object] = []
+
+    async def start(life: Life) -> None:
+        await life.context.spawn(partial(Life, log, run=obey))
+        await anyio.sleep_forever()
+
+    async with ActorSystem() as system:
+        with pytest.raises(StartFailed):
+            await system.spawn(partial(Life, [], start=start), start_timeout=3)
+    assert log == ["start", "run"]
+
+
+# -- a start that is cancelled ---------------------------------------------------------------------
+
+
+@pytest.mark.core
+async def test_a_cancelled_start_is_undone_first() -> None:
+    """When the spawner is cancelled, the half-started proc is gone before that goes on."""
+    log: list[object] = []
+
+    async def clean(_: object) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            log.append("start cancelled")
+
+    async with ActorSystem() as system:
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as group:
+
+                async def cancel() -> None:
+                    await settle()
+                    scope.cancel()
+
+                group.start_soon(cancel)
+                try:
+                    await system.spawn(partial(Life, [], start=clean), id="life")
+                finally:
+                    log.append(system.find("/life"))
+        assert log == ["start cancelled", None]
+
+
+async def test_children_of_a_cancelled_start_stop_in_their_own_time() -> None:
+    """What a half-started proc had started is stopped within its patience, on_stop included."""
+    log: list[object] = []
+
+    async def tidy(_: object) -> None:
+        await anyio.sleep(1)
+        log.append("tidied")
+
+    async def start(life: Life) -> None:
+        await life.context.spawn(partial(Life, [], run=obey, stop=tidy))
+        await anyio.sleep_forever()
+
+    async with ActorSystem() as system:
+        with anyio.move_on_after(1):
+            await system.spawn(partial(Life, [], start=start))
+    assert log == ["tidied"]
+
+
+@pytest.mark.dead_letters
+async def test_a_parent_taken_down_while_it_starts_a_child_gives_it_time() -> None:
+    """A broken link of the parent stops the half-started child in order, on every backend."""
+    log: list[object] = []
+
+    async def tidy(_: object) -> None:
+        await anyio.sleep(1)
+        log.append("tidied")
+
+    async def start(life: Life) -> None:
+        await life.context.spawn(partial(Life, [], run=obey, stop=tidy))
+        await anyio.sleep_forever()
+
+    async with ActorSystem() as system:
+        partner, parent = await pair(system, Trapper), await pair(system)
+        await partner.do(lambda self: self.context.link(parent.ref))
+        async with anyio.create_task_group() as group:
+
+            async def ask() -> None:
+                with raising(Exception):
+                    await parent.ref.ask(
+                        Ask(lambda self: self.context.spawn(partial(Life, [], start=start)))
+                    )
+
+            group.start_soon(ask)
+            await settle()
+            system.monitor(parent.ref, lambda down: log.append(down.reason.is_abnormal))
+            partner.ref.kill()
+    assert log == ["tidied", True]
+
+
+async def test_a_spawn_that_is_cancelled_already_leaves_nothing() -> None:
+    """A spawn in a cancelled scope leaves either a living proc or none, also for instant starts."""
+    async with ActorSystem() as system:
+        with Recorder(system, ProcStarted, ProcEnded) as recorder:
+            for number in range(200):
+                with anyio.CancelScope() as scope:
+                    scope.cancel()
+                    await system.spawn(Doer, id=str(number))
+                    await anyio.lowlevel.checkpoint()
+            living = {info.path for info in system.snapshot()}
+            for info in system.snapshot():
+                await info.ref.shutdown()
+        started = {event.ref.path for event in recorder.of(ProcStarted)}
+        ended = {event.ref.path for event in recorder.of(ProcEnded)}
+        assert started == ended
+        assert living <= started
+
+
+# -- children whose incarnations their owner starts itself -----------------------------------------
+
+
+async def owning(system: ActorSystem, **options: object) -> tuple[Pair, Child[object]]:
+    """Start an actor that owns the address of a child."""
+    owner = await pair(system, Trapper, id="owner")
+    child = await owner.ref.ask(Ask(lambda self: self.context.child("child", **options)))
+    return owner, child
+
+
+async def within(owner: Pair, what: Callable[[], Awaitable[object]]) -> object:
+    """Let the owner do something."""
+    return await owner.ref.ask(Ask(lambda self: what()), timeout=None)
+
+
+async def test_a_child_starts_again_at_its_address() -> None:
+    """Each start is the next incarnation of the same address; its owner hears of each end."""
+    async with ActorSystem() as system:
+        owner, child = await owning(system)
+        assert (child.incarnation, child.reason) == (0, NoProc())
+        for number in (1, 2, 3):
+            await within(owner, lambda: child.start(Doer))
+            assert child.incarnation == number
+            assert await within(owner, lambda: child.stop(1.0)) == Shutdown()
+        assert child.reason == Shutdown()
+        assert owner.log == [Exited(child.ref, Shutdown(), number) for number in (1, 2, 3)]
+        assert child.ref.path == "/owner/child"
+
+
+async def test_a_child_cannot_be_started_twice_at_a_time() -> None:
+    """Starting a child that runs, or that was released, raises RuntimeError."""
+    async with ActorSystem() as system:
+        owner, child = await owning(system)
+        await within(owner, lambda: child.start(Doer))
+
+        async def check() -> None:
+            with pytest.raises(RuntimeError, match="still running"):
+                await child.start(Doer)
+            with pytest.raises(RuntimeError, match="still running"):
+                child.release("done")
+            await child.kill()
+            child.release("done")
+            with pytest.raises(RuntimeError, match="released"):
+                await child.start(Doer)
+
+        await within(owner, check)
+        assert child.reason == Killed()
+
+
+async def test_mail_waits_between_incarnations() -> None:
+    """What is sent while no incarnation runs is handled by the next one, after its on_start."""
+    async with ActorSystem() as system:
+        owner, child = await owning(system)
+        actor = Doer()
+        await within(owner, lambda: child.start(Doer))
+        await within(owner, lambda: child.kill())
+        child.ref.tell(Note("kept"))
+        assert not child.ref.is_alive
+        await within(owner, lambda: child.start(lambda: actor))
+        await settle()
+        assert actor.log == ["kept"]
+
+
+async def test_mail_may_be_dropped_between_incarnations(dead_letters: list[DeadLetter]) -> None:
+    """With on_restart="drop" what is queued at the end of an incarnation is a dead letter."""
+    async with ActorSystem() as system:
+        owner, child = await owning(system, mailbox=Mailbox(on_restart="drop"))
+        await within(owner, lambda: child.start(Doer))
+
+        async def send_and_kill() -> None:
+            child.ref.tell(Note("lost"))
+            await child.kill()
+
+        await within(owner, send_and_kill)
+        assert [letter.message for letter in dead_letters] == [Note("lost")]
+
+
+async def test_a_suspended_child_takes_no_mail(dead_letters: list[DeadLetter]) -> None:
+    """A suspended address refuses mail and frees its name; the next start opens it again."""
+    async with ActorSystem() as system:
+        owner, child = await owning(system, name=NAME)
+        await within(owner, lambda: child.start(Doer))
+        await within(owner, lambda: child.stop(1.0))
+        child.suspend("terminated")
+        assert system.whereis(NAME) is None
+        child.ref.tell(Note("lost"))
+        assert [letter.why for letter in dead_letters] == ["terminated"]
+        holder = await system.spawn(Doer, name=NAME)
+
+        async def start() -> str:
+            with pytest.raises(StartFailed) as caught:
+                await child.start(Doer)
+            return str(caught.value.__cause__)
+
+        assert await within(owner, start) == "name 'named' is taken by /named"
+        await holder.shutdown()
+
+
+async def test_a_suspended_child_is_opened_by_its_start() -> None:
+    """The start of a suspended child takes its name again and lets mail in."""
+    async with ActorSystem() as system:
+        owner, child = await owning(system, name=NAME)
+        child.suspend("not yet")
+        actor = Doer()
+        await within(owner, lambda: child.start(lambda: actor))
+        assert system.whereis(NAME) == child.ref
+        child.ref.tell(Note("here"))
+        await settle()
+        assert actor.log == ["here"]
+
+
+async def test_a_failed_start_of_a_child_is_told_to_its_starter_alone() -> None:
+    """A start that fails raises in the owner, who hears of it in no other way; it may try again."""
+    async with ActorSystem() as system:
+        owner, child = await owning(system)
+
+        async def try_it() -> str:
+            with pytest.raises(StartFailed) as caught:
+                await child.start(partial(Life, [], start=crash))
+            return str(caught.value.__cause__)
+
+        assert await within(owner, try_it) == "broken"
+        assert owner.log == []
+        await within(owner, lambda: child.start(Doer))
+        assert child.incarnation == 2
+
+
+async def test_a_child_that_takes_too_long_to_start_is_killed() -> None:
+    """`child.start(timeout=...)` gives up like a spawn with start_timeout."""
+    async with ActorSystem() as system:
+        owner, child = await owning(system)
+
+        async def try_it() -> ExitReason:
+            with pytest.raises(StartFailed) as caught:
+                await child.start(partial(Life, [], start=sleep), timeout=2)
+            return caught.value.reason
+
+        reason = await within(owner, try_it)
+        assert isinstance(reason, Crashed)
+        assert not child.ref.is_alive
+
+
+async def test_stopping_a_child_waits_for_its_death() -> None:
+    """`child.stop` kills at the deadline and waits for the death; without a proc it is at once."""
+
+    class Deaf(Proc[object]):
+        async def run(self, shutdown: CancellationToken) -> None:
+            await anyio.sleep_forever()
+
+    async with ActorSystem() as system:
+        owner, child = await owning(system)
+        await within(owner, lambda: child.start(Deaf))
+        began = anyio.current_time()
+        assert await within(owner, lambda: child.stop(2.0)) == Killed()
+        assert anyio.current_time() - began == 2
+        assert await within(owner, lambda: child.stop(2.0)) == Killed()
+        assert anyio.current_time() - began == 2
+        child.tell_to_stop(1.0)
+
+
+async def test_a_child_told_to_stop_is_waited_for_elsewhere() -> None:
+    """`child.tell_to_stop` does not wait; the end is heard like any other."""
+    async with ActorSystem() as system:
+        owner, child = await owning(system)
+        await within(owner, lambda: child.start(Doer))
+        child.tell_to_stop(None)
+        await settle()
+        assert owner.log == [Exited(child.ref, Shutdown(), 1)]
+
+
+async def test_owned_children_end_with_their_owner() -> None:
+    """Children that their owner did not stop are stopped with it, the youngest first."""
+    async with ActorSystem() as system:
+        owner = await pair(system, Trapper)
+
+        async def start(self: Doer) -> None:
+            for id in ("a", "b", "never"):
+                child = self.context.child(id)
+                if id != "never":
+                    await child.start(Doer)
+
+        await owner.do(start)
+        with Recorder(system, ProcEnded) as recorder:
+            owner.ref.stop()
+            assert await owner.ref.wait() == Normal()
+        assert [event.ref.path.rpartition("/")[2] for event in recorder][:2] == ["b", "a"]

@@ -1,0 +1,499 @@
+"""Tests of `actors.system`: the owner of all tasks, how it is left, and what it raises then."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import anyio
+import pytest
+
+from actors import (
+    ActorSystem,
+    CancellationToken,
+    Crashed,
+    ExitReason,
+    Killed,
+    Name,
+    Normal,
+    Proc,
+    ProcEnded,
+    Ref,
+    Shutdown,
+    StartFailed,
+    SystemClosed,
+    task,
+)
+from actors.testing import Recorder, settle
+from tests.actors.kit import Ask, Do, Doer, Life, Note, fail, forever, obey, pair, raising, sleep
+
+
+class BodyError(Exception):
+    """Leave the block."""
+
+
+# -- leaving ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.core
+async def test_procs_are_stopped_in_reverse_order() -> None:
+    """Leaving the system stops what it spawned one after the other, the youngest first."""
+    log: list[object] = []
+
+    async def tidy(life: Life) -> None:
+        log.append(f"{life.context.path} stops")
+        await anyio.sleep(0.01)
+        log.append(f"{life.context.path} stopped")
+
+    async with ActorSystem() as system:
+        for id in "abc":
+            await system.spawn(partial(Life, [], run=obey, stop=tidy), id=id)
+    assert log == [f"/{id} {verb}" for id in "cba" for verb in ("stops", "stopped")]
+
+
+async def test_each_proc_has_its_own_patience() -> None:
+    """A proc that does not stop within its own shutdown time is killed, and then the next."""
+    async with ActorSystem() as system:
+        began = anyio.current_time()
+        recorder = Recorder(system, ProcEnded).__enter__()
+        for patience in (3.0, 0.0, 5.0):
+            await system.spawn(partial(Life, [], run=sleep), shutdown=patience)
+    assert anyio.current_time() - began == 8
+    assert [event.reason for event in recorder] == [Killed()] * 3
+
+
+async def test_without_a_limit_a_proc_may_take_its_time() -> None:
+    """With shutdown=None leaving the system waits for as long as it takes."""
+    log: list[object] = []
+
+    async def slow(_: object) -> None:
+        await anyio.sleep(1000)
+
+    async with ActorSystem() as system:
+        await system.spawn(partial(Life, log, run=obey, stop=slow), shutdown=None)
+    assert log == ["start", "run", Shutdown(), "stop"]
+
+
+async def test_a_later_proc_may_use_an_earlier_one_while_it_stops() -> None:
+    """The clean-up of a proc can still ask those that were started before it."""
+    answers: list[object] = []
+    async with ActorSystem() as system:
+        earlier = await pair(system)
+
+        async def ask(_: object) -> None:
+            answers.append(await earlier.ref.ask(Ask(lambda _: "here")))
+
+        await system.spawn(partial(Life, [], run=obey, stop=ask))
+    assert answers == ["here"]
+
+
+async def test_procs_that_ended_are_no_longer_there() -> None:
+    """A proc that has ended is forgotten, and leaving does not stop it again."""
+    log: list[object] = []
+    async with ActorSystem() as system:
+        ref = await system.spawn(partial(Life, log))
+        await ref.wait()
+        assert system.snapshot() == ()
+    assert log == ["start", "run", Normal(), "stop"]
+
+
+async def test_nothing_is_started_in_a_closed_system() -> None:
+    """Spawn raises SystemClosed before the system is entered, while it closes, and after."""
+    seen: list[str] = []
+    system = ActorSystem("shop")
+    with pytest.raises(SystemClosed, match="'shop' was not entered"):
+        await system.spawn(Doer)
+
+    async def try_it(_: object) -> None:
+        try:
+            await system.spawn(Doer)
+        except SystemClosed as error:
+            seen.append(str(error))
+
+    async with system:
+        await system.spawn(partial(Life, [], run=obey, stop=try_it))
+    with pytest.raises(SystemClosed, match="'shop' is closed"):
+        await system.spawn(Doer)
+    assert seen == ["actor system 'shop' is closing"]
+
+
+async def test_a_system_is_entered_once() -> None:
+    """A system cannot be entered again, neither nested nor later."""
+    system = ActorSystem()
+    async with system:
+        with pytest.raises(SystemClosed, match="make a new one"):
+            await system.__aenter__()
+    with pytest.raises(SystemClosed, match="make a new one"):
+        await system.__aenter__()
+
+
+async def test_a_half_started_proc_is_given_up_when_the_system_is_left() -> None:
+    """Leaving the system cancels what is still starting; its spawner hears of it."""
+    reasons: list[ExitReason] = []
+    async with anyio.create_task_group() as group, ActorSystem() as system:
+
+        async def start() -> None:
+            try:
+                await system.spawn(partial(Life, [], start=sleep))
+            except StartFailed as error:
+                reasons.append(error.reason)
+
+        group.start_soon(start)
+        await settle()
+    assert reasons == [Shutdown()]
+
+
+async def test_two_systems_know_nothing_of_each_other() -> None:
+    """Names and paths belong to one system."""
+    name = Name[Note]("same")
+    async with ActorSystem("a") as a, ActorSystem("b") as b:
+        one, two = await a.spawn(Doer, name=name), await b.spawn(Doer, name=name)
+        assert one.path == two.path
+        assert one != two
+        assert a.whereis(name) == one
+
+
+# -- what is raised --------------------------------------------------------------------------------
+
+
+@pytest.mark.dead_letters
+async def test_a_crash_that_nobody_heard_of_is_raised() -> None:
+    """Crashes of procs that nobody supervised, linked or monitored are raised as a group."""
+    with raising(ExceptionGroup) as raised:
+        async with ActorSystem("shop") as system:
+            for _ in range(2):
+                await pair(system)
+            one, two = await pair(system), await pair(system)
+            await one.do(fail)
+            await two.do(fail)
+            assert one.ref.is_alive == two.ref.is_alive is False
+    assert raised.texts == ["broken", "broken"]
+    assert "'shop'" in str(raised.error)
+
+
+@pytest.mark.parametrize("orderly", [True, False])
+async def test_a_crash_while_the_system_is_left_is_raised(orderly: bool) -> None:
+    """A crash of a proc that is stopped by leaving is raised, and the others are still stopped."""
+    log: list[object] = []
+    with raising(ExceptionGroup) as raised:
+        async with ActorSystem() as system:
+            await system.spawn(partial(Life, log, run=obey))
+
+            async def broken(shutdown: CancellationToken) -> None:
+                await shutdown
+                fail()
+
+            await system.spawn(task(broken))
+            await settle()
+            if not orderly:
+                raise BodyError
+    assert log == ["start", "run", Shutdown(), "stop"]
+    kinds = [type(error) for error in raised.errors]
+    assert kinds == ([ValueError] if orderly else [BodyError, ValueError])
+
+
+@pytest.mark.dead_letters
+async def test_a_crash_that_was_heard_is_not_raised() -> None:
+    """A crash that a monitor was told of is not raised again."""
+    async with ActorSystem() as system:
+        one, watcher = await pair(system), await pair(system)
+        await watcher.do(lambda self: self.context.monitor(one.ref))
+        await one.do(fail)
+        assert len(watcher.log) == 1
+
+
+async def test_an_error_of_the_block_is_raised_as_it_is() -> None:
+    """With no crash beside it, an error of the block comes out bare, after all was stopped."""
+    log: list[object] = []
+    with raising(BodyError):
+        async with ActorSystem() as system:
+            await system.spawn(partial(Life, log, run=obey))
+            await settle()
+            raise BodyError
+    assert log == ["start", "run", Shutdown(), "stop"]
+
+
+@pytest.mark.dead_letters
+async def test_an_error_of_the_block_and_crashes_are_raised_together() -> None:
+    """An error of the block stands first in the group, crashes follow in their order."""
+    with raising(ExceptionGroup) as raised:
+        async with ActorSystem() as system:
+            one = await pair(system)
+            await one.do(fail)
+            raise BodyError
+    assert [type(error) for error in raised.errors] == [BodyError, ValueError]
+
+
+@pytest.mark.dead_letters
+async def test_a_crash_that_the_block_raises_itself_is_raised_once() -> None:
+    """A crash whose error the block raises again is not raised twice."""
+    with raising(ValueError):
+        async with ActorSystem() as system:
+            one = await pair(system)
+            one.ref.tell(Do(fail))
+            reason = await one.ref.wait()
+            assert isinstance(reason, Crashed)
+            raise reason.error
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+@pytest.mark.dead_letters
+async def test_exiting_the_program_loses_no_crash(kind: type[BaseException]) -> None:
+    """SystemExit is raised as itself, and the crashes before it can be found at it."""
+
+    def leave(_: object) -> None:
+        raise kind(3)
+
+    with raising(kind) as raised:
+        async with ActorSystem() as system:
+            one, two = await pair(system), await pair(system)
+            await one.do(fail)
+            two.ref.tell(Do(leave))
+            await anyio.sleep_forever()
+    told = [raised.error, raised.error.__context__, raised.error.__cause__]
+    texts = [repr(entry) for entry in told] + getattr(raised.error, "__notes__", [])
+    assert any("broken" in text for text in texts)
+
+
+async def test_exiting_while_the_system_is_left_is_raised() -> None:
+    """SystemExit of a proc that is being stopped by leaving is raised, after all have stopped."""
+    log: list[object] = []
+
+    async def leave(_: object) -> None:
+        raise SystemExit(3)
+
+    with raising(SystemExit):
+        async with ActorSystem() as system:
+            await system.spawn(partial(Life, log, run=obey))
+            await system.spawn(partial(Life, [], run=obey, stop=leave))
+            await settle()
+    assert log == ["start", "run", Shutdown(), "stop"]
+
+
+# -- cancelling the owner --------------------------------------------------------------------------
+
+
+async def test_a_cancelled_block_stops_all_in_order() -> None:
+    """Cancellation of the block stops the procs in reverse order and goes on when all are gone."""
+    log: list[object] = []
+    after = False
+    with anyio.CancelScope() as scope:
+        async with ActorSystem() as system:
+            for _ in range(2):
+                await system.spawn(partial(Life, log, run=obey))
+            await settle()
+            scope.cancel()
+            await anyio.sleep_forever()
+        after = True
+    assert not after
+    assert log == ["start", "run"] * 2 + [Shutdown(), "stop"] * 2
+
+
+async def test_a_timeout_around_the_system_is_kept_by_its_owner() -> None:
+    """A timeout around the block ends it like any cancellation, and shows as one."""
+    with raising(TimeoutError):
+        with anyio.fail_after(10):
+            async with ActorSystem() as system:
+                await system.spawn(task(forever))
+                await anyio.sleep_forever()
+
+
+@pytest.mark.dead_letters
+async def test_cancellation_with_crashes_raises_the_crashes() -> None:
+    """A crash is raised also when the block was cancelled."""
+    with raising(BaseExceptionGroup) as raised:
+        with anyio.CancelScope() as scope:
+            async with ActorSystem() as system:
+                one = await pair(system)
+                await one.do(fail)
+                scope.cancel()
+                await anyio.sleep_forever()
+    assert raised.texts == ["broken"]
+
+
+async def test_cancellation_while_it_is_left_goes_on(anyio_backend_name: str) -> None:
+    """A cancellation that comes while the procs are being stopped reaches the code after."""
+    after = False
+
+    async def slow(_: object) -> None:
+        await anyio.sleep(2)
+
+    async def own(scope: anyio.CancelScope) -> None:
+        nonlocal after
+        with scope:
+            async with ActorSystem() as system:
+                await system.spawn(partial(Life, [], run=obey, stop=slow))
+            await anyio.lowlevel.checkpoint()
+            after = True
+
+    async with anyio.create_task_group() as group:
+        scope = anyio.CancelScope()
+        group.start_soon(own, scope)
+        await settle()
+        scope.cancel()
+    assert not after
+
+
+async def test_a_native_cancellation_while_it_is_left_kills_and_goes_on(
+    anyio_backend_name: str,
+) -> None:
+    """On asyncio a cancellation while the procs are being stopped kills them and is raised."""
+    if anyio_backend_name == "trio":
+        pytest.skip("trio cancels scopes alone")
+    ended: list[ExitReason] = []
+
+    async def own() -> None:
+        async with ActorSystem() as system:
+            ref = await system.spawn(partial(Life, [], run=obey, stop=sleep), shutdown=None)
+            system.monitor(ref, lambda down: ended.append(down.reason))
+
+    owner = asyncio.ensure_future(own())
+    await settle()
+    owner.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await owner
+    assert ended == [Killed()]
+
+
+async def test_killing_the_system_is_quick_and_complete() -> None:
+    """`system.kill` kills every proc at once; leaving waits for the last."""
+    log: list[object] = []
+    began = anyio.current_time()
+    async with ActorSystem() as system:
+        refs = [await system.spawn(partial(Life, log, run=sleep)) for _ in range(3)]
+        await settle()
+        system.kill()
+        assert [await ref.wait() for ref in refs] == [Killed()] * 3
+    assert log == ["start", "run"] * 3
+    assert anyio.current_time() == began
+
+
+# -- shutdown of one proc --------------------------------------------------------------------------
+
+
+async def test_the_earliest_deadline_holds() -> None:
+    """A second shutdown with a later deadline does not prolong the first."""
+    async with ActorSystem() as system:
+        ref: Ref[object] = await system.spawn(partial(Life, [], run=sleep))
+        began = anyio.current_time()
+        async with anyio.create_task_group() as group:
+            for timeout in (1.0, 100.0):
+                group.start_soon(partial(ref.shutdown, timeout=timeout))
+                await settle()
+        assert anyio.current_time() - began == 1
+
+
+async def test_a_deadline_holds_when_its_caller_has_gone() -> None:
+    """The deadline of a shutdown holds also when the call is cancelled."""
+    async with ActorSystem() as system:
+        ref = await system.spawn(partial(Life, [], run=sleep))
+        with anyio.move_on_after(1):
+            await ref.shutdown(timeout=3)
+        began = anyio.current_time()
+        assert await ref.wait() == Killed()
+        assert anyio.current_time() - began == 2
+
+
+async def test_leaving_keeps_an_earlier_deadline() -> None:
+    """Leaving the system does not prolong a deadline that was set before."""
+    async with ActorSystem() as system:
+        ref = await system.spawn(partial(Life, [], run=sleep), shutdown=50)
+        began = anyio.current_time()
+        with anyio.move_on_after(0):
+            await ref.shutdown(timeout=1)
+    assert anyio.current_time() - began == 1
+
+
+# -- looking at it ---------------------------------------------------------------------------------
+
+
+async def test_a_snapshot_shows_the_tree() -> None:
+    """A snapshot shows each address with its state, its mail and its children, in start order."""
+    async with ActorSystem() as system:
+        top = await pair(system, id="top")
+        await top.do(lambda self: self.context.spawn(Doer, id="child"))
+        await system.spawn(task(forever), id="second")
+        first, second = system.snapshot()
+        assert (first.path, first.ref, first.state) == ("/top", top.ref, "running")
+        assert (first.queued, first.incarnation) == (0, 1)
+        assert [info.path for info in first.children] == ["/top/child"]
+        assert (second.path, second.children) == ("/second", ())
+        with pytest.raises(AttributeError):
+            first.state = "other"  # type: ignore[misc]
+
+
+async def test_a_snapshot_shows_each_state() -> None:
+    """The states are starting, running, stopping and down."""
+
+    async def states() -> dict[str, str]:
+        pending, found = list(system.snapshot()), {}
+        while pending:
+            info = pending.pop()
+            found[info.path] = info.state
+            pending.extend(info.children)
+        return found
+
+    async with anyio.create_task_group() as group, ActorSystem() as system:
+        stopping = await system.spawn(partial(Life, [], run=obey, stop=sleep), id="stopping")
+        owner = await pair(system, id="owner")
+        await owner.do(lambda self: self.context.child("down"))
+        stopping.stop()
+
+        async def start() -> None:
+            with pytest.raises(StartFailed):
+                await system.spawn(partial(Life, [], start=sleep), id="starting")
+
+        group.start_soon(start)
+        await settle()
+        assert await states() == {
+            "/starting": "starting",
+            "/stopping": "stopping",
+            "/owner": "running",
+            "/owner/down": "down",
+        }
+
+
+async def test_a_proc_is_found_by_its_path() -> None:
+    """`find` takes a path with or without its first slash and gives None for an unknown one."""
+    async with ActorSystem() as system:
+        top = await pair(system, id="top")
+        child = await top.ref.ask(Ask(lambda self: self.context.spawn(Doer, id="child")))
+        assert system.find("/top/child") == system.find("top/child") == child
+        for unknown in ("/top/other", "/top/child/deeper", "/", "", "/other"):
+            assert system.find(unknown) is None
+        top.ref.stop()
+        await top.ref.wait()
+        assert system.find("/top") is None
+
+
+class Nested(Proc[object]):
+    """Start another one of its kind below, down to a depth."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+
+    async def on_start(self) -> None:
+        """Start the next one."""
+        if self.depth:
+            await self.context.spawn(partial(Nested, self.depth - 1), id="n")
+
+    async def run(self, shutdown: CancellationToken) -> None:
+        """Wait."""
+        await shutdown
+
+
+@pytest.mark.parametrize("how", ["leave", "kill"])
+async def test_a_deep_tree_is_no_trouble(how: str) -> None:
+    """A tree far deeper than Python's stack allows is shown, stopped and killed."""
+    async with ActorSystem() as system:
+        ref = await system.spawn(partial(Nested, 400), id="n")
+        (info,) = system.snapshot()
+        depth = 0
+        while info.children:
+            (info,), depth = info.children, depth + 1
+        assert depth == 400
+        if how == "kill":
+            ref.kill()
+            assert await ref.wait() == Killed()
+        else:
+            assert await ref.shutdown(timeout=None) == Shutdown()

@@ -1,0 +1,270 @@
+"""Tests of `actors.timer`: messages that are due later, once or again and again."""
+
+from __future__ import annotations
+
+import math
+
+import anyio
+import anyio.lowlevel
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors import ActorSystem, DeadLetter, Mailbox, Overflow, Timer
+from actors.backend import Clocked, current_backend
+from actors.clock import START
+from tests.actors.kit import Ask, Doer, Note, Pair, Trapper, pair
+
+
+class Clock(Doer):
+    """Write down when it hears something."""
+
+    def note(self, message: Note) -> None:
+        """Write down the time."""
+        self.log.append(anyio.current_time() - START)
+
+
+async def timer(one: Pair, method: str, seconds: float) -> Timer:
+    """Let an actor start a timer."""
+    return await one.ref.ask(
+        Ask(lambda self: getattr(self.context, method)(seconds, Note("tick"))), timeout=None
+    )
+
+
+@pytest.mark.parametrize("delay", [0, 0.5, 3600.0, 1e6])
+async def test_a_message_comes_after_its_delay(delay: float) -> None:
+    """`send_after` sends once, after the delay and never early."""
+    async with ActorSystem() as system:
+        one = await pair(system, Clock)
+        started = await timer(one, "send_after", delay)
+        assert started.active
+        await anyio.sleep(2 * delay + 1)
+        (seen,) = one.log
+        assert delay <= seen <= delay + 0.01
+        assert not started.active
+
+
+async def test_messages_come_again_and_again() -> None:
+    """`send_every` sends after each interval, without drift, until it is cancelled."""
+    async with ActorSystem() as system:
+        one = await pair(system, Clock)
+        started = await timer(one, "send_every", 0.5)
+        await anyio.sleep(2.75)
+        started.cancel()
+        await anyio.sleep(10)
+        assert one.log == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.5])
+        assert not started.active
+
+
+@pytest.mark.parametrize("method", ["send_after", "send_every"])
+async def test_a_cancelled_timer_sends_nothing(method: str) -> None:
+    """A timer can be cancelled at any time, and any number of times."""
+    async with ActorSystem() as system:
+        one = await pair(system, Clock)
+        started = await timer(one, method, 1)
+        started.cancel()
+        started.cancel()
+        assert not started.active
+        await anyio.sleep(10)
+        assert one.log == []
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("how", ["stop", "kill", "shutdown"])
+async def test_timers_die_with_their_incarnation(how: str) -> None:
+    """No timer of an incarnation fires after its end, not even for the next one."""
+    async with ActorSystem() as system:
+        owner = await pair(system, Trapper)
+        child = await owner.ref.ask(Ask(lambda self: self.context.child("child")))
+        first, second = Clock(), Clock()
+        await owner.ref.ask(Ask(lambda _: child.start(lambda: first)))
+        timers = [
+            await timer(Pair(first, child.ref), method, 0.02)
+            for method in ("send_after", "send_every")
+        ]
+        if how == "shutdown":
+            await child.ref.shutdown()
+        else:
+            getattr(child.ref, how)()
+            await child.ref.wait()
+        assert [entry.active for entry in timers] == [False, False]
+        await owner.ref.ask(Ask(lambda _: child.start(lambda: second)))
+        await anyio.sleep(0.05)
+        assert first.log == second.log == []
+
+
+async def test_a_message_that_is_queued_already_stays() -> None:
+    """Cancelling a timer does not take back what it has sent."""
+    async with ActorSystem() as system:
+        one = await pair(system)
+
+        async def late(self: Doer) -> None:
+            started = self.context.send_after(1, Note("sent"))
+            await anyio.sleep(2)
+            started.cancel()
+
+        await one.ref.ask(Ask(late))
+        await anyio.lowlevel.checkpoint()
+        await one.ref.ask(Ask(lambda _: None))
+        assert one.log == ["sent"]
+
+
+async def test_a_full_mailbox_loses_a_tick(dead_letters: list[DeadLetter]) -> None:
+    """A timer that finds its mailbox full makes a dead letter and goes on."""
+    async with ActorSystem() as system:
+        one = await pair(system, mailbox=Mailbox(capacity=1))
+
+        async def busy(self: Doer) -> None:
+            self.context.send_every(1, Note("tick"))
+            await anyio.sleep(3.5)
+
+        await one.ref.ask(Ask(busy))
+        await one.ref.ask(Ask(lambda _: None))
+        assert one.log == ["tick"]
+        assert [(letter.message, letter.why) for letter in dead_letters] == [
+            (Note("tick"), "mailbox full when a timer was due")
+        ] * 2
+
+
+async def test_a_dropping_mailbox_keeps_its_policy(dead_letters: list[DeadLetter]) -> None:
+    """In a mailbox that drops the oldest, a tick takes its place like any message."""
+    async with ActorSystem() as system:
+        one = await pair(system, mailbox=Mailbox(1, Overflow.DROP_OLD))
+
+        async def busy(self: Doer) -> None:
+            self.context.send_after(1, Note("old"))
+            self.context.send_after(2, Note("new"))
+            await anyio.sleep(3)
+
+        await one.ref.ask(Ask(busy))
+        await one.ref.ask(Ask(lambda _: None))
+        assert one.log == ["new"]
+        assert [letter.message for letter in dead_letters] == [Note("old")]
+
+
+@pytest.mark.dead_letters
+async def test_a_tick_does_not_starve_a_shutdown() -> None:
+    """A timer as fast as it may be cannot delay a shutdown."""
+    async with ActorSystem() as system:
+        one = await pair(system, Clock)
+        await timer(one, "send_every", 1e-6)
+        await anyio.sleep(0.001)
+        began = anyio.current_time()
+        await one.ref.shutdown()
+        assert anyio.current_time() - began < 0.001
+
+
+@pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("method", ["send_after", "send_every"])
+async def test_a_bad_delay_is_refused(method: str, seconds: float) -> None:
+    """A delay or interval that cannot be waited for raises ValueError at the call."""
+    async with ActorSystem() as system:
+        one = await pair(system)
+        what = "delay" if method == "send_after" else "interval"
+        with pytest.raises(ValueError, match=f"{what} is a number of seconds"):
+            getattr(one.actor.context, method)(seconds, Note("never"))
+
+
+async def test_an_interval_is_more_than_nothing() -> None:
+    """An interval of 0 would never let time pass, so it is refused."""
+    async with ActorSystem() as system:
+        one = await pair(system)
+        with pytest.raises(ValueError, match="> 0"):
+            one.actor.context.send_every(0, Note("never"))
+
+
+async def test_a_message_that_is_not_accepted_is_refused_at_the_call() -> None:
+    """A timer for a message that the proc does not take raises TypeError at the call."""
+    async with ActorSystem() as system:
+        one = await pair(system)
+        with pytest.raises(TypeError, match="does not accept str"):
+            one.actor.context.send_after(1, "text")
+
+
+# -- the timer alone -------------------------------------------------------------------------------
+
+
+class Stalling:
+    """Be a clock that is moved by hand and fires late, as a blocked loop does."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.due: list[tuple[float, object]] = []
+
+    def now(self) -> float:
+        """Return the time."""
+        return self.time
+
+    def call_at(self, when: float, call: object) -> Clocked:
+        """Note a call."""
+        entry = (when, call)
+        self.due.append(entry)
+
+        class Handle:
+            def cancel(handle) -> None:  # noqa: N805 - self is the clock
+                """Take it back."""
+                if entry in self.due:
+                    self.due.remove(entry)
+
+        return Handle()
+
+    def move(self, to: float) -> None:
+        """Move the clock, then run what is due."""
+        self.time = to
+        while ready := [entry for entry in self.due if entry[0] <= self.time]:
+            entry = min(ready, key=lambda entry: entry[0])
+            self.due.remove(entry)
+            entry[1]()  # type: ignore[operator]
+
+
+@given(
+    interval=st.floats(0.01, 100),
+    stalls=st.lists(st.floats(0.001, 1000), min_size=1, max_size=20),
+)
+def test_there_is_no_burst_after_a_stall(interval: float, stalls: list[float]) -> None:
+    """However the clock moves, a repeated timer fires at most once a look, and keeps its pace."""
+    clock, fired = Stalling(), list[float]()
+    started = Timer(clock, {}, interval, interval, lambda: fired.append(clock.time))  # type: ignore[arg-type]
+    for stall in stalls:
+        before = len(fired)
+        clock.move(clock.time + stall)
+        assert len(fired) - before <= 1
+        if stall > interval * 1.001:
+            assert len(fired) - before == 1
+        ((when, _),) = clock.due
+        assert clock.time < when <= clock.time + interval * 1.001
+        beats = when / interval
+        assert beats == pytest.approx(round(beats), abs=0.01)
+    started.cancel()
+    assert clock.due == []
+
+
+async def test_a_timer_may_cancel_itself_while_it_fires() -> None:
+    """A repeated timer that is cancelled by what it calls does not come again."""
+    fired: list[int] = []
+    timers: dict[Timer, None] = {}
+
+    def fire() -> None:
+        fired.append(1)
+        for entry in tuple(timers):
+            entry.cancel()
+
+    Timer(current_backend(), timers, 0.01, 0.01, fire)
+    await anyio.sleep(1)
+    assert (fired, timers) == ([1], {})
+
+
+async def test_many_timers_fire_in_order() -> None:
+    """Hundreds of timers of one actor fire each at its time, and leave nothing."""
+    async with ActorSystem() as system:
+        one = await pair(system)
+
+        def start(self: Doer) -> None:
+            for number in range(500):
+                self.context.send_after((number * 37 % 500) / 100, Note(str(number)))
+
+        await one.ref.ask(Ask(start))
+        await anyio.sleep(6)
+        order = sorted(range(500), key=lambda number: number * 37 % 500)
+        assert one.log == [str(number) for number in order]
+        assert not one.actor.context._life.timers
