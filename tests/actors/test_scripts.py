@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 
 import anyio
@@ -15,6 +16,7 @@ from actors import (
     Actor,
     ActorSystem,
     CancellationToken,
+    Context,
     Crashed,
     Down,
     Exited,
@@ -57,6 +59,7 @@ class Shape:
     traps: bool
     patience: float | None
     spawns_late: bool
+    clumsy: bool = False
 
 
 @frozen
@@ -79,6 +82,7 @@ class World:
         self.downs: dict[str, list[ExitReason]] = {}
         self.expected_downs = Counter[str]()
         self.asked = self.answered = 0
+        self.nodes: dict[str, Node] = {}
 
     def children_of(self, index: int) -> list[int]:
         """Return the children of a node in a binary tree."""
@@ -90,13 +94,14 @@ class Node:
 
     world: World
     index: int
-    context: object
+    context: Context[Work]
 
     async def on_start(self) -> None:
         """Start what is below, then take a while."""
+        self.world.nodes[self.path] = self
         with self._inside():
             for child in self.world.children_of(self.index):
-                await spawn(self.context, self.world, child)  # type: ignore[arg-type]
+                await spawn(self.context, self.world, child)
             await anyio.sleep(self.shape.start)
 
     async def on_stop(self, reason: ExitReason) -> None:
@@ -104,7 +109,7 @@ class Node:
         self.world.tidied[self.path] += 1
         with self._inside():
             if self.shape.spawns_late:
-                await self.context.spawn(Late, id="late")  # type: ignore[attr-defined]
+                await self.context.spawn(Late, id="late")
             await anyio.sleep(self.shape.stop)
 
     @property
@@ -115,23 +120,25 @@ class Node:
     @property
     def path(self) -> str:
         """Return where it lives."""
-        return self.context.path  # type: ignore[attr-defined]
+        return self.context.path
 
     def _inside(self) -> Inside:
-        return Inside(self.world, self.path)
+        return Inside(self.world, self.path, self.shape.clumsy)
 
 
 class Inside:
-    """Count the code that runs in the procs."""
+    """Count the code that runs in the procs; some of it fails when it is cancelled."""
 
-    def __init__(self, world: World, path: str) -> None:
-        self.world, self.path = world, path
+    def __init__(self, world: World, path: str, clumsy: bool) -> None:
+        self.world, self.path, self.clumsy = world, path, clumsy
 
     def __enter__(self) -> None:
         self.world.code[self.path] += 1
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.world.code[self.path] -= 1
+        if self.clumsy and kind is not None and issubclass(kind, anyio.get_cancelled_exc_class()):
+            raise ValueError("clumsy")
 
 
 class Late(Proc[object]):
@@ -239,6 +246,17 @@ def perform(
     match what:
         case "kill":
             ref.kill()
+        case "kill all":
+            system.kill()
+        case "link" | "token" if ref.path in world.nodes:
+            context = world.nodes[ref.path].context
+            if what == "token":
+                context.shutdown.cancel()
+            elif (first := system.find("/n0")) is not None:
+                with suppress(ProcExited):
+                    context.link(first)
+        case "link" | "token":
+            pass
         case "stop":
             ref.stop()
         case "shutdown":
@@ -326,7 +344,7 @@ def check_order(events: list[object]) -> None:
             assert place < places[parent], f"{path} outlived its parent"
 
 
-WHAT = ["kill", "stop", "shutdown", "ask", "crash", "monitor"]
+WHAT = ["kill", "stop", "shutdown", "ask", "crash", "monitor", "link", "token", "kill all"]
 TIMES = st.integers(0, 12).map(lambda number: number / 10)
 
 shapes = st.builds(
@@ -337,6 +355,7 @@ shapes = st.builds(
     traps=st.booleans(),
     patience=st.sampled_from([0.0, 0.3, 5.0]),
     spawns_late=st.booleans(),
+    clumsy=st.booleans(),
 )
 acts = st.builds(Act, TIMES.map(lambda time: 3 * time), st.sampled_from(WHAT), st.integers(0, 6))
 
