@@ -71,8 +71,8 @@ class Dispatch:
         self.owner = owner
         self.plain_run = plain_run
         self.types: dict[type, object] = {}
-        self.told: dict[type, Callable[..., object]] = {}
-        self.answers: dict[type, Callable[..., object]] = {}
+        self.told: dict[type, Callable[..., Any]] = {}
+        self.answers: dict[type, Callable[..., Any]] = {}
         self.inline: dict[type, Callable[..., object]] = {}
 
     def add(self, kind: type, handler: Handler) -> None:

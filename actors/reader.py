@@ -148,6 +148,7 @@ class Reader(Life):
         address, proc = self.address, self.proc
         queue, backend = address.queue, address.hub.backend
         take = queue.popleft if address.capacity == UNLIMITED else self._take_and_admit
+        new_waiter, patience = backend.new_waiter, self.traits.hibernate_after
         told, answers = self.dispatch.told, self.dispatch.answers
         budget = BATCH
         while True:
@@ -161,15 +162,15 @@ class Reader(Life):
                     if handler is not None:
                         self.in_hand = item
                         result = handler(proc, item)
-                        if result is not None and is_coroutine(result):
+                        if result is not None and type(result) is CoroutineType:
                             await result
                     elif type(item) is Envelope and (answer := answers.get(type(item.message))):
                         self.in_hand = item
-                        result = answer(proc, item.message)
-                        if is_coroutine(result):
-                            result = await result
+                        value: Any = answer(proc, item.message)
+                        if is_coroutine(value):
+                            value = await value
                         if self.in_hand is item:  # else it was stashed: this is no answer
-                            item.answer(result)
+                            item.answer(value)
                     else:
                         rest = self._handle(item)
                         if rest is not None and await rest:
@@ -185,7 +186,10 @@ class Reader(Life):
             else:
                 self.handled += BATCH - budget
                 budget = BATCH
-                if not await self._park():
+                waiter = address.waiter = new_waiter()
+                if patience is None:
+                    await waiter
+                elif not await self._doze(waiter, patience):
                     return False
 
     async def _finish_begun(self) -> None:
@@ -204,22 +208,16 @@ class Reader(Life):
             self.in_hand.fail(refusal)
         # Else it was told, or stashed: there is nobody to answer.
 
-    async def _park(self) -> bool:
+    async def _doze(self, waiter: Waiter[None], patience: float) -> bool:
         """Wait for mail; False when none came for so long that the actor hibernates."""
-        address = self.address
-        waiter = address.waiter = address.hub.backend.new_waiter()
-        patience = self.traits.hibernate_after
-        if patience is None:
-            await waiter
-            return True
         nap = Nap(waiter)
-        deadlines = address.hub.deadlines
+        deadlines = self.address.hub.deadlines
         deadlines.add(nap, patience)
         try:
             await waiter
         finally:
             deadlines.discard(nap)
-        return not nap.over or bool(address.queue)
+        return not nap.over or bool(self.address.queue)
 
     def answer_now(self, request: object, function: Callable[..., object]) -> object:
         """Answer in the asker's own turn, when the actor is idle; returns the answer.

@@ -45,6 +45,9 @@ __all__ = ["AnyRef", "Inhabitant", "Ref", "Statistics"]
 INLINE_IN_A_ROW = 64
 """Of so many asks that could be answered at once, one lets the event loop turn."""
 
+DEFAULT_TIMEOUT = 5.0
+"""Seconds that an ask waits for its answer, as in OTP."""
+
 LONGEST = 1e9
 """The longest timeout that is kept, in seconds: some thirty years. More is as good as for ever."""
 
@@ -159,7 +162,9 @@ class Ref(Generic[M_contra]):
             address.park(message, waiter)
             await waiter
 
-    async def ask(self, request: Question[M_contra, R], *, timeout: float | None = 5.0) -> R:
+    async def ask(
+        self, request: Question[M_contra, R], *, timeout: float | None = DEFAULT_TIMEOUT
+    ) -> R:
         """Send a request and wait for its answer.
 
         `timeout` is in seconds, default 5.0, None for no limit; it includes the wait for room in
@@ -174,7 +179,7 @@ class Ref(Generic[M_contra]):
         accepts = address.accepts
         if kind not in accepts.types:
             accepts.admit(kind, address.path)
-        if timeout is not None:
+        if timeout != DEFAULT_TIMEOUT and timeout is not None:
             _check_timeout(timeout)
         hub = address.hub
         envelope: Envelope | None = None
@@ -204,7 +209,12 @@ class Ref(Generic[M_contra]):
             _check_cycle(asker, address, kind)
         if envelope is None:
             envelope = Envelope(request, hub.backend.new_waiter(), address.path, asker)
-            _post(address, envelope)
+            if address.simple:
+                address.queue.append(envelope)
+                if address.waiter is not None:
+                    address.wake()
+            else:
+                _post(address, envelope)
         waiter: Waiter[Any] = envelope.waiter
         if timeout is not None:
             envelope.timeout = timeout
@@ -385,10 +395,8 @@ def _check_cycle(asker: Occupant, address: Address, kind: type) -> None:
 
 
 def _post(address: Address, envelope: Envelope) -> None:
-    if address.simple:
-        address.put(envelope)
-    elif not address.open:
+    if not address.open:
         # Checked here and not in `offer`: the asker learns it from the exception alone.
         raise ended(address.path, address.reason, type(envelope.message).__name__)
-    elif not address.offer(envelope):
+    if not address.offer(envelope):
         address.park(envelope, None)

@@ -95,8 +95,11 @@ async def settle() -> None:
     """
     trio = sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_run():
+        # Imported only now, and not by `import trio`: users without trio have no such module.
+        from trio.testing import wait_all_tasks_blocked
+
         # The virtual clock waits for idleness too; this wait comes first.
-        await trio.testing.wait_all_tasks_blocked()
+        await wait_all_tasks_blocked()
     else:
         await _settle_asyncio()
 
