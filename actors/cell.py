@@ -141,12 +141,12 @@ class Incarnation(Bonded):
         """Begin this life; True when the proc is ready at once, because nothing has to run first.
 
         An actor without `on_start` needs no task before its first message, so it gets none: a
-        task costs more than all the rest of an actor.
+        task costs more than all the rest of an actor. (`fast_paths` switches that off for tests.)
         """
         if self.traits.plain_actor:
             self.variables = copy_context()
             self.variables.run(current_occupant.set, self)
-        if self.traits.starts or not self.traits.plain_actor:
+        if self.traits.starts or not self.traits.plain_actor or not self.address.hub.inline:
             self._launch()
             return False
         self._ready()

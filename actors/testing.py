@@ -1,12 +1,13 @@
 """Test actors: without real waiting, without guessing when they are done, seeing all they do.
 
-Four tools, each usable alone:
+Five tools, each usable alone:
 
 - `backend_options`: run a test on asyncio, trio or uvloop, on a virtual clock where that is
   possible (asyncio and trio), so that sleeps and timeouts cost no time;
 - `settle`: let everything that can run, run, and no time pass;
 - `Recorder`: keep the events of an actor system, and wait for one;
-- `Probe`: stand in for an actor, and look at what it was sent.
+- `Probe`: stand in for an actor, and look at what it was sent;
+- `without_fast_paths`: see what happens when nothing is done for the sake of speed alone.
 
 >>> import anyio
 >>> from attrs import frozen
@@ -52,6 +53,7 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast, final, overload
 
@@ -61,6 +63,7 @@ from actors.cancellation import CancellationToken
 from actors.clock import FOREVER, START, Backend, VirtualClockEventLoop, backend_options
 from actors.context import Proc, SystemView
 from actors.events import Event, Subscription
+from actors.mailbox import fast_paths
 from actors.messages import Reply
 from actors.names import Name
 from actors.notices import Down, Received
@@ -75,6 +78,7 @@ __all__ = [
     "VirtualClockEventLoop",
     "backend_options",
     "settle",
+    "without_fast_paths",
 ]
 
 M = TypeVar("M")
@@ -134,6 +138,35 @@ def _is_idle(loop: asyncio.AbstractEventLoop) -> bool:
 def _can_run(task: asyncio.Task[Any]) -> bool:
     waits_for: asyncio.Future[Any] | None = getattr(task, "_fut_waiter", None)
     return waits_for is None or waits_for.done()
+
+
+@contextmanager
+def without_fast_paths() -> Iterator[None]:
+    """Let the actor systems that are entered in this block do without what is only for speed.
+
+    Then every message goes through the mailbox, also a request to an idle actor, and every actor
+    has a task from its start. Nothing but the time that it takes may tell the difference; to
+    show that, run a test both ways. Not to be used by several threads at once.
+
+    >>> from actors import Actor, ActorSystem, Request, on
+    >>> class Ask(Request[str]): ...
+    >>> class Answerer(Actor[Ask]):
+    ...     @on(Ask)
+    ...     def answer(self, message: Ask) -> str:
+    ...         return "the same"
+    >>> async def main() -> str:
+    ...     async with ActorSystem() as system:
+    ...         return await (await system.spawn(Answerer)).ask(Ask())
+    >>> with without_fast_paths():
+    ...     slowly = anyio.run(main)
+    >>> slowly == anyio.run(main)
+    True
+    """
+    before, fast_paths.enabled = fast_paths.enabled, False
+    try:
+        yield
+    finally:
+        fast_paths.enabled = before
 
 
 @final

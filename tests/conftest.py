@@ -231,7 +231,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     leaks = pyfuncitem.get_closest_marker("leaks") is not None
     if not leaks:
         _look_around_after(pyfuncitem)
-    result = yield
+    try:
+        result = yield
+    except BaseException:
+        watch.systems.clear()  # it has failed: whatever else is wrong is a consequence
+        watch.faults.clear()
+        raise
     letters = pyfuncitem.get_closest_marker("dead_letters") or (
         "dead_letters" in pyfuncitem.fixturenames
     )

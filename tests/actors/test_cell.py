@@ -190,6 +190,33 @@ class WithoutTask(Phase):
         case.fire()
 
 
+class Hibernating(Phase):
+    """Have worked, and let go of the task since."""
+
+    hibernate_after = 1.0
+
+    @classmethod
+    async def reach(cls, case: Case) -> None:
+        await cls.start(case)
+        await case.ref.ask(Work())
+        await anyio.sleep(3)
+        assert case.subject.context._life.task is None
+        case.fire()
+
+
+class Woken(Hibernating):
+    """Be awake for the second time."""
+
+    @classmethod
+    async def reach(cls, case: Case) -> None:
+        await cls.start(case)
+        for _ in range(2):
+            await case.ref.ask(Work())
+            await anyio.sleep(3)
+        await case.ref.ask(Work())
+        case.fire()
+
+
 class Starting(Phase):
     """Be in on_start."""
 
@@ -235,6 +262,16 @@ class PlainHandler(Phase):
     async def reach(cls, case: Case) -> None:
         await cls.start(case)
         case.group.start_soon(case.ask)
+
+
+class QueuedHandler(PlainHandler):
+    """Be in a plain handler, in its own task."""
+
+    @classmethod
+    async def reach(cls, case: Case) -> None:
+        await cls.start(case)
+        case.ref.tell(Work())
+        await settle()
 
 
 class Awaiting(Phase):
@@ -429,7 +466,8 @@ def cancel_task_twice(case: Case) -> None:
 
 
 PHASES = [
-    *(Starting, Ready, WithoutTask, Parked, PlainHandler, Awaiting, StartingChild, Piping),
+    *(Starting, Ready, WithoutTask, Hibernating, Woken, Parked, PlainHandler, QueuedHandler),
+    *(Awaiting, StartingChild, Piping),
     *(StoppingChildren, Stopping, Running, AwaitingToken, Reading),
 ]
 KILLS = [kill, kill_twice]

@@ -50,6 +50,15 @@ class Work(Request[str]):
 
 
 @frozen
+class Poke(Request[None]):
+    """Do something to another proc from within a plain handler, perhaps crash then."""
+
+    what: str
+    other: Ref[Work | Poke]
+    crash: bool
+
+
+@frozen
 class Shape:
     """Say how one proc of the tree behaves, in seconds and kinds."""
 
@@ -94,7 +103,7 @@ class Node:
 
     world: World
     index: int
-    context: Context[Work]
+    context: Context[Work | Poke]
 
     async def on_start(self) -> None:
         """Start what is below, then take a while."""
@@ -149,7 +158,7 @@ class Late(Proc[object]):
         await shutdown
 
 
-class Worker(Node, Actor[Work]):
+class Worker(Node, Actor[Work | Poke]):
     """Work when asked."""
 
     def __init__(self, world: World, index: int) -> None:
@@ -164,6 +173,19 @@ class Worker(Node, Actor[Work]):
                 raise ValueError(self.path)
             return "done"
 
+    @on(Poke)
+    def poke(self, message: Poke) -> None:
+        """Kill or stop another proc, or oneself."""
+        getattr(message.other, message.what)()
+        if message.crash:
+            raise ValueError(self.path)
+
+
+class Napper(Worker):
+    """Let go of the task soon."""
+
+    hibernate_after = 0.2
+
 
 class Keeper(Worker):
     """Trap exits."""
@@ -172,7 +194,7 @@ class Keeper(Worker):
         """Live on."""
 
 
-class Plain(Node, Proc[Work]):
+class Plain(Node, Proc[Work | Poke]):
     """Wait for the token."""
 
     def __init__(self, world: World, index: int) -> None:
@@ -193,6 +215,17 @@ class Deaf(Plain):
             await anyio.sleep_forever()
 
 
+class Stubborn(Plain):
+    """Swallow cancellation some times."""
+
+    async def run(self, shutdown: CancellationToken) -> None:
+        """Wait for ever, again and again."""
+        with self._inside():
+            for _ in range(3):
+                with suppress(anyio.get_cancelled_exc_class()):
+                    await anyio.sleep_forever()
+
+
 class Piper(Worker):
     """Have work on the side."""
 
@@ -210,11 +243,13 @@ KINDS: dict[str, type[Worker | Plain]] = {
     "worker": Worker,
     "plain": Plain,
     "deaf": Deaf,
+    "stubborn": Stubborn,
     "piper": Piper,
+    "napper": Napper,
 }
 
 
-async def spawn(context: ActorSystem, world: World, index: int) -> Ref[Work]:
+async def spawn(context: ActorSystem, world: World, index: int) -> Ref[Work | Poke]:
     """Start one node, with its children."""
     shape = world.shapes[index]
     kind = Keeper if shape.traps else KINDS[shape.kind]
@@ -226,21 +261,20 @@ def path_of(index: int) -> str:
     return "" if index < 0 else f"{path_of((index - 1) // 2 if index else -1)}/n{index}"
 
 
-async def play(world: World, system: ActorSystem, script: list[Act]) -> None:
+async def play(
+    world: World, system: ActorSystem, script: list[Act], outside: anyio.abc.TaskGroup
+) -> None:
     """Do what the script says, each at its time."""
     begun = anyio.current_time()
-    async with anyio.create_task_group() as group:
-        for act in sorted(script, key=lambda act: act.when):
-            await anyio.sleep(begun + act.when - anyio.current_time())
-            ref = system.find(path_of(act.target % len(world.shapes)))
-            if ref is not None:
-                perform(world, system, group, ref, act.what)
-        await anyio.sleep(1)
-        group.cancel_scope.cancel()
+    for act in sorted(script, key=lambda act: act.when):
+        await anyio.sleep(begun + act.when - anyio.current_time())
+        ref = system.find(path_of(act.target % len(world.shapes)))
+        if ref is not None:
+            perform(world, system, outside, ref, act.what)
 
 
 def perform(
-    world: World, system: ActorSystem, group: anyio.abc.TaskGroup, ref: Ref[Work], what: str
+    world: World, system: ActorSystem, group: anyio.abc.TaskGroup, ref: Ref[Work | Poke], what: str
 ) -> None:
     """Do one thing to one proc."""
     match what:
@@ -265,6 +299,10 @@ def perform(
             group.start_soon(ask, world, ref, Work(0.3))
         case "crash":
             group.start_soon(ask, world, ref, Work(0.1, crash=True))
+        case "poke" | "poke and crash":
+            other = system.find(path_of((len(what) * 3 + len(ref.path)) % len(world.shapes)))
+            how = "kill" if len(ref.path) % 2 else "stop"
+            group.start_soon(ask, world, ref, Poke(how, other or ref, what != "poke"))
         case "monitor":
             downs = world.downs.setdefault(ref.path, [])
             world.expected_downs[ref.path] += 1
@@ -278,34 +316,42 @@ def note(downs: list[ExitReason], down: Down) -> None:
     downs.append(down.reason)
 
 
-async def ask(world: World, ref: Ref[Work], work: Work) -> None:
-    """Ask; there must be an outcome, unless the asker itself is cancelled."""
+async def ask(world: World, ref: Ref[Work | Poke], work: Work | Poke) -> None:
+    """Ask; there must be an outcome."""
     world.asked += 1
-    try:
+    with suppress(ProcExited):
         await ref.ask(work, timeout=None)
-    except ProcExited:
-        pass
-    finally:
-        world.answered += 1
+    world.answered += 1
 
 
 async def live(world: World, script: list[Act], cancel_at: float | None) -> list[object]:
     """Run the tree and the script in a system of their own; return the events."""
     system = ActorSystem()
     recorder = Recorder(system)
-    with anyio.move_on_after(cancel_at):
-        try:
-            async with system:
-                recorder.__enter__()
-                async with anyio.create_task_group() as group:
-                    group.start_soon(play, world, system, script)
-                    try:
-                        await spawn(system, world, 0)
-                    except StartFailed:
-                        pass
-        except* (ValueError, LinkBroken, StartFailed):
-            pass
+    with anyio.fail_after(1000):
+        # Whoever waits for a proc is outside of the system, and must be released by its end.
+        async with anyio.create_task_group() as outside:
+            with anyio.move_on_after(cancel_at):
+                try:
+                    async with system:
+                        recorder.__enter__()
+                        await run_tree(world, system, script, outside)
+                except* (ValueError, LinkBroken):
+                    pass
+            assert +world.code == Counter(), "no code is running when the system was left"
     return recorder.events
+
+
+async def run_tree(
+    world: World, system: ActorSystem, script: list[Act], outside: anyio.abc.TaskGroup
+) -> None:
+    """Start the tree, and let the script happen meanwhile."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(play, world, system, script, outside)
+        try:
+            await spawn(system, world, 0)
+        except StartFailed:
+            pass
 
 
 def check(world: World, events: list[object]) -> None:
@@ -345,6 +391,7 @@ def check_order(events: list[object]) -> None:
 
 
 WHAT = ["kill", "stop", "shutdown", "ask", "crash", "monitor", "link", "token", "kill all"]
+WHAT += ["poke", "poke and crash"]
 TIMES = st.integers(0, 12).map(lambda number: number / 10)
 
 shapes = st.builds(
