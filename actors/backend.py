@@ -149,7 +149,7 @@ class Backend(ABC):
 
     @abstractmethod
     async def checkpoint(self) -> None:
-        """Let every other ready task run once."""
+        """Give way to the other ready tasks; on trio, whose order is shuffled, to some of them."""
 
     @abstractmethod
     async def outlast(

@@ -74,11 +74,6 @@ class Bonded(Reader):
         raise NotImplementedError
 
     @property
-    def hears(self) -> bool:
-        """Tell whether news still matter: it lives, and its fate is not sealed."""
-        raise NotImplementedError
-
-    @property
     def traps_exits(self) -> bool:
         """Tell whether its class defines `on_exit`."""
         return self.traits.traps_exits

@@ -73,8 +73,16 @@ class CancellationToken:
         May be called from any thread. What was registered with `on_cancel` is called in the
         calling thread, before this returns.
         """
+        # Not by recursion: a chain of children may be deeper than Python's stack.
+        due: list[CancellationToken] = [self]
+        while due:
+            due.extend(due.pop()._cancel_alone(reason))
+
+    def _cancel_alone(self, reason: object) -> list[CancellationToken]:
+        """Cancel this one and call back; returns the children that are to follow."""
+        children: list[CancellationToken] = []
         if self._cancelled:
-            return
+            return children
         self._reason = reason
         self._cancelled = True
         while self._calls:
@@ -83,7 +91,14 @@ class CancellationToken:
                 call = self._calls.pop(next(iter(self._calls)))
             except (KeyError, StopIteration, RuntimeError):
                 continue  # another thread took that one or added one; look again
-            call()
+            if isinstance(call, _Child):
+                child = call.held()
+                if child is not None:
+                    children.append(child)
+            else:
+                call()
+        children.reverse()
+        return children
 
     def child(self) -> CancellationToken:
         """Return a new token that is cancelled with this one and can be cancelled alone.
@@ -95,13 +110,7 @@ class CancellationToken:
         key = next(_keys)
         calls = self._calls
         held = weakref.ref(token, lambda _: calls.pop(key, None))
-
-        def cancel() -> None:
-            alive = held()
-            if alive is not None:
-                alive.cancel(self._reason)
-
-        self._register(key, cancel)
+        self._register(key, _Child(held, self))
         return token
 
     def on_cancel(self, call: Callable[[], None]) -> Callable[[], None]:
@@ -155,6 +164,23 @@ class CancellationToken:
     def __repr__(self) -> str:
         state = f"cancelled: {self._reason}" if self._cancelled else "live"
         return f"<CancellationToken {state}>"
+
+
+@final
+class _Child:
+    """Be the entry of a child in its parent, which does not keep it alive."""
+
+    __slots__ = ("held", "parent")
+
+    def __init__(self, held: weakref.ref[CancellationToken], parent: CancellationToken) -> None:
+        self.held = held
+        self.parent = parent
+
+    def __call__(self) -> None:
+        """Cancel the child of a token that was cancelled already."""
+        child = self.held()
+        if child is not None:
+            child.cancel(self.parent.reason)
 
 
 @final

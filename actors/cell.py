@@ -203,12 +203,11 @@ class Incarnation(Bonded):
                 await cage.guard(self.proc.on_start())
         except Interrupted:
             pass
-        except GeneratorExit:
-            raise
         except Ignore as ignore:
             self.ignored = ignore
             return self.verdict or Normal()
         except BaseException as error:
+            self._let_pass(error)
             if self.verdict is None:
                 return self._failure(error)
             self._late(error)
@@ -241,9 +240,8 @@ class Incarnation(Bonded):
                     await cage.guard(proc.run(self.token))
         except Interrupted:
             pass
-        except GeneratorExit:
-            raise
         except BaseException as error:
+            self._let_pass(error)
             if self.told is None or not isinstance(error, self.system.backend.cancelled_error()):
                 reason = self._failure(error)
         if self.verdict is not None:
@@ -267,15 +265,25 @@ class Incarnation(Bonded):
                 await cage.guard(self.proc.on_stop(reason))
             except Interrupted:
                 pass
-            except GeneratorExit:
-                raise
             except BaseException as error:
+                self._let_pass(error)
                 if reason.is_abnormal or self.killed:
                     self._late(error)
                 else:
                     self._publish(StopError, error)
                     reason = self._failure(error)
         return Killed() if self.killed else reason
+
+    def _let_pass(self, error: BaseException) -> None:
+        """Raise GeneratorExit again when the task is thrown away; a user's own is a crash."""
+        if isinstance(error, GeneratorExit) and not self._in_own_task():
+            raise error
+
+    def _in_own_task(self) -> bool:
+        try:
+            return self.system.backend.current_task() is self.task
+        except RuntimeError:
+            return False
 
     def _failure(self, error: BaseException) -> ExitReason:
         if isinstance(error, KeyboardInterrupt | SystemExit):

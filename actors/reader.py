@@ -240,12 +240,16 @@ class Reader(Life):
                 self.in_hand = None
                 raise
             # It was stashed first: it will be handled again, and answered then.
+        except StopIteration as error:
+            # What a coroutine makes of it, and so the receive loop.
+            crash = RuntimeError("coroutine raised StopIteration")
+            crash.__cause__ = error
         except BaseException as error:
             crash = error
         finally:
             self.handled += 1
             address.waiter = parked
-            if address.queue:
+            if address.queue or not self.hears:
                 address.wake()
         if crash is None and self.in_hand is envelope and not is_coroutine(result):
             self.in_hand = None
@@ -258,6 +262,11 @@ class Reader(Life):
             self.begun = result
             address.wake()
         return envelope
+
+    @property
+    def hears(self) -> bool:
+        """Tell whether news still matter: it lives, and its fate is not sealed."""
+        raise NotImplementedError
 
     def crash(self, error: BaseException) -> None:
         """Crash with what was raised outside of its own task; implemented above."""

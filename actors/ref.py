@@ -28,6 +28,7 @@ once when the receiver ends first.
 from __future__ import annotations
 
 import math
+import sys
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar, cast, final
@@ -184,7 +185,7 @@ class Ref(Generic[M_contra]):
         hub = address.hub
         envelope: Envelope | None = None
         function = accepts.inline.get(kind)
-        if function is not None and hub.inline:
+        if function is not None and hub.inline and sys.exc_info()[1] is None:
             parked = address.waiter
             if parked is not None and not address.queue and not parked.done():
                 # It is idle, and its handler a plain function: no need to wake its task for that.
@@ -198,15 +199,8 @@ class Ref(Generic[M_contra]):
                         return cast("R", answer)
                     envelope = answer
         elif not isinstance(request, Request):
-            raise TypeError(
-                f"{kind.__name__} is no Request, so {address.path} cannot answer it; "
-                "derive it from Request[...], or tell it"
-            )
-        asker = current_occupant.get()
-        if asker is not None and hub.backend.current_task() is not asker.task:
-            asker = None  # a task beside the proc's own: the proc itself goes on meanwhile
-        if asker is not None:
-            _check_cycle(asker, address, kind)
+            raise _not_a_request(kind, address)
+        asker = _asker(address, kind)
         if envelope is None:
             envelope = Envelope(request, hub.backend.new_waiter(), address.path, asker)
             if address.simple:
@@ -215,6 +209,8 @@ class Ref(Generic[M_contra]):
                     address.wake()
             else:
                 _post(address, envelope)
+        elif envelope.settled:
+            await hub.backend.checkpoint()  # as when it is waited for: interruptions land here
         waiter: Waiter[Any] = envelope.waiter
         if timeout is not None:
             envelope.timeout = timeout
@@ -370,11 +366,27 @@ def ref_of(address: Address) -> Ref[Any]:
     return make_ref(address) if ref is None else cast("Ref[Any]", ref)
 
 
+def _not_a_request(kind: type, address: Address) -> TypeError:
+    return TypeError(
+        f"{kind.__name__} is no Request, so {address.path} cannot answer it; "
+        "derive it from Request[...], or tell it"
+    )
+
+
 def _check_timeout(timeout: float) -> None:
     if not (0 <= timeout < math.inf):
         raise ValueError(
             f"a timeout is a finite number of seconds >= 0, or None for no limit, not {timeout!r}"
         )
+
+
+def _asker(address: Address, kind: type) -> Occupant | None:
+    """Return the proc that is about to wait, if one is. Raises AskCycle."""
+    asker = current_occupant.get()
+    if asker is None or address.hub.backend.current_task() is not asker.task:
+        return None  # nobody, or a task beside the proc's own: the proc itself goes on meanwhile
+    _check_cycle(asker, address, kind)
+    return asker
 
 
 def _check_cycle(asker: Occupant, address: Address, kind: type) -> None:

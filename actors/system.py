@@ -216,7 +216,7 @@ class ActorSystem:
     def kill(self) -> None:
         """Kill everything at once; leaving the system still waits for its death."""
         self._killed = True
-        for address in reversed(self._children.values()):
+        for address in reversed(list(self._children.values())):  # some end at once, and leave
             if isinstance(address.occupant, Incarnation):
                 address.occupant.kill()
 

@@ -52,7 +52,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast, final, overload
@@ -82,7 +82,6 @@ __all__ = [
 ]
 
 M = TypeVar("M")
-N = TypeVar("N")
 E = TypeVar("E", bound=Event)
 F = TypeVar("F", bound=Event)
 
@@ -141,7 +140,7 @@ def _can_run(task: asyncio.Task[Any]) -> bool:
 
 
 @contextmanager
-def without_fast_paths() -> Iterator[None]:
+def without_fast_paths() -> Generator[None, None, None]:
     """Let the actor systems that are entered in this block do without what is only for speed.
 
     Then every message goes through the mailbox, also a request to an idle actor, and every actor

@@ -36,7 +36,7 @@ from actors import (
     StartFailed,
     on,
 )
-from actors.testing import settle
+from actors.testing import settle, without_fast_paths
 
 pytestmark = pytest.mark.dead_letters
 
@@ -470,6 +470,7 @@ PHASES = [
     *(Awaiting, StartingChild, Piping),
     *(StoppingChildren, Stopping, Running, AwaitingToken, Reading),
 ]
+SLEEPING = [WithoutTask, Hibernating, Woken]
 KILLS = [kill, kill_twice]
 ORDERS = [shut_down, shut_down_twice, cancel_scope, cancel_task, fail_body]
 EVENTS = [*KILLS, *ORDERS, stop, break_link, cancel_token, cancel_task_twice]
@@ -506,11 +507,28 @@ async def test_whatever_lands_in_any_phase_ends_in_order(
     """Each event in each phase ends the proc once, with the right reason and its on_stop."""
     if phase is Starting and event is fail_body:
         pytest.skip("the body waits for the start")
+    await run_case(phase, event, native=anyio_backend_name == "asyncio")
+
+
+@pytest.mark.parametrize("event", [kill, shut_down, stop, break_link], ids=lambda e: e.__name__)
+@pytest.mark.parametrize(
+    "phase", [phase for phase in PHASES if phase not in SLEEPING], ids=lambda phase: phase.__name__
+)
+async def test_no_fast_path_makes_a_difference(
+    phase: type[Phase], event: Callable[[Case], None]
+) -> None:
+    """What lands in a phase has the same consequences where nothing is done for speed alone."""
+    with without_fast_paths():
+        await run_case(phase, event, native=False)
+
+
+async def run_case(phase: type[Phase], event: Callable[[Case], None], *, native: bool) -> None:
+    """Run one case of the matrix, and compare it with what must be."""
     with anyio.fail_after(1000):
         async with anyio.create_task_group() as group:
             case = Case(group, event)
             group.start_soon(case.host, phase)
-    reason, log = expected(phase, event, anyio_backend_name == "asyncio")
+    reason, log = expected(phase, event, native)
     assert [repr(down) for down in case.downs] == [repr(reason)]
     assert case.log == log
     if phase is Starting and event in (*KILLS, break_link, shut_down, shut_down_twice):

@@ -26,6 +26,7 @@ from actors import (
     ProcEnded,
     ProcExited,
     Received,
+    Ref,
     Request,
     Shutdown,
     on,
@@ -261,6 +262,37 @@ async def test_a_context_that_outlived_its_proc_starts_nothing() -> None:
         with raising(Exception):
             child: Child[object] = one.actor.context.child("late")
             await child.start(task(forever))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda context, other: context.send_after(1, Note("late")),
+        lambda context, other: context.send_every(1, Note("late")),
+        lambda context, other: context.monitor(other),
+        lambda context, other: context.link(other),
+    ],
+    ids=["send_after", "send_every", "monitor", "link"],
+)
+async def test_a_context_that_outlived_its_proc_binds_nothing(
+    use: Callable[[Context[Note], Ref[Note]], object],
+) -> None:
+    """The context of an incarnation that has ended reaches neither the clock nor other procs."""
+    async with ActorSystem() as system:
+        owner, other = await pair(system, Trapper), await pair(system)
+        child = await owner.ref.ask(Ask(lambda self: self.context.child("child")))
+        first, second = Doer(), Doer()
+        await owner.ref.ask(Ask(lambda _: child.start(given(first))))
+        await owner.ref.ask(Ask(lambda _: child.kill()))
+        await owner.ref.ask(Ask(lambda _: child.start(given(second))))
+        with pytest.raises(RuntimeError, match="has ended"):
+            use(first.context, other.ref)
+        first.context.stop()
+        first.context.shutdown.cancel()
+        await other.ref.shutdown()
+        await anyio.sleep(3)
+        assert second.log == []
+        assert child.ref.is_alive
 
 
 # -- the inbox -------------------------------------------------------------------------------------

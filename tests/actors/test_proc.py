@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import nullcontext
 from functools import partial
 
@@ -399,3 +400,61 @@ async def test_shielded_code_is_cut_short_on_asyncio_alone(anyio_backend_name: s
         ref.kill()
         assert await ref.wait() == Killed()
     assert log == (["done"] if anyio_backend_name == "trio" else [])
+
+
+class Odd(BaseException):
+    """Be no Exception."""
+
+
+@pytest.mark.parametrize("kind", [Odd, StopIteration, StopAsyncIteration])
+@pytest.mark.parametrize("step", ["start", "run", "stop"])
+async def test_an_odd_error_is_a_crash_like_any_other(step: str, kind: type[BaseException]) -> None:
+    """Whatever is raised in a proc, its end is announced and the error is raised."""
+
+    async def odd(_: object) -> None:
+        raise kind
+
+    with raising(BaseException) as raised:
+        async with ActorSystem() as system:
+            ref = await system.spawn(partial(Life, [], **{step: odd}))
+            assert isinstance(await ref.wait(), Crashed)
+    if step == "start":
+        assert isinstance(raised.error, StartFailed)
+    else:
+        assert len(raised.errors) == 1
+
+
+@pytest.mark.parametrize("gap", [None, 0.0, 0.0001, 0.3])
+@pytest.mark.parametrize("rounds", [1, 2, 5])
+async def test_cancelling_every_task_ends_everything(
+    rounds: int, gap: float | None, anyio_backend_name: str
+) -> None:
+    """When somebody cancels all tasks of an asyncio loop, also repeatedly, all procs end."""
+    if anyio_backend_name == "trio":
+        pytest.skip("trio cancels scopes alone")
+    ended: list[ExitReason] = []
+
+    async def slow(_: object) -> None:
+        await anyio.sleep(0.5)
+
+    async def start(life: Life) -> None:
+        for _ in range(3):
+            await life.context.spawn(partial(Life, [], run=obey, stop=slow))
+
+    async def own() -> None:
+        async with ActorSystem() as system:
+            ref = await system.spawn(partial(Life, [], start=start, run=obey, stop=slow))
+            system.monitor(ref, lambda down: ended.append(down.reason))
+            await anyio.sleep_forever()
+
+    owner = asyncio.ensure_future(own())
+    await settle()
+    others = {task for task in asyncio.all_tasks() if "/life" in task.get_name()} | {owner}
+    for _ in range(rounds):
+        for entry in others:
+            entry.cancel()
+        if gap is not None:
+            await anyio.sleep(gap)
+    with anyio.fail_after(100), raising(BaseException):
+        await owner
+    assert len(ended) == 1
