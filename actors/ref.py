@@ -204,9 +204,7 @@ class Ref(Generic[M_contra]):
         if envelope is None:
             envelope = Envelope(request, hub.backend.new_waiter(), address.path, asker)
             if address.simple:
-                address.queue.append(envelope)
-                if address.waiter is not None:
-                    address.wake()
+                address.put(envelope)
             else:
                 _post(address, envelope)
         elif envelope.settled:
