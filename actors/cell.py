@@ -29,7 +29,7 @@ killed
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from enum import IntEnum
 from functools import partial
 from typing import Any, Protocol
@@ -315,7 +315,7 @@ class Incarnation(Bonded):
         if self.unstashable:
             self.unstash_all()
         if not self.killed and self.traits.hears_undelivered:
-            address.undelivered = self._undelivered
+            address.undelivered = partial(self._undelivered, self.variables)
         in_hand = self._let_go(reason)
         if started:
             self._publish(ProcEnded, reason, self.number, in_hand, address.owned)
@@ -388,9 +388,12 @@ class Incarnation(Bonded):
         if self.ready is not None and not self.ready.done():
             self.ready.set_exception(error)
 
-    def _undelivered(self, message: object) -> None:
+    def _undelivered(self, variables: Context | None, message: object) -> None:
         try:
-            self.proc.on_undelivered(message)
+            if variables is None or self._in_own_task():
+                self.proc.on_undelivered(message)
+            else:
+                variables.run(self.proc.on_undelivered, message)
         except BaseException as error:
             self._late(error)
 
@@ -456,7 +459,11 @@ class Incarnation(Bonded):
 
     def crash(self, error: BaseException) -> None:
         """Crash with what was raised outside of its own task."""
-        if self.hears:
+        if self.told is not None and isinstance(error, self.system.backend.cancelled_error()):
+            if isinstance(self.in_hand, Envelope):
+                self.remember(self.in_hand)
+            self.in_hand = None  # it was told to stop, and that is what it does
+        elif self.hears:
             self.take_down(self._failure(error))
         else:
             self._late(error)
@@ -491,7 +498,9 @@ class Incarnation(Bonded):
 
     def take_down(self, reason: ExitReason) -> None:
         """Interrupt this incarnation; it ends with `reason`."""
-        if self.lives and self.verdict is None and not self._ends_at_once(reason):
+        # Never at once, even if it has no task: this may be called in the middle of the
+        # announcement of another's end, and the others there are to hear of that one first.
+        if self.lives and self.verdict is None:
             self.verdict = reason
             self._interrupt()
 

@@ -197,8 +197,10 @@ class Reader(Life):
         work, self.begun = self.begun, None
         envelope = self.in_hand
         assert work is not None
-        assert isinstance(envelope, Envelope)
-        await self._answer_later(envelope, work)
+        if isinstance(envelope, Envelope):
+            await self._answer_later(envelope, work)
+        else:
+            await work  # its request was stashed: this is no answer
         self.in_hand = None
 
     def _refuse(self, refusal: Refusal) -> None:

@@ -173,28 +173,27 @@ class Ref(Generic[M_contra]):
         receiver ends first or has ended; the Refusal that the receiver answered with; NoReply
         when it threw the reply away; AskCycle when the receiver waits for the asker; MailboxFull
         and TypeError like `send`. Cancelled while it waits, the request may still be handled,
-        its answer is dropped.
+        its answer is dropped. An idle actor's plain handler runs within this call, in the
+        actor's context but the asker's task; such an ask is no checkpoint, 63 times in a row.
         """
         address = self._address
         kind = type(request)
-        accepts = address.accepts
-        if kind not in accepts.types:
-            accepts.admit(kind, address.path)
+        if kind not in address.accepts.types:
+            address.accepts.admit(kind, address.path)
         if timeout != DEFAULT_TIMEOUT and timeout is not None:
             _check_timeout(timeout)
         hub = address.hub
         envelope: Envelope | None = None
-        function = accepts.inline.get(kind)
+        function = address.accepts.inline.get(kind)
         if function is not None and hub.inline and sys.exc_info()[1] is None:
             parked = address.waiter
             if parked is not None and not address.queue and not parked.done():
-                # It is idle, and its handler a plain function: no need to wake its task for that.
-                # But once in a while take the long way, so that a loop of asks lets others run.
+                # Idle, and a plain handler: no need to wake its task. But once in a while we
+                # take the long way, so that a loop of asks lets others run.
                 hub.in_a_row += 1
                 if hub.in_a_row % INLINE_IN_A_ROW:
-                    answer: object = cast("Inhabitant", address.occupant).answer_now(
-                        request, function
-                    )
+                    idle = cast("Inhabitant", address.occupant)
+                    answer = idle.answer_now(request, function)
                     if not isinstance(answer, Envelope):
                         return cast("R", answer)
                     envelope = answer
