@@ -487,7 +487,9 @@ def current_backend() -> Backend:
     Raises RuntimeError when called outside of an event loop.
     """
     trio = sys.modules.get("trio")
-    # Asked first, because trio in guest mode runs inside an asyncio loop.
-    if trio is not None and trio.lowlevel.in_trio_run():
+    # Asked first, because trio in guest mode runs inside an asyncio loop. An old trio that somebody
+    # else has imported, and that could not serve here, must not break asyncio programs.
+    in_trio_run = None if trio is None else getattr(trio.lowlevel, "in_trio_run", None)
+    if in_trio_run is not None and in_trio_run():
         return _TrioBackend()
     return _AsyncioBackend()

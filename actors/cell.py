@@ -325,6 +325,8 @@ class Incarnation(Bonded):
                 waiter.set_result(reason)
         if started:
             if not self.announce(reason, self.owner) and isinstance(reason, Crashed):
+                handling = "" if in_hand is None else f", handling {type(in_hand).__name__}"
+                reason.error.add_note(f"crashed: {address.path}{handling}")
                 self.system.unheard(reason.error)
         else:
             self.announce(reason, None)  # its owner hears it from the start that failed
@@ -502,6 +504,8 @@ class Incarnation(Bonded):
         # announcement of another's end, and the others there are to hear of that one first.
         if self.lives and self.verdict is None:
             self.verdict = reason
+            if self.phase is Phase.RUNNING and self.in_hand is None:
+                self.address.signal(TOLD, first=True)  # seen before mail if it was just woken
             self._interrupt()
 
     def _interrupt(self) -> None:

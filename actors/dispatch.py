@@ -190,6 +190,8 @@ def _handler(cls: type, kind: type, name: str) -> Handler:
                 f"{where}: a handler takes (self, message) or (self, message, reply)"
             ) from None
         takes_reply = True
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"{where}: a handler with yield would never run; return, or pipe, instead")
     replies = issubclass(kind, Request)
     if takes_reply and not replies:
         raise TypeError(f"{where}: takes a reply, but {kind.__name__} is no Request: nobody asks")

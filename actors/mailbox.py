@@ -31,6 +31,7 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from enum import Enum
+from threading import get_ident
 from typing import Literal, Protocol, TypeAlias, final
 
 from attrs import Attribute, field, frozen
@@ -154,13 +155,26 @@ fast_paths = FastPaths()
 class Hub:
     """Share what all addresses of one actor system need."""
 
-    __slots__ = ("backend", "dead_letter", "deadlines", "in_a_row", "inline", "name", "names")
+    __slots__ = (
+        "backend",
+        "dead_letter",
+        "deadlines",
+        "in_a_row",
+        "home",
+        "inline",
+        "name",
+        "names",
+    )
 
     def __init__(
-        self, name: str, backend: Backend, dead_letter: Callable[[Address, object, str], None]
+        self,
+        name: str,
+        backend: Backend,
+        dead_letter: Callable[[Address, object, str], None],
     ) -> None:
         self.name = name
         self.backend = backend
+        self.home = get_ident()
         self.deadlines = Deadlines(backend)
         self.dead_letter = dead_letter
         self.names: dict[str, Address] = {}
@@ -276,6 +290,11 @@ class Address:
         """Wake the receiver if it is parked."""
         waiter = self.waiter
         if waiter is not None:
+            if get_ident() != self.hub.home:
+                # Told from another thread, although `system.threadsafe` is the way for that. The
+                # queue takes it well; a task of the loop can only be woken by the loop.
+                self.hub.backend.call_soon_threadsafe(self.wake)
+                return
             self.waiter = None
             if not waiter.done():
                 waiter.set_result(None)

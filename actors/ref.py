@@ -246,7 +246,7 @@ class Ref(Generic[M_contra]):
             _check_timeout(timeout)
         inhabitant = self._inhabitant()
         if inhabitant is not None:
-            self._check_not_self("shutdown", "context.stop()")
+            self._check_not_self("wait", "context.stop() stops it after this message")
             inhabitant.tell_to_stop(timeout)
         return await self.wait()
 
@@ -271,7 +271,7 @@ class Ref(Generic[M_contra]):
         if inhabitant is None:
             await address.hub.backend.checkpoint()
             return address.reason
-        self._check_not_self("wait", "the end of another proc")
+        self._check_not_self("wait", "it would wait for ever")
         waiter: Waiter[ExitReason] = address.hub.backend.new_waiter()
         inhabitant.on_end(waiter)
         # Whoever asks this proc meanwhile, and is waited for by it, had better know.
@@ -336,7 +336,7 @@ class Ref(Generic[M_contra]):
         if occupant is None or occupant is not address.occupant:
             return
         if address.hub.backend.current_task() is occupant.task:
-            raise RuntimeError(f"{address.path} cannot {call} itself; it can use {instead}")
+            raise RuntimeError(f"{address.path} cannot {call} for its own end; {instead}")
 
 
 AnyRef: TypeAlias = Ref[Any]
@@ -370,8 +370,8 @@ def _not_a_request(kind: type, address: Address) -> TypeError:
     )
 
 
-def _check_timeout(timeout: float) -> None:
-    if not (0 <= timeout < math.inf):
+def _check_timeout(timeout: object) -> None:
+    if not isinstance(timeout, int | float) or not (0 <= timeout < math.inf):
         raise ValueError(
             f"a timeout is a finite number of seconds >= 0, or None for no limit, not {timeout!r}"
         )

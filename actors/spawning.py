@@ -29,6 +29,7 @@ incarnation after the other).
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, final
@@ -71,7 +72,7 @@ class Life(Incarnation):
             self.address.hub,
             self.address.path,
             self.children,
-            id or f"{label(start)}-{self.labels}",
+            f"{label(start)}-{self.labels}" if id is None else id,
             name,
             mailbox,
             shutdown,
@@ -172,10 +173,14 @@ def new_address(
     mailbox: Mailbox,
     patience: float | None,
 ) -> Address:
-    """Make an address among `siblings`. Raises IdTaken, NameTaken, ValueError for a bad id."""
-    if not id or "/" in id:
-        raise ValueError(f"an id is a text without '/', of at least one character, not {id!r}")
+    """Make an address among `siblings`.
+
+    Raises IdTaken, NameTaken; ValueError and TypeError for an option that cannot be meant.
+    """
+    _check(id, name, mailbox, patience)
     path = f"{parent}/{id}"
+    if name is not None and name.text in hub.names:
+        raise NameTaken(name.text, hub.names[name.text].path)
     if id in siblings:
         raise IdTaken(path)
     address = Address(hub, path, id, mailbox, _NOTHING_YET)
@@ -186,6 +191,26 @@ def new_address(
     address.ref = make_ref(address)
     siblings[id] = address
     return address
+
+
+def _check(id: object, name: object, mailbox: object, patience: object) -> None:
+    if not isinstance(id, str) or not id or "/" in id:
+        raise ValueError(f"an id is a text without '/', of at least one character, not {id!r}")
+    if name is not None and not isinstance(name, Name):
+        raise TypeError(f"{id}: name is a Name or None, not {name!r}")
+    if not isinstance(mailbox, Mailbox):
+        raise TypeError(f"{id}: mailbox is a Mailbox, not {mailbox!r}")
+    _check_seconds(id, "shutdown", patience, zero=True)
+
+
+def _check_seconds(id: str, option: str, value: object, *, zero: bool) -> None:
+    if value is None:
+        return
+    least = ">= 0" if zero else "> 0"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{id}: {option} is a number of seconds {least}, or None, not {value!r}")
+    if not (0 <= value < math.inf) or (value == 0 and not zero):
+        raise ValueError(f"{id}: {option} is a number of seconds {least}, or None, not {value!r}")
 
 
 async def spawn_into(
@@ -215,6 +240,7 @@ async def start_incarnation(
     timeout: float | None,
 ) -> None:
     """Make a proc, give it a task and wait until it is ready."""
+    _check_seconds(address.id, "start_timeout", timeout, zero=False)
     await system.give_way()  # before anything has begun: it may be cancelled here
     if owner is not None:
         owner.check_not_ended()
@@ -261,6 +287,8 @@ async def start_incarnation(
 
 def make_proc(start: Callable[[], Proc[Any]]) -> Proc[Any]:
     """Call a factory. Raises TypeError when what it returns is no new proc."""
+    if isinstance(start, Proc):
+        raise TypeError(f"start is a class or a factory, not {start!r}: give it without calling it")
     proc = start()
     if not isinstance(proc, Proc):  # pyright: ignore[reportUnnecessaryIsInstance]
         if inspect.iscoroutine(proc):

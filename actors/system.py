@@ -160,7 +160,11 @@ class ActorSystem:
         if self._state:
             raise SystemClosed(self.name, self._state)
         self._labels += 1
-        chosen = id or (name.text if name is not None else f"{label(start)}-{self._labels}")
+        chosen = id
+        if chosen is None:
+            chosen = f"{label(start)}-{self._labels}"
+            if isinstance(name, Name):
+                chosen = name.text.replace("/", "-")
         address = new_address(self._hub, "", self._children, chosen, name, mailbox, shutdown)
         return await spawn_into(self, address, self._children, start, None, start_timeout)
 

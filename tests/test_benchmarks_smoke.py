@@ -24,7 +24,7 @@ from tests.benchmarks.harness import Probe, Samples, Settings, Workload, measure
 from tests.benchmarks.loops import Backend, installed
 from tests.benchmarks.messages import check
 from tests.benchmarks.results import Header, Report, Row
-from tests.benchmarks.targets import TARGETS
+from tests.benchmarks.targets import TARGETS, TARGETS_ON, target_of
 
 TINY = Settings(rounds=2, divisor=10_000)
 MODULES = sorted(module.name for module in pkgutil.iter_modules(benchmarks.__path__))
@@ -176,7 +176,24 @@ def test_every_target_belongs_to_a_row() -> None:
     labels = {
         f"{each.name} {metric.name}".rstrip() for each in WORKLOADS for metric in each.metrics
     }
-    assert set(TARGETS) <= labels
+    for issue, targets in TARGETS.items():
+        assert set(targets) <= labels, issue
+    assert {label for _, label, _ in TARGETS_ON} <= labels
+
+
+def test_targets_of_both_issues_are_kept() -> None:
+    """The same row is judged by the issue that is asked for, and on trio by trio's own target."""
+    fast, slow = row(15.0), row(15.0, backend=Backend.TRIO)
+    for issue, text in ((2, ">= 1x"), (3, ">= 2x")):
+        target = target_of(fast, issue)
+        assert target is not None
+        assert target.text == text
+    bound = target_of(slow, 3)
+    assert bound is not None
+    assert bound.verdict(slow) == "ok"
+    assert "targets of issue 2" in report.render(
+        Report(Header.of_this_process(rounds=1, quick=True, targets=2), (fast,))
+    )
 
 
 def test_workload_names_are_unique() -> None:
@@ -191,6 +208,10 @@ def test_workload_names_are_unique() -> None:
         (["--only", "aks"], "no workload begins with 'aks'; there are tell, "),
         (["--rounds", "0"], "0 is not a positive number"),
         (["--backend", "curio"], "curio"),
+        (["--targets", "4"], "4"),
+        (["--peers", "celery"], "no peer begins with 'celery'; there are super-visor, "),
+        (["--peers", "--peer-cache", "tests/cache"], "no place inside the repository"),
+        (["--skip-workloads"], "name a study"),
     ],
 )
 def test_wrong_command_lines_leave_with_code_2(

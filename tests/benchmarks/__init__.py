@@ -9,8 +9,12 @@ The modules, from the ground up: `loops` (which event loop), `figures` (statisti
 `messages` (what is sent), `baselines_messaging`, `baselines_lifecycle` and
 `baselines_trio` (hand-written programs), `messaging`, `lifecycle`, `supervised` and
 `memory` (the workloads), `results` (values and JSON), `targets`, `harness` (rounds and
-pairs), `catalog` (what is measured against what), `report`, `comparison` and `plot`
-(what a person sees).
+pairs), `catalog` (what is measured against what), `tables`, `report`, `comparison`, `plot` and
+`plot_studies` (what a person sees).
+
+What is no pair is a study, and runs when it is asked for (`studies`): `scaling` and
+`scaling_trees` (curves instead of points), `load` (fairness under a flood), `idle` (wake-ups),
+`silence` (events that nobody hears) and `peering` (other libraries, by the scripts in `peers/`).
 
 >>> from tests.benchmarks.figures import Spread
 >>> Spread.of([3.0, 1.0, 2.0])

@@ -7,6 +7,7 @@ the command line was wrong or a plot could not be drawn.
     python -m tests.benchmarks --quick
     python -m tests.benchmarks --only tell ask --backend asyncio --json after.json
     python -m tests.benchmarks --compare before.json after.json
+    python -m tests.benchmarks --skip-workloads --peers --scaling --load --idle --events
 
 >>> parse(["--quick", "--only", "tell"]).rounds is None
 True
@@ -20,11 +21,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from tests.benchmarks import comparison, plot, report
+from tests.benchmarks import comparison, plot, plot_studies, report, studies
 from tests.benchmarks.catalog import WORKLOADS, select
 from tests.benchmarks.harness import Settings, Workload, measure
 from tests.benchmarks.loops import Backend, installed
 from tests.benchmarks.results import Failure, Header, Report, Row
+from tests.benchmarks.targets import TARGETS
 
 FULL = Settings(rounds=7, divisor=1)
 QUICK = Settings(rounds=3, divisor=10)
@@ -49,12 +51,17 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the ratios")
     parser.add_argument("--compare", nargs=2, type=Path, metavar=("A.json", "B.json"))
+    parser.add_argument(
+        "--targets", type=int, choices=sorted(TARGETS), default=3, help="judge by this issue's"
+    )
+    studies.add_options(parser)
     options = parser.parse_args(arguments)
     for backend in options.backend or ():
         if not backend.is_installed:
             parser.error(f"{backend} is not installed")
     try:
         select(options.only or ())
+        studies.check_options(options)
     except ValueError as error:
         parser.error(str(error))
     return options
@@ -69,21 +76,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(comparison.render(before, after))
             return 0
         _check_outputs(options)
-        measured = run_all(
-            select(options.only or (), quick=options.quick),
-            options.backend or installed(),
-            settings_of(options),
-            quick=options.quick,
-        )
+        measured = _measure(options)
         print(report.render(measured))
         if options.json:
             options.json.write_text(measured.to_json())
         if options.plot:
-            plot.draw(measured, options.plot)
+            if measured.rows:
+                plot.draw(measured, options.plot)
+            plot_studies.draw_all(measured, options.plot)
     except (OSError, ValueError, plot.PlotUnavailable) as error:
         print(error, file=sys.stderr)
         return 2
     return 1 if measured.failures else 0
+
+
+def _measure(options: argparse.Namespace) -> Report:
+    chosen = select(options.only or (), quick=options.quick)
+    backends = options.backend or installed()
+    settings = settings_of(options)
+    measured = run_all(
+        () if options.skip_workloads else chosen,
+        backends,
+        settings,
+        quick=options.quick,
+        targets=options.targets,
+    )
+    return studies.add_to(measured, options, backends, settings.rounds, _show_progress)
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
@@ -107,10 +125,11 @@ def run_all(
     settings: Settings,
     *,
     quick: bool,
+    targets: int = 3,
 ) -> Report:
     """Measure workload after workload; shows progress on a terminal."""
     header = Header.of_this_process(
-        rounds=settings.rounds, quick=quick, collector=settings.collector
+        rounds=settings.rounds, quick=quick, collector=settings.collector, targets=targets
     )
     rows: list[Row] = []
     failures: list[Failure] = []

@@ -6,12 +6,13 @@ by them. Numbers at the end of a name are sizes: the same workload, larger.
 >>> [workload.name for workload in select(["ask", "spawn"])]
 ['ask', 'spawn_stop']
 >>> [workload.name for workload in select(["dynamic"])]
-['dynamic_100', 'dynamic_1000', 'dynamic_10000']
+['dynamic_100', 'dynamic_1000', 'dynamic_10000', 'dynamic_100000']
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from tests.benchmarks import (
     baselines_lifecycle,
@@ -37,6 +38,11 @@ from tests.benchmarks.loops import Backend
 RESTART = (Metric("p50", Unit.MICROSECONDS), Metric("p99", Unit.MICROSECONDS))
 CHILDREN = (Metric("start", Unit.MICROSECONDS), Metric("stop", Unit.MICROSECONDS))
 MEMORY = (Metric("", Unit.KIBIBYTES),)
+IDLE = {
+    "actor": "an actor that never got a message",
+    "awake": "an actor that has handled a message",
+    "hibernated": "an actor that has handled a message and hibernates",
+}
 TRIO = (Backend.TRIO,)
 
 ASK_REFERENCES = (
@@ -132,6 +138,12 @@ LIFECYCLE = (
 )
 
 
+def _included(size: int) -> Literal["always", "full", "named"]:
+    if size > 10_000:
+        return "named"
+    return "full" if size > 1_000 else "always"
+
+
 def _supervisor(size: int) -> Workload:
     return Workload(
         name=f"supervisor_{size}",
@@ -139,7 +151,7 @@ def _supervisor(size: int) -> Workload:
         metrics=CHILDREN,
         size=size,
         fixed_size=True,
-        included="full" if size > 1_000 else "always",
+        included=_included(size),
         ours=in_loop(supervised.start_supervisor),
         baseline=in_asyncio(baselines_lifecycle.start_in_order),
     )
@@ -152,7 +164,7 @@ def _dynamic(size: int) -> Workload:
         metrics=CHILDREN,
         size=size,
         fixed_size=True,
-        included="full" if size > 1_000 else "always",
+        included=_included(size),
         ours=in_loop(supervised.start_dynamic),
         baseline=in_asyncio(baselines_lifecycle.start_and_stop_together),
     )
@@ -166,17 +178,17 @@ def _weighing(kind: memory.Kind) -> Probe:
     return probe
 
 
-def _memory(name: str, size: int) -> Workload:
+def _memory(name: str, size: int, kind: memory.Kind = "actor") -> Workload:
     return Workload(
         name=name,
-        summary="an idle actor / a task that waits on its own queue",
+        summary=f"{IDLE[kind]} / a task that waits on its own queue",
         metrics=MEMORY,
         size=size,
         most_rounds=3,
         fixed_size=True,
         isolated=True,
         included="named" if size > 10_000 else "always",
-        ours=_weighing("actor"),
+        ours=_weighing(kind),
         baseline=_weighing("queue"),
         references=(
             Reference("task on a future", _weighing("future")),
@@ -190,8 +202,12 @@ WORKLOADS = (
     *LIFECYCLE,
     _memory("memory", 10_000),
     _memory("memory_100k", 100_000),
-    *(_supervisor(size) for size in (100, 1_000, 10_000)),
-    *(_dynamic(size) for size in (100, 1_000, 10_000)),
+    _memory("memory_awake", 10_000, "awake"),
+    _memory("memory_awake_100k", 100_000, "awake"),
+    _memory("memory_hibernated", 10_000, "hibernated"),
+    _memory("memory_hibernated_100k", 100_000, "hibernated"),
+    *(_supervisor(size) for size in (100, 1_000, 10_000, 100_000)),
+    *(_dynamic(size) for size in (100, 1_000, 10_000, 100_000)),
 )
 
 

@@ -22,8 +22,9 @@ from typing import Literal, TypeAlias, final
 from attrs import frozen
 
 from tests.benchmarks.figures import Spread, digits, show
-from tests.benchmarks.report import align, header
+from tests.benchmarks.report import header
 from tests.benchmarks.results import Report, Row
+from tests.benchmarks.tables import align
 
 Verdict: TypeAlias = Literal["better", "worse", "same"]
 

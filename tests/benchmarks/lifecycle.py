@@ -24,6 +24,20 @@ class Idle(Actor[Add]):
         raise AssertionError("an idle actor got a message")
 
 
+class Settled(Actor[Add]):
+    """Handle a message and wait for the next."""
+
+    @on(Add)
+    def add(self, message: Add) -> None:
+        pass
+
+
+class Sleepy(Settled):
+    """Do the same, and let go of the task soon."""
+
+    hibernate_after = 0.01
+
+
 async def spawn_and_stop(size: int) -> tuple[float]:
     """Spawn an actor, stop it, see it ended, one at a time; lives a second."""
     ended = 0

@@ -5,6 +5,9 @@ free lists or the fragments of another. A few are started first, so what the fir
 alone costs (imports, caches, the loop) is not divided among the others. The number is
 the growth of the resident set, and so a whole number of pages.
 
+"actor" is one that never got a message and so never had a task; "awake" has handled one and waits
+for the next; "hibernated" has handled one, and has let go of its task since.
+
 A hand-written actor is a task that waits on a queue of its own, and that is the
 baseline; a task that waits on a bare future is given as a further reference.
 
@@ -28,10 +31,13 @@ from typing import Any, Literal, TypeAlias, get_args
 from tests.benchmarks.loops import Backend, run
 from tests.benchmarks.messages import check
 
-Kind: TypeAlias = Literal["actor", "queue", "future", "trio"]
+Kind: TypeAlias = Literal["actor", "awake", "hibernated", "queue", "future", "trio"]
 
 ROOT = Path(__file__).parents[2]
 WARM_UP = 100
+# Hibernation is measured wave by wave: all at once, what the tasks leave behind when they go would
+# be weighed as if it were theirs. A service whose actors come and go reuses it as well.
+WAVE = 1000
 
 
 def weigh(kind: Kind, backend: Backend, size: int) -> float:
@@ -69,6 +75,40 @@ async def _weigh_actors(size: int) -> float:
         grown = _settled() - before
         check("alive", expected=size + WARM_UP, found=sum(ref.is_alive for ref in refs))
     return grown / size / 1024
+
+
+async def _weigh_told(sleepy: bool, size: int) -> float:
+    import anyio
+
+    from actors import ActorSystem
+    from tests.benchmarks.lifecycle import Settled, Sleepy
+    from tests.benchmarks.messages import additions
+
+    message = additions(1)[0]
+    async with ActorSystem() as system:
+        refs = [await system.spawn(Sleepy if sleepy else Settled) for _ in range(WARM_UP)]
+        before = 0
+        for number in range(0, size + 1, WAVE):
+            if number:
+                refs += [await system.spawn(Sleepy if sleepy else Settled) for _ in range(WAVE)]
+            for ref in refs[-WAVE:]:
+                ref.tell(message)
+            while any(ref.statistics().queued for ref in refs[-WAVE:]):
+                await anyio.lowlevel.checkpoint()
+            while sleepy and _tasks() > WARM_UP // 2:  # noqa: ASYNC110 - no sleeper says so
+                await anyio.sleep(Sleepy.hibernate_after)
+            before = before or _settled()
+        grown = _settled() - before
+        check("alive", expected=len(refs), found=sum(ref.is_alive for ref in refs))
+    return grown / (len(refs) - WARM_UP) / 1024
+
+
+def _tasks() -> int:
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_run():
+        living: int = trio.lowlevel.current_statistics().tasks_living
+        return living
+    return len(asyncio.all_tasks())
 
 
 async def _weigh_tasks(wait: Callable[[], Coroutine[Any, Any, None]], size: int) -> float:
@@ -124,6 +164,8 @@ def _settled() -> int:
 
 PROGRAMS: dict[str, Callable[[int], Awaitable[float]]] = {
     "actor": _weigh_actors,
+    "awake": partial(_weigh_told, False),
+    "hibernated": partial(_weigh_told, True),
     "queue": partial(_weigh_tasks, _wait_on_queue),
     "future": partial(_weigh_tasks, _wait_on_future),
     "trio": _weigh_trio_tasks,

@@ -31,7 +31,7 @@ class PlotUnavailable(Exception):
 
 def require() -> None:
     """Make sure that a plot can be drawn; raises `PlotUnavailable` when it cannot."""
-    _pyplot()
+    canvas()
 
 
 def draw(report: Report, path: Path) -> None:
@@ -42,11 +42,11 @@ def draw(report: Report, path: Path) -> None:
     """
     if not report.rows:
         raise ValueError("nothing to draw: the report has no rows")
-    pyplot = _pyplot()
+    pyplot = canvas()
     labels = list(dict.fromkeys(row.label for row in report.rows))
     figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.55 * len(labels)), layout="constrained")
     _draw_bars(axes, report.rows, labels)
-    _draw_targets(axes, report.rows, labels)
+    _draw_targets(axes, report, labels)
     axes.axvline(1.0, color="black", linewidth=1)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(_tick)
@@ -56,7 +56,7 @@ def draw(report: Report, path: Path) -> None:
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     figure.legend(loc="outside lower center", ncols=4, fontsize="small")
-    axes.set_title(_title(report.header), fontsize="small")
+    axes.set_title(title(report.header), fontsize="small")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
@@ -83,11 +83,12 @@ def _draw_bars(axes: Any, rows: Sequence[Row], labels: Sequence[str]) -> None:
         )
 
 
-def _draw_targets(axes: Any, rows: Sequence[Row], labels: Sequence[str]) -> None:
+def _draw_targets(axes: Any, report: Report, labels: Sequence[str]) -> None:
     marks = {
         labels.index(row.label): target.least_ratio
-        for row in rows
-        if (target := target_of(row)) is not None and target.least_ratio is not None
+        for row in report.rows
+        if (target := target_of(row, report.header.targets)) is not None
+        and target.least_ratio is not None
     }
     tops = [place - 0.45 for place in marks]
     bottoms = [place + 0.45 for place in marks]
@@ -99,12 +100,14 @@ def _tick(value: float, _position: int) -> str:
     return f"{value:g}x" if f"{value:e}"[0] in "125" else ""
 
 
-def _title(header: Header) -> str:
+def title(header: Header) -> str:
+    """Name the moment and the versions, for the head of a picture."""
     versions = ", ".join(f"{name} {number}" for name, number in header.versions.items())
     return f"{header.date}, {header.python}, {header.cpus} CPUs, {versions}"
 
 
-def _pyplot() -> Any:
+def canvas() -> Any:
+    """Give matplotlib's pyplot, drawing to files; raises `PlotUnavailable` without it."""
     try:
         # Drawing to a file needs no display.
         import_module("matplotlib").use("Agg")

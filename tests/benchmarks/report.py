@@ -3,9 +3,10 @@
 Guarantees: every number shown is computed from the report alone, so a report read from a
 file looks like the one that was printed after the run.
 
->>> print(align([("workload", "ratio"), ("tell", "1.50x")]))
-workload  ratio
-tell      1.50x
+>>> from tests.benchmarks.figures import RATE
+>>> row = Row("tell", RATE, Backend.ASYNCIO, 10, ours=(3.0,), baseline=(2.0,))
+>>> print(table([row]).splitlines()[1])
+tell      asyncio  3.00 /s  2.00 /s   1.50x  [1.50 .. 1.50]  >= 2x   miss
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from tests.benchmarks import tables
 from tests.benchmarks.figures import Spread, digits, show
 from tests.benchmarks.loops import Backend
 from tests.benchmarks.results import Failure, Header, Report, Row
+from tests.benchmarks.tables import align
 from tests.benchmarks.targets import target_of
 
 SIZED = re.compile(r"(?P<family>.+)_(?P<size>\d+)")
@@ -23,11 +26,17 @@ SIZED = re.compile(r"(?P<family>.+)_(?P<size>\d+)")
 
 def render(report: Report) -> str:
     """Write the whole report as text."""
-    parts = [header(report.header), table(report.rows)]
-    parts += [part for part in (references(report.rows), derived(report.rows)) if part]
-    if report.failures:
-        parts.append(failures(report.failures))
-    return "\n\n".join(parts)
+    parts = [
+        header(report.header),
+        table(report.rows, report.header.targets) if report.rows else "",
+        references(report.rows),
+        derived(report.rows),
+        tables.findings(report.findings),
+        tables.curves(report.curves),
+        tables.peers(report.peers),
+        failures(report.failures),
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
 def header(described: Header) -> str:
@@ -40,18 +49,19 @@ def header(described: Header) -> str:
         f" load {described.load:.2f}\n"
         f"{versions}\n"
         f"rounds: {described.rounds}, {kind}{collector}; medians;"
-        " ratio = ours / plain asyncio, pair by pair, above 1x is better than plain asyncio"
+        " ratio = ours / plain asyncio, pair by pair, above 1x is better than plain asyncio;"
+        f" targets of issue {described.targets}"
     )
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[Row], issue: int = 3) -> str:
     """Write one line for each row, with its target and whether it is met."""
     head = ("workload", "backend", "ours", "baseline", "ratio", "[min .. max]", "target", "")
-    return align([head, *(_cells(row) for row in rows)])
+    return align([head, *(_cells(row, issue) for row in rows)])
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    target = target_of(row)
+def _cells(row: Row, issue: int) -> tuple[str, ...]:
+    target = target_of(row, issue)
     return (
         row.label,
         row.backend,
@@ -127,13 +137,4 @@ def failures(found: Sequence[Failure]) -> str:
     """Write one line for each program that failed."""
     return "\n".join(
         f"FAILED {each.workload} on {each.backend} ({each.side}): {each.error}" for each in found
-    )
-
-
-def align(lines: Sequence[Sequence[str]]) -> str:
-    """Write lines of cells as columns, two spaces apart."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
     )

@@ -38,7 +38,8 @@ class Header:
     """Name the machine, the moment and the versions of one run.
 
     `load` is the system's load average of the minute before the run, 0 where the system
-    keeps none: a machine that was busy already gives wide spreads.
+    keeps none: a machine that was busy already gives wide spreads. `targets` is the number of
+    the issue whose targets the rows are judged by.
     """
 
     date: str
@@ -50,9 +51,12 @@ class Header:
     rounds: int
     quick: bool
     collector: bool = True
+    targets: int = 3
 
     @classmethod
-    def of_this_process(cls, *, rounds: int, quick: bool, collector: bool = True) -> Header:
+    def of_this_process(
+        cls, *, rounds: int, quick: bool, collector: bool = True, targets: int = 3
+    ) -> Header:
         """Describe the present interpreter and machine."""
         return cls(
             date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -64,6 +68,7 @@ class Header:
             rounds=rounds,
             quick=quick,
             collector=collector,
+            targets=targets,
         )
 
 
@@ -116,12 +121,80 @@ class Failure:
 
 @final
 @frozen
+class Finding:
+    """Hold what one study found on one loop; `most` is the target, None where there is none.
+
+    Sample k was taken in round k; the target binds the median.
+
+    >>> Finding("load", "ask p99", "trio", "ms", (2.0, 9.0, 3.0), most=5.0).verdict
+    'ok'
+    """
+
+    study: str
+    what: str
+    backend: str
+    unit: str
+    samples: tuple[float, ...]
+    most: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Give "ok" or "miss", and nothing where there is no target."""
+        if self.most is None:
+            return ""
+        return "ok" if Spread.of(self.samples).median <= self.most else "miss"
+
+
+@final
+@frozen
+class Point:
+    """Hold what one operation cost at one size, in microseconds, for us and by hand."""
+
+    size: int
+    ours: tuple[float, ...]
+    baseline: tuple[float, ...] = ()
+
+
+@final
+@frozen
+class Curve:
+    """Hold the cost of one operation against one size; `axis` names what is counted."""
+
+    name: str
+    axis: str
+    backend: Backend
+    points: tuple[Point, ...]
+
+
+@final
+@frozen
+class PeerRow:
+    """Hold the samples of one workload of one peer, or why there are none.
+
+    `baseline` was measured in the same process, so in the peer's own interpreter. Rates are per
+    second, a restart is in microseconds.
+    """
+
+    peer: str
+    version: str
+    python: str
+    workload: str
+    ours: tuple[float, ...] = ()
+    baseline: tuple[float, ...] = ()
+    missing: str = ""
+
+
+@final
+@frozen
 class Report:
     """Hold all that one run measured."""
 
     header: Header
     rows: tuple[Row, ...]
     failures: tuple[Failure, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    peers: tuple[PeerRow, ...] = ()
 
     def to_json(self) -> str:
         """Write the report as JSON, every sample included."""

@@ -1,0 +1,105 @@
+"""Choose the studies on the command line, and add what they found to a report.
+
+Guarantees: a study runs only when it is asked for. One that fails costs no other its numbers, but
+is named in the report, which then counts as failed. Studies take fewer rounds than the pairs, at
+most `MOST_ROUNDS` unless `--rounds` says otherwise, because each of their samples is large.
+
+>>> parser = argparse.ArgumentParser()
+>>> add_options(parser)
+>>> parser.parse_args(["--idle"]).idle, parser.parse_args([]).peers is None
+(True, True)
+"""
+
+from __future__ import annotations
+
+import argparse
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from attrs import evolve
+
+from tests.benchmarks import idle, load, peering, scaling, silence
+from tests.benchmarks.loops import Backend
+from tests.benchmarks.results import Failure, Finding, Report
+
+MOST_ROUNDS = 3
+FINDERS = {"load": load.study, "idle": idle.study, "events": silence.study}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add one option for each study."""
+    group = parser.add_argument_group("studies", "measured beside the workloads when asked for")
+    group.add_argument("--skip-workloads", action="store_true", help="the studies alone")
+    group.add_argument(
+        "--peers",
+        nargs="*",
+        metavar="NAME",
+        help="other libraries, installed on first use; names, or how they begin, default all",
+    )
+    group.add_argument(
+        "--peer-cache",
+        type=Path,
+        metavar="DIR",
+        default=peering.default_cache(),
+        help="where their environments are kept, default %(default)s",
+    )
+    group.add_argument("--scaling", action="store_true", help="cost against size, first loop")
+    group.add_argument("--load", action="store_true", help="latencies beside a flooded actor")
+    group.add_argument("--idle", action="store_true", help="wake-ups of an idle system")
+    group.add_argument("--events", action="store_true", help="events without a subscriber")
+
+
+def check_options(options: argparse.Namespace) -> None:
+    """Raise `ValueError` for what cannot be done."""
+    peering.chosen(options.peers or ())
+    if peering.ROOT in (cache := options.peer_cache.resolve()).parents or cache == peering.ROOT:
+        raise ValueError("--peer-cache: environments have no place inside the repository")
+    wanted = options.peers is not None or options.scaling
+    if options.skip_workloads and not wanted and not any(getattr(options, n) for n in FINDERS):
+        raise ValueError("--skip-workloads leaves nothing to measure: name a study")
+
+
+def add_to(
+    report: Report,
+    options: argparse.Namespace,
+    backends: Sequence[Backend],
+    rounds: int,
+    progress: Callable[..., None],
+) -> Report:
+    """Run the chosen studies and give the report with what they found."""
+    rounds = options.rounds or min(rounds, MOST_ROUNDS)
+    findings: list[Finding] = []
+    for name, study in FINDERS.items():
+        if getattr(options, name):
+            progress(name)
+            try:
+                findings += study(backends, rounds=rounds, quick=options.quick)
+            except Exception as error:
+                report = _with_failure(report, name, error)
+    if options.scaling:
+        progress("scaling")
+        try:
+            curves = scaling.study(backends, rounds=rounds, quick=options.quick)
+            report = evolve(report, curves=tuple(curves))
+        except Exception as error:
+            report = _with_failure(report, "scaling", error)
+    if options.peers is not None:
+        rows = peering.study(
+            options.peers,
+            options.peer_cache,
+            rounds=rounds,
+            quick=options.quick,
+            progress=progress,
+        )
+        report = evolve(report, peers=tuple(rows))
+    progress()
+    return evolve(report, findings=tuple(findings))
+
+
+def _with_failure(report: Report, study: str, error: Exception) -> Report:
+    """Keep a study that failed as a failure: the others have their numbers all the same."""
+    traceback.print_exception(error)
+    words = "".join(traceback.format_exception_only(error)).strip()
+    failure = Failure(study, Backend.ASYNCIO, "study", words)
+    return evolve(report, failures=(*report.failures, failure))
