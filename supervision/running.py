@@ -75,7 +75,7 @@ def run(
     compact_log()
     if log:
         process.say("INFO", f"starts on {backend}, as process {os.getpid()}")
-    with Signals(grace, process.say) as signals:
+    with Signals(grace, process.say, f"/{tree.id}") as signals:
         anyio.run(process.main, signals, backend=name, backend_options=options)
         code = process.conclude(signals)
         signals.linger(code if isinstance(code, int) else 1)

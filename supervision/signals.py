@@ -26,6 +26,7 @@ before Python does: also a long call into C is no hiding place, as long as it le
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import sys
@@ -72,18 +73,20 @@ def _silence(level: str, text: str) -> None:
 class Signals:
     """Own SIGINT and SIGTERM while the block runs; give them back afterwards.
 
-    `grace` in seconds, default 30.0. `say` (default: nobody) is told what is done, from a thread.
+    `grace` in seconds, default 30.0. `say` (default: nobody) is told what is done, from a thread;
+    `path` (default: nothing) stands before what can only be written to standard error.
     Outside of the main thread, where Python cannot handle signals, nothing is caught. In a
     forked process the signals have their former meaning.
     """
 
-    def __init__(self, grace: float = 30.0, say: Speak = _silence) -> None:
+    def __init__(self, grace: float = 30.0, say: Speak = _silence, path: str = "") -> None:
         self.stop = CancellationToken()
         self.force = CancellationToken()
         self.code = 0
         """What to leave with after a forced end, else 0; `linger` needs the real one."""
         self._grace = grace
         self._say = say
+        self._path = path
         self._before: dict[signal.Signals, Any] = {}
         self._thread: threading.Thread | None = None
         self._deadline = 0.0
@@ -211,8 +214,14 @@ class Signals:
         speaker = threading.Thread(
             target=self._say, args=(level, text), name=_THREADS + "log", daemon=True
         )
-        speaker.start()
-        speaker.join(SPEECH)
+        try:
+            speaker.start()
+        except RuntimeError:
+            # From Python 3.12 on, none can be started once the interpreter is leaving.
+            if select.select([], [2], [], 0)[1]:
+                os.write(2, f"{level} {self._path} {text}\n".encode(errors="replace"))
+        else:
+            speaker.join(SPEECH)
 
     def _next_signal(self, deadline: float | None) -> str | None:
         """Wait for a signal; returns its name, "" at the end of the block, None at the deadline."""
