@@ -312,8 +312,7 @@ class Incarnation(Bonded):
                 continue
             if isinstance(control.reason, Crashed):
                 self.system.unheard(control.reason.error)
-        if self.unstashable:
-            self.unstash_all()
+        self.unstash_all()
         if not self.killed and self.traits.hears_undelivered:
             address.undelivered = partial(self._undelivered, self.variables)
         in_hand = self._let_go(reason)
@@ -340,11 +339,6 @@ class Incarnation(Bonded):
     def cage(self) -> Cage | None:
         """Return the cage of its task, None while it has none."""
         return self._cage
-
-    @property
-    def unstashable(self) -> bool:
-        """Tell whether stashed mail is left."""
-        return self.stashed > 0
 
     def _let_go(self, reason: ExitReason) -> object:
         """Settle what was in hand, and what was to be answered later."""
