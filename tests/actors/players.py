@@ -312,9 +312,9 @@ class Player(Actor[Message]):
                 context.unstash_all()
             case "stop":
                 context.stop()
-            case "stop other":
+            case "stop other" if self.nothing_waits:
                 ref.stop()
-            case "kill":
+            case "kill" if self.nothing_waits:
                 ref.kill()
             case "refuse":
                 raise No(who)
@@ -322,6 +322,14 @@ class Player(Actor[Message]):
                 raise Boom(who)
             case _:
                 pass
+
+    @property
+    def nothing_waits(self) -> bool:
+        """Tell whether its own mailbox is empty.
+
+        Which comes first is nowhere promised: what waits in it, or the news of another's end.
+        """
+        return self.context.ref.statistics().queued == 0
 
     @property
     def stashed(self) -> set[str]:
