@@ -6,7 +6,7 @@ argument and answer whenever it likes. Raising a `Refusal` answers the asker wit
 error; raising anything else crashes the actor.
 
 Guarantees: one message at a time; in the order in which they came; a plain handler is never
-interrupted; after 64 messages others get their turn.
+interrupted; after 128 messages others get their turn.
 
 >>> import anyio
 >>> from attrs import frozen

@@ -27,6 +27,7 @@ import types
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context, copy_context
+from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, final
 
@@ -125,6 +126,9 @@ class Backend(ABC):
     """Offer one running event loop to the engine."""
 
     name: str
+    begins = False
+    """Whether `begin` can be called."""
+
     new_waiter: Callable[[], Waiter[Any]]
     now: Callable[[], float]
     current_task: Callable[[], object]
@@ -146,6 +150,17 @@ class Backend(ABC):
 
         It runs in `context`; default: a copy of the caller's.
         """
+
+    def begin(self, task: Any, context: Context, work: Coroutine[Any, Any, object]) -> object:
+        """Begin a coroutine in the name of another task, which is to go on with it.
+
+        Returns what it waits for; raises StopIteration with its result when it is done.
+        """
+        raise NotImplementedError
+
+    def is_struck(self, task: Any) -> bool:
+        """Tell whether a running task was cancelled and is to see that at its next await."""
+        raise NotImplementedError
 
     @abstractmethod
     async def checkpoint(self) -> None:
@@ -175,6 +190,11 @@ class Backend(ABC):
 @types.coroutine
 def _bare_yield() -> Generator[None, None, None]:
     yield
+
+
+# What asyncio documents for those who bring tasks of their own (asyncio, "Extending").
+enter: Callable[[asyncio.AbstractEventLoop, Any], None] = asyncio.tasks._enter_task
+leave: Callable[[asyncio.AbstractEventLoop, Any], None] = asyncio.tasks._leave_task
 
 
 @final
@@ -238,10 +258,12 @@ class _AsyncioCage(Cage):
 @final
 class _AsyncioBackend(Backend):
     name = "asyncio"
+    begins = True
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.new_waiter = self._loop.create_future
+        # What create_future of asyncio's own loops does, without going through them.
+        self.new_waiter = partial(asyncio.Future, loop=self._loop)
         self.now = self._loop.time
         self.current_task = asyncio.current_task
 
@@ -261,6 +283,20 @@ class _AsyncioBackend(Backend):
         # inside this call, before the caller has put the cage where the engine looks for it.
         cage.task = asyncio.Task(main(cage), loop=self._loop, name=label, context=context)
         return cage
+
+    def begin(self, task: Any, context: Context, work: Coroutine[Any, Any, object]) -> object:
+        loop, asking = self._loop, asyncio.current_task()
+        assert asking is not None
+        leave(loop, asking)
+        enter(loop, task)
+        try:
+            return context.run(work.send, None)
+        finally:
+            leave(loop, task)
+            enter(loop, asking)
+
+    def is_struck(self, task: Any) -> bool:
+        return bool(task._must_cancel)
 
     async def checkpoint(self) -> None:
         await _bare_yield()
@@ -420,7 +456,8 @@ class _TrioTimers:
                 await self._trio.sleep_forever()
             self._scope = None
             now = self._trio.current_time()
-            while self._heap and self._heap[0].when <= now:
+            # Cancelled ones at the head go, too: nobody is to be woken up, or kept, for them.
+            while self._heap and (self._heap[0].when <= now or self._heap[0].call is None):
                 call = heappop(self._heap).call
                 if call is None:
                     self._cancelled -= 1

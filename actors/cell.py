@@ -81,11 +81,14 @@ class Phase(IntEnum):
     ENDED = 3
 
 
+CHILDLESS: dict[str, Address] = {}
+"""Stands for the children of those who never had one; nothing is ever put in."""
+
+
 class Incarnation(Bonded):
     """Be one life of a proc, from its factory's result to the announcement of its end.
 
-    `verdict` is the exit reason that overrules how the code ends; `killed` implies one.
-    `children` are the addresses it owns, in order of start.
+    `killed` implies a verdict. `children` are the addresses it owns, in order of start.
     """
 
     __slots__ = (
@@ -102,7 +105,6 @@ class Incarnation(Bonded):
         "owner",
         "phase",
         "ready",
-        "verdict",
     )
 
     @property
@@ -120,11 +122,10 @@ class Incarnation(Bonded):
         self.traits = traits_of(proc)
         self.owner = owner
         self.phase = Phase.STARTING
-        self.verdict: ExitReason | None = None
         self.killed = False
         self._own_decision = False
         self.ignored: Ignore | None = None
-        self.children: dict[str, Address] = {}
+        self.children = CHILDLESS
         self.labels = 0
         self.ready: Waiter[None] | None = None
         self._deadline: Clocked | None = None
@@ -153,6 +154,7 @@ class Incarnation(Bonded):
         if self.address.queue:
             self._launch()
         else:
+            self.address.pack()
             self.address.waiter = self
         return True
 
@@ -218,13 +220,15 @@ class Incarnation(Bonded):
 
     def _ready(self) -> None:
         self.phase = Phase.RUNNING
-        self._publish(ProcStarted, self.number)
+        if self.system.events.heard:
+            self._publish(ProcStarted, self.number)
         if self.ready is not None:
             wake(self.ready)
 
     def _hibernate(self) -> None:
         """Let go of the task; the next thing that comes gives it a new one."""
         self._cage = self.task = None
+        self.address.pack()
         self.address.waiter = self
 
     async def _body(self, cage: Cage) -> ExitReason | None:
@@ -316,7 +320,7 @@ class Incarnation(Bonded):
         if not self.killed and self.traits.hears_undelivered:
             address.undelivered = partial(self._undelivered, self.variables)
         in_hand = self._let_go(reason)
-        if started:
+        if started and self.system.events.heard:
             self._publish(ProcEnded, reason, self.number, in_hand, address.owned)
         self._give_up_mail(reason)
         for waiter in self._ended or ():
@@ -334,6 +338,12 @@ class Incarnation(Bonded):
         self._cage = self.task = self.variables = None
         if not self.traits.hears_undelivered:
             del self.proc
+
+    def own_children(self) -> dict[str, Address]:
+        """Return the children, to add one."""
+        if self.children is CHILDLESS:
+            self.children = {}
+        return self.children
 
     @property
     def cage(self) -> Cage | None:

@@ -61,11 +61,11 @@ class Dispatch:
 
     `types` maps each accepted type to its Handler. `told` has the functions of messages that nobody
     is answered for, `answers` those of requests whose result is the answer: the two fast lanes
-    of the receive loop. `inline` has those of the latter that an asker may call itself.
+    of the receive loop. `inline` and `eager` have those of the latter that an asker may call.
     Subclasses of an accepted type are accepted too; each is entered when it first comes.
     """
 
-    __slots__ = ("answers", "inline", "owner", "plain_run", "told", "types")
+    __slots__ = ("answers", "eager", "inline", "owner", "plain_run", "told", "types", "waited")
 
     def __init__(self, owner: str, *, plain_run: bool) -> None:
         self.owner = owner
@@ -73,7 +73,9 @@ class Dispatch:
         self.types: dict[type, object] = {}
         self.told: dict[type, Callable[..., Any]] = {}
         self.answers: dict[type, Callable[..., Any]] = {}
-        self.inline: dict[type, Callable[..., object]] = {}
+        self.inline: dict[type, Callable[..., Any]] = {}
+        self.eager: dict[type, Callable[..., Any]] = {}
+        self.waited: dict[type, int] = {}
 
     def add(self, kind: type, handler: Handler) -> None:
         """Enter a handler for a type."""
@@ -84,8 +86,9 @@ class Dispatch:
         elif not handler.takes_reply:
             self.answers[kind] = function
             # Not when `run` is overridden: what it wraps around the loop, it wraps around handlers.
-            if self.plain_run and not inspect.iscoroutinefunction(function):
-                self.inline[kind] = function
+            if self.plain_run:
+                coroutine = inspect.iscoroutinefunction(function)
+                (self.eager if coroutine else self.inline)[kind] = function
 
     def admit(self, kind: type, path: str) -> None:
         """Enter a subclass of an accepted type. Raises TypeError for anything else."""
@@ -104,13 +107,15 @@ class Dispatch:
 class Open:
     """Be what a proc that is no actor accepts: its mailbox types, or anything when unknown."""
 
-    __slots__ = ("accepted", "inline", "owner", "types")
+    __slots__ = ("accepted", "eager", "inline", "owner", "types", "waited")
 
     def __init__(self, owner: str, accepted: tuple[type, ...] | None) -> None:
         self.owner = owner
         self.accepted = accepted
         self.types: dict[type, object] = {}
-        self.inline: dict[type, Callable[..., object]] = {}
+        self.inline: dict[type, Callable[..., Any]] = {}
+        self.eager: dict[type, Callable[..., Any]] = {}
+        self.waited: dict[type, int] = {}
 
     def admit(self, kind: type, path: str) -> None:
         """Enter a type that is accepted. Raises TypeError for anything else."""

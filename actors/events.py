@@ -142,18 +142,17 @@ class Subscription:
 class EventStream:
     """Pass events on to subscribers. Everything is called from the loop's thread."""
 
-    __slots__ = ("_failed", "_report", "_subscriptions")
+    __slots__ = ("_failed", "_report", "_subscriptions", "heard")
+
+    heard: bool
+    """Whether anybody listens; ask before making an event that costs something."""
 
     def __init__(self, report: Callable[[BaseException], None]) -> None:
         # A tuple, replaced at each change: a handler may subscribe or cancel while it is called.
         self._subscriptions: tuple[Subscription, ...] = ()
+        self.heard = False
         self._report = report
         self._failed: set[Subscription] = set()
-
-    @property
-    def heard(self) -> bool:
-        """Tell whether anybody listens; ask before making an event that costs something."""
-        return bool(self._subscriptions)
 
     def subscribe(self, handler: Handler) -> Subscription:
         """Call `handler` with each event from now on. Raises TypeError when it is not callable."""
@@ -161,6 +160,7 @@ class EventStream:
             raise TypeError(f"an event handler is a function of one event, not {handler!r}")
         subscription = Subscription(self, handler)
         self._subscriptions = (*self._subscriptions, subscription)
+        self.heard = True
         return subscription
 
     def publish(self, event: Event) -> None:
@@ -181,4 +181,5 @@ class EventStream:
         self._subscriptions = tuple(
             entry for entry in self._subscriptions if entry is not subscription
         )
+        self.heard = bool(self._subscriptions)
         self._failed.discard(subscription)

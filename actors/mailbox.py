@@ -32,7 +32,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from enum import Enum
 from threading import get_ident
-from typing import Literal, Protocol, TypeAlias, final
+from typing import Any, Literal, Protocol, TypeAlias, final
 
 from attrs import Attribute, field, frozen
 
@@ -100,11 +100,15 @@ class Mailbox:
 class Accepts(Protocol):
     """Know which message types an address takes; a door that was passed once stays open.
 
-    `inline` has the plain functions that may answer a request in the asker's turn.
+    `inline` has the plain functions that may answer a request in the asker's turn, `eager` the
+    coroutine functions that may be begun there, `waited` how often in a row each had to wait. All
+    are the same dictionaries for ever: an address holds on to them.
     """
 
     types: dict[type, object]
-    inline: dict[type, Callable[..., object]]
+    inline: dict[type, Callable[..., Any]]
+    eager: dict[type, Callable[..., Any]]
+    waited: dict[type, int]
 
     def admit(self, kind: type, path: str) -> None:
         """Add `kind` to `types` when it is taken. Raises TypeError when it is not."""
@@ -124,6 +128,12 @@ class Occupant:
     task: object
     asking: Address | None
     asked: Envelope | None
+
+    def answer_now(
+        self, request: object, function: Callable[..., Any], *, begin: bool = False
+    ) -> Any:
+        """Answer in the asker's turn; an Envelope when the answer has to be waited for."""
+        raise NotImplementedError
 
     def wait_is_over(self) -> None:
         """Note that its task waits for nobody that is known."""
@@ -159,11 +169,15 @@ class Hub:
         "backend",
         "dead_letter",
         "deadlines",
-        "in_a_row",
+        "depth",
+        "eager",
+        "heard",
         "home",
+        "in_a_row",
         "inline",
         "name",
         "names",
+        "spare",
     )
 
     def __init__(
@@ -171,15 +185,21 @@ class Hub:
         name: str,
         backend: Backend,
         dead_letter: Callable[[Address, object, str], None],
+        heard: Callable[[], bool],
     ) -> None:
         self.name = name
         self.backend = backend
+        self.heard = heard
         self.home = get_ident()
         self.deadlines = Deadlines(backend)
         self.dead_letter = dead_letter
         self.names: dict[str, Address] = {}
         self.inline = fast_paths.enabled
+        self.eager = fast_paths.enabled and backend.begins
+        self.depth = 0
         self.in_a_row = 0
+        # The envelope for the next question that is answered at once: nearly always it comes back.
+        self.spare: Envelope | None = None
 
 
 @final
@@ -223,12 +243,16 @@ class Parked:
 
 UNLIMITED = sys.maxsize
 
+NOTHING: Any = ()
+"""Stands for the queue of an address whose actor sleeps: an empty deque is larger than all else."""
+
 
 @final
 class Address:
     """Be one address: its mail, its state and who lives there.
 
-    `simple` is true while a message can be queued without another look: open, no capacity.
+    `simple` is true while a message can be queued without another look: open, no capacity, and a
+    queue is there.
     """
 
     __slots__ = (
@@ -253,6 +277,7 @@ class Address:
         "reason",
         "ref",
         "simple",
+        "types",
         "undelivered",
         "waiter",
         "why",
@@ -262,7 +287,7 @@ class Address:
         self.hub = hub
         self.path = path
         self.id = id
-        self.accepts = accepts
+        self.take(accepts)
         self.capacity = UNLIMITED if mailbox.capacity is None else mailbox.capacity
         self.overflow = mailbox.overflow
         self.keep = mailbox.on_restart == "keep"
@@ -284,6 +309,24 @@ class Address:
         self.reason: ExitReason = NoProc()
         self.why = ""
 
+    def take(self, accepts: Accepts) -> None:
+        """Take from now on what `accepts` says."""
+        self.accepts = accepts
+        self.types = accepts.types  # under a name of its own: one look less for every message
+
+    def pack(self) -> None:
+        """Do without a queue while nothing is in it and nobody reads it."""
+        if not self.queue:
+            self.queue = NOTHING
+            self.simple = False
+
+    def unpack(self) -> deque[object]:
+        """Return the queue, a new one if there is none."""
+        if self.queue is NOTHING:
+            self.queue = deque()
+            self.simple = self.open and self.capacity == UNLIMITED
+        return self.queue
+
     # -- sending ---------------------------------------------------------------------------
 
     def wake(self) -> None:
@@ -301,7 +344,7 @@ class Address:
 
     def put(self, item: object) -> None:
         """Queue a message that has its room."""
-        self.queue.append(item)
+        self.unpack().append(item)
         if self.waiter is not None:
             self.wake()
 
@@ -331,7 +374,7 @@ class Address:
         if not self.marked:
             self.marked = True
             self.extra += 1
-            self.queue.appendleft(CONTROL)
+            self.unpack().appendleft(CONTROL)
 
     def unmark(self) -> None:
         """Take note that the reader has taken the mark."""
@@ -428,16 +471,23 @@ class Address:
         parked, self.parked = self.parked, None
         for entry in parked or ():
             if not entry.gone:
-                self.queue.append(entry.item)
+                self.unpack().append(entry.item)
                 if entry.waiter is not None:
                     entry.waiter.set_result(None)
-        # A copy: whoever hears of a dead letter may send again, to this very address.
-        items = list(self.queue)
-        self.queue.clear()
+        # A new one: whoever hears of a dead letter may send again, to this very address.
+        items, self.queue = self.queue, NOTHING
+        self.simple = False
         self.extra = 0
         self.marked = False
-        for item in items:
-            self.refuse(item, why)
+        if self.undelivered is not None or self.hub.heard():
+            for item in items:
+                self.refuse(item, why)
+            return
+        # Nobody hears of dead letters; only askers must be told. So a flood ends in no time.
+        if Envelope in map(type, items):
+            for item in items:
+                if type(item) is Envelope:
+                    self.fail(item)
 
     def shut(self, why: str) -> None:
         """Take no more mail: what waits and what comes are dead letters, `why` says why."""
@@ -467,13 +517,13 @@ class Address:
     def reopen(self) -> None:
         """Take mail again."""
         self.open = True
-        self.simple = self.capacity == UNLIMITED
+        self.simple = self.capacity == UNLIMITED and self.queue is not NOTHING
 
     def put_back(self, items: deque[object]) -> None:
         """Queue messages again, in front of all that wait but behind control."""
         if self.marked:
             self.queue.popleft()
-        self.queue.extendleft(reversed(items))
+        self.unpack().extendleft(reversed(items))
         if self.marked:
             self.queue.appendleft(CONTROL)
 

@@ -93,7 +93,7 @@ class Envelope:
     `turn` counts how often it was handed out; a stashed one is handed out again.
     """
 
-    __slots__ = ("asker", "message", "path", "tick", "timeout", "turn", "waiter")
+    __slots__ = ("asker", "due", "message", "path", "tick", "timeout", "turn", "waiter")
 
     def __init__(
         self, message: object, waiter: Waiter[object], path: str, asker: Asker | None
@@ -102,9 +102,8 @@ class Envelope:
         self.waiter = waiter
         self.path = path
         self.asker = asker
-        self.timeout = 0.0
-        self.turn = 0
-        self.tick = 0
+        self.timeout = self.due = 0.0
+        self.turn = self.tick = 0
 
     def answer(self, value: object) -> None:
         """Give the asker its answer; dropped when the asker has gone."""
@@ -129,6 +128,10 @@ class Envelope:
     def settled(self) -> bool:
         """Tell whether the asker got something, or gave up."""
         return self.waiter.done()
+
+
+NOT_NOW = Envelope(None, NOBODY, "", None)
+"""Stands for an answer that could not be had at once: nothing was done."""
 
 
 @final

@@ -1,6 +1,6 @@
 """Hand the mail of one incarnation to its handlers, or to its inbox.
 
-The loop takes up to 64 messages in a row and then lets others have their turn, so a flooded actor
+The loop takes up to 128 messages in a row and then lets others have their turn, so a flooded actor
 holds up nobody for long and a batch costs one trip through the event loop. Control stands
 at the head of the queue as a mark: it is seen between any two messages, and looking for it costs
 nothing while there is none.
@@ -39,24 +39,23 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextvars import Context
 from types import CoroutineType
-from typing import Any, TypeGuard, TypeVar, final
+from typing import Any, TypeVar, final
 
+from actors.answering import Answering, is_coroutine
 from actors.backend import Waiter
 from actors.cancellation import CancellationToken, homeward
-from actors.context import Life, Proc
 from actors.dispatch import Dispatch, Handler
 from actors.errors import NoReply, Refusal
 from actors.exits import ExitReason, Normal
 from actors.mailbox import CONTROL, STOP, UNLIMITED, Notice
-from actors.messages import NOBODY, Envelope, Reply, make_reply
+from actors.messages import Envelope, Reply, make_reply
 from actors.notices import DownNotice, Exited, Monitor, Received
 from actors.traits import Traits
 
 __all__ = ["Reader", "Told"]
 
-BATCH = 64
+BATCH = 128
 
 N = TypeVar("N")
 
@@ -65,12 +64,12 @@ N = TypeVar("N")
 class Nap:
     """Wake an actor that nobody wrote to, so that it can let go of its task."""
 
-    __slots__ = ("over", "tick", "waiter")
+    __slots__ = ("due", "over", "tick", "waiter")
 
     def __init__(self, waiter: Waiter[None]) -> None:
         self.waiter = waiter
         self.over = False
-        self.tick = 0
+        self.due, self.tick = 0.0, 0
 
     def expire(self) -> None:
         """Wake it, if nothing else did."""
@@ -87,13 +86,11 @@ class Told:
 TOLD = Told()
 
 
-class Reader(Life):
+class Reader(Answering):
     """Be the part of an incarnation that reads mail.
 
-    `told` is the exit reason it was told to stop with, None before. `in_hand` is the queued item
-    that is being handled, `begun` what is left to do for it when that began in an asker's turn.
-    `deferred` are requests taken but not answered yet. `variables` is the
-    context in which its task runs, if the receive loop is all of its body.
+    `told` is the exit reason it was told to stop with, None before. `deferred` are requests taken
+    but not answered yet.
     """
 
     __slots__ = (
@@ -101,27 +98,17 @@ class Reader(Life):
         "_reply",
         "_stash",
         "_token",
-        "begun",
         "deferred",
-        "in_hand",
-        "proc",
         "told",
         "traits",
-        "variables",
         "watching",
     )
 
-    proc: Proc[Any]
     traits: Traits
 
     def __init__(self) -> None:
-        self.task = None
-        self.asking = self.asked = None
-        self.handled = 0
-        self.in_hand: object = None
-        self.begun: CoroutineType[Any, Any, object] | None = None
+        super().__init__()
         self.told: ExitReason | None = None
-        self.variables: Context | None = None
         self.deferred: dict[Envelope, None] | None = None
         self.watching: dict[Monitor, None] | None = None
         self._stash: deque[object] | None = None
@@ -146,31 +133,32 @@ class Reader(Life):
         if self.begun is None:
             self._drop_hand()
         address, proc = self.address, self.proc
-        queue, backend = address.queue, address.hub.backend
+        queue, backend = address.unpack(), address.hub.backend
         take = queue.popleft if address.capacity == UNLIMITED else self._take_and_admit
         new_waiter, patience = backend.new_waiter, self.traits.hibernate_after
-        told, answers = self.dispatch.told, self.dispatch.answers
+        told, answers = self.dispatch.told.get, self.dispatch.answers.get
         budget = BATCH
         while True:
             try:
                 if self.begun is not None:
-                    await self._finish_begun()
+                    await self.finish_begun()
                 while queue and budget:
                     budget -= 1
                     item = take()
-                    handler = told.get(type(item))
+                    handler = told(type(item))
                     if handler is not None:
                         self.in_hand = item
                         result = handler(proc, item)
                         if result is not None and type(result) is CoroutineType:
                             await result
-                    elif type(item) is Envelope and (answer := answers.get(type(item.message))):
+                    elif type(item) is Envelope and (answer := answers(type(item.message))):
                         self.in_hand = item
                         value: Any = answer(proc, item.message)
                         if is_coroutine(value):
                             value = await value
-                        if self.in_hand is item:  # else it was stashed: this is no answer
-                            item.answer(value)
+                        asker = item.waiter
+                        if self.in_hand is item and not asker.done():
+                            asker.set_result(value)  # else it was stashed: this is no answer
                     else:
                         rest = self._handle(item)
                         if rest is not None and await rest:
@@ -187,21 +175,14 @@ class Reader(Life):
                 self.handled += BATCH - budget
                 budget = BATCH
                 waiter = address.waiter = new_waiter()
-                if patience is None:
-                    await waiter
-                elif not await self._doze(waiter, patience):
-                    return False
-
-    async def _finish_begun(self) -> None:
-        """Go on with the request in hand before anything else: it was begun."""
-        work, self.begun = self.begun, None
-        envelope = self.in_hand
-        assert work is not None
-        if isinstance(envelope, Envelope):
-            await self._answer_later(envelope, work)
-        else:
-            await work  # its request was stashed: this is no answer
-        self.in_hand = None
+                try:
+                    if patience is None:
+                        await waiter
+                    elif not await self._doze(waiter, patience):
+                        return False
+                except BaseException as error:
+                    if not self.strike(error):
+                        raise
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer the request in hand with an error; the actor lives on."""
@@ -221,57 +202,9 @@ class Reader(Life):
             deadlines.discard(nap)
         return not nap.over or bool(self.address.queue)
 
-    def answer_now(self, request: object, function: Callable[..., object]) -> object:
-        """Answer in the asker's own turn, when the actor is idle; returns the answer.
-
-        Returns an Envelope to wait for when there is none yet. Nobody can tell the difference: the
-        handler runs in the actor's context, and what it raises is the actor's crash.
-        """
-        address = self.address
-        envelope = Envelope(request, NOBODY, address.path, None)
-        self.in_hand = envelope
-        # Not idle meanwhile: what the handler sends to itself, or decides, waits its turn.
-        parked, address.waiter = address.waiter, None
-        crash: BaseException | None = None
-        result: object = None
-        assert self.variables is not None
-        try:
-            result = self.variables.run(function, self.proc, request)
-        except Refusal:
-            if self.in_hand is envelope:
-                self.in_hand = None
-                raise
-            # It was stashed first: it will be handled again, and answered then.
-        except StopIteration as error:
-            # What a coroutine makes of it, and so the receive loop.
-            crash = RuntimeError("coroutine raised StopIteration")
-            crash.__cause__ = error
-        except BaseException as error:
-            crash = error
-        finally:
-            self.handled += 1
-            address.waiter = parked
-            if address.queue or not self.hears:
-                address.wake()
-        if crash is None and self.in_hand is envelope and not is_coroutine(result):
-            self.in_hand = None
-            return result
-        envelope.waiter = address.hub.backend.new_waiter()
-        if crash is not None:
-            self.crash(crash)
-        elif is_coroutine(result):
-            # A plain function that returned a coroutine: the actor's own task has to go on.
-            self.begun = result
-            address.wake()
-        return envelope
-
     @property
     def hears(self) -> bool:
         """Tell whether news still matter: it lives, and its fate is not sealed."""
-        raise NotImplementedError
-
-    def crash(self, error: BaseException) -> None:
-        """Crash with what was raised outside of its own task; implemented above."""
         raise NotImplementedError
 
     def _drop_hand(self) -> None:
@@ -566,8 +499,3 @@ async def _finish(result: object) -> bool:
     if is_coroutine(result):
         await result
     return False
-
-
-def is_coroutine(result: object) -> TypeGuard[CoroutineType[Any, Any, object]]:
-    """Tell whether a handler returned work to be awaited; quicker than the general question."""
-    return type(result) is CoroutineType

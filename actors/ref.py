@@ -28,9 +28,7 @@ once when the receiver ends first.
 from __future__ import annotations
 
 import math
-import sys
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar, cast, final
 
 from attrs import frozen
@@ -39,12 +37,9 @@ from actors.backend import Waiter
 from actors.errors import AskCycle, ended
 from actors.exits import ExitReason
 from actors.mailbox import UNLIMITED, Address, Occupant, current_occupant
-from actors.messages import Envelope, Question, Request
+from actors.messages import NOT_NOW, Envelope, Question, Request
 
 __all__ = ["AnyRef", "Inhabitant", "Ref", "Statistics"]
-
-INLINE_IN_A_ROW = 64
-"""Of so many asks that could be answered at once, one lets the event loop turn."""
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds that an ask waits for its answer, as in OTP."""
@@ -88,10 +83,6 @@ class Inhabitant(Occupant):
         """Return how many messages it has put aside."""
 
     @abstractmethod
-    def answer_now(self, request: object, function: Callable[..., object]) -> object:
-        """Answer in the asker's turn; an Envelope when the answer has to be waited for."""
-
-    @abstractmethod
     def finish_queued(self) -> None:
         """Stop it after what is queued, with exit reason Normal."""
 
@@ -129,7 +120,7 @@ class Ref(Generic[M_contra]):
         does not accept messages of this type.
         """
         address = self._address
-        if type(message) not in address.accepts.types:
+        if type(message) not in address.types:
             address.accepts.admit(type(message), address.path)
         if address.simple:
             address.queue.append(message)
@@ -146,7 +137,7 @@ class Ref(Generic[M_contra]):
         own mailbox. Cancelled while it waits, the message is not sent.
         """
         address = self._address
-        if type(message) not in address.accepts.types:
+        if type(message) not in address.types:
             address.accepts.admit(type(message), address.path)
         # First give way, then send: a loop of sends is no busy loop, and a sender that is
         # cancelled here has not sent.
@@ -173,45 +164,46 @@ class Ref(Generic[M_contra]):
         receiver ends first or has ended; the Refusal that the receiver answered with; NoReply
         when it threw the reply away; AskCycle when the receiver waits for the asker; MailboxFull
         and TypeError like `send`. Cancelled while it waits, the request may still be handled,
-        its answer is dropped. An idle actor's plain handler runs within this call, in the
-        actor's context but the asker's task; such an ask is no checkpoint, 63 times in a row.
+        its answer is dropped. An idle actor's handler may run within this call, in the actor's
+        context (a plain one in the asker's task); that is no checkpoint, 63 times in a row.
         """
         address = self._address
         kind = type(request)
-        if kind not in address.accepts.types:
-            address.accepts.admit(kind, address.path)
         if timeout != DEFAULT_TIMEOUT and timeout is not None:
             _check_timeout(timeout)
         hub = address.hub
         envelope: Envelope | None = None
-        function = address.accepts.inline.get(kind)
-        if function is not None and hub.inline and sys.exc_info()[1] is None:
-            parked = address.waiter
-            if parked is not None and not address.queue and not parked.done():
-                # Idle, and a plain handler: no need to wake its task. But once in a while we
-                # take the long way, so that a loop of asks lets others run.
-                hub.in_a_row += 1
-                if hub.in_a_row % INLINE_IN_A_ROW:
-                    idle = cast("Inhabitant", address.occupant)
-                    answer = idle.answer_now(request, function)
-                    if not isinstance(answer, Envelope):
-                        return cast("R", answer)
-                    envelope = answer
-        elif not isinstance(request, Request):
+        idle = address.occupant
+        if address.waiter is not None and hub.inline and idle is not None:  # no need to wake it
+            answer: Any = NOT_NOW
+            if (plain := address.accepts.inline.get(kind)) is not None:
+                answer = idle.answer_now(request, plain)
+            elif hub.eager and (function := address.accepts.eager.get(kind)) is not None:
+                answer = idle.answer_now(request, function, begin=True)
+            if type(answer) is not Envelope:
+                return answer  # type: ignore[no-any-return]
+            envelope = None if answer is NOT_NOW else answer
+        if kind not in address.types:
+            address.accepts.admit(kind, address.path)
+        if not isinstance(request, Request):
             raise _not_a_request(kind, address)
         asker = _asker(address, kind)
         if envelope is None:
             envelope = Envelope(request, hub.backend.new_waiter(), address.path, asker)
             if address.simple:
-                address.put(envelope)
+                address.queue.append(envelope)
+                if address.waiter is not None:
+                    address.wake()
             else:
                 _post(address, envelope)
         elif envelope.settled:
             await hub.backend.checkpoint()  # as when it is waited for: interruptions land here
+        else:
+            envelope.asker = asker
         waiter: Waiter[Any] = envelope.waiter
         if timeout is not None:
             envelope.timeout = timeout
-            hub.deadlines.add(envelope, min(timeout, LONGEST))
+            hub.deadlines.add(envelope, timeout if timeout < LONGEST else LONGEST)
         if asker is not None:
             asker.asking, asker.asked = address, envelope
         try:

@@ -71,7 +71,7 @@ class Life(Incarnation):
         address = new_address(
             self.address.hub,
             self.address.path,
-            self.children,
+            self.own_children(),
             f"{label(start)}-{self.labels}" if id is None else id,
             name,
             mailbox,
@@ -85,7 +85,9 @@ class Life(Incarnation):
         """Reserve an address for a child."""
         self.check_not_ended()
         hub = self.address.hub
-        address = new_address(hub, self.address.path, self.children, id, name, mailbox, shutdown)
+        address = new_address(
+            hub, self.address.path, self.own_children(), id, name, mailbox, shutdown
+        )
         address.owned = True
         return OwnedChild(self, address)
 
@@ -255,7 +257,7 @@ async def start_incarnation(
                 ProcFailedToStart(ref_of(address), reason, address.incarnation + 1)
             )
         raise StartFailed(address.path, reason) from error
-    address.accepts = accepted_by(proc)
+    address.take(accepted_by(proc))
     life = Life(system, address, proc, owner)
     if life.begin():
         return

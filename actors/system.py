@@ -98,7 +98,7 @@ class ActorSystem:
         if self._scope is not None:
             raise SystemClosed(self.name, "was entered before; make a new one")
         self.backend = current_backend()
-        self._hub = Hub(self.name, self.backend, self._dead_letter)
+        self._hub = Hub(self.name, self.backend, self._dead_letter, self._hears_letters)
         self._scope = anyio.CancelScope()
         self._scope.__enter__()
         self._state = ""
@@ -257,6 +257,10 @@ class ActorSystem:
         """Drop an address of its own that has ended."""
         if self._children.get(address.id) is address:
             del self._children[address.id]
+
+    def _hears_letters(self) -> bool:
+        """Tell whether anybody hears of dead letters."""
+        return self.events.heard
 
     def _dead_letter(self, address: Address, message: object, why: str) -> None:
         if self.events.heard:

@@ -68,7 +68,7 @@ class ThreadsafeRef(Generic[M_contra]):
         it, SystemClosed when the event loop has gone.
         """
         address = address_of(self._ref)
-        if type(message) not in address.accepts.types:
+        if type(message) not in address.types:
             address.accepts.admit(type(message), address.path)
         self._hand_over(partial(_tell, self._ref, message))
 

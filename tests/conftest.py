@@ -201,6 +201,7 @@ def _watch_systems() -> None:
     ActorSystem.__aenter__ = watched_enter  # type: ignore[method-assign]
     ActorSystem.__aexit__ = watched_leave  # type: ignore[assignment, method-assign]
     ActorSystem._dead_letter = watched_letter  # type: ignore[method-assign]
+    ActorSystem._hears_letters = lambda self: True  # type: ignore[method-assign]
 
 
 _watch_tasks(engine._AsyncioBackend)

@@ -139,6 +139,17 @@ async def test_an_earlier_call_after_all_were_cancelled_is_made() -> None:
     assert log == ["made"] * 5
 
 
+async def test_calls_that_were_all_taken_back_or_made_keep_no_task() -> None:
+    """A call that was taken back is not waited for, even if one before it was not."""
+    backend, log = current_backend(), list[str]()
+    before = len(anyio.get_running_tasks())
+    backend.call_at(backend.now() + 1, lambda: log.append("made"))
+    backend.call_at(backend.now() + 1000, lambda: log.append("never")).cancel()
+    await anyio.sleep(2)
+    assert log == ["made"]
+    assert len(anyio.get_running_tasks()) == before
+
+
 @given(
     calls=st.lists(st.tuples(st.integers(0, 50), st.integers(-1, 50)), max_size=60),
     name=st.sampled_from(["asyncio", "trio"]),

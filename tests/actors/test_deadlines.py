@@ -18,7 +18,7 @@ class Waiting:
     """Note when the time was up."""
 
     def __init__(self, log: list[tuple[str, float]] | None = None, name: str = "") -> None:
-        self.tick = 0
+        self.due, self.tick = 0.0, 0
         self.log = [] if log is None else log
         self.name = name
 
@@ -62,6 +62,24 @@ async def test_an_earlier_deadline_that_comes_later_is_in_time() -> None:
         deadlines.add(Waiting(log, name), seconds)
     await anyio.sleep(20)
     assert [name for name, _ in log] == ["early", "middle", "late"]
+
+
+async def test_a_deadline_that_is_met_at_once_is_hardly_touched() -> None:
+    """What is discarded soon never gets a bucket; what stays gets one, and nobody is woken more."""
+    deadlines = Deadlines(current_backend())
+    for _ in range(100):
+        waiting = Waiting()
+        deadlines.add(waiting, 5)
+        deadlines.discard(waiting)
+    kept = Waiting()
+    deadlines.add(kept, 5)
+    assert (len(deadlines), len(deadlines._buckets)) == (1, 0)
+    await anyio.sleep(1)
+    assert (len(deadlines), len(deadlines._buckets)) == (1, 1)
+    assert deadlines._gathering is None
+    deadlines.discard(kept)
+    assert len(deadlines) == 0
+    deadlines.close()
 
 
 async def test_closing_forgets_all() -> None:

@@ -517,3 +517,36 @@ async def test_senders_that_wait_for_room_outlast_a_restart(
         assert fixture.notes == {"send": None}
         assert fixture.seen == [1, 2]
     assert [letter.message for letter in dead_letters] == [Crash()]
+
+
+@pytest.mark.dead_letters
+async def test_a_flood_that_nobody_hears_of_still_answers_its_askers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With nobody to hear of dead letters, requests among what is left over fail all the same."""
+    monkeypatch.setattr(ActorSystem, "_hears_letters", lambda self: self.events.heard)
+    letters: list[Event] = []
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        for listens in (False, True):
+            ref = await system.spawn(partial(Slow, anyio.Semaphore(0), []))
+            failed: list[str] = []
+
+            async def asking(ref: Ref[Any] = ref, failed: list[str] = failed) -> None:
+                with pytest.raises(ProcExited):
+                    await ref.ask(Get())
+                failed.append(ref.path)
+
+            ref.tell(Put(0))
+            await settle()
+            for number in range(1000):
+                ref.tell(Put(number))
+            tasks.start_soon(asking)
+            await settle()
+            if listens:
+                system.events.subscribe(letters.append)
+            ref.kill()
+            await settle()
+            assert (failed, ref.statistics().queued) == ([ref.path], 0)
+            ref.tell(Put(1))  # and it takes no more
+    dead = [letter for letter in letters if isinstance(letter, DeadLetter)]
+    assert len(dead) == 1000 + 3  # the queued ones, the request, the one in hand, the late one

@@ -90,7 +90,7 @@ async def forever(shutdown: CancellationToken) -> None:
 
 
 async def test_others_get_their_turn_after_64_messages() -> None:
-    """A flooded actor handles 64 messages in a row, and then lets every other task run."""
+    """A flooded actor handles 128 messages in a row, and then lets every other task run."""
     worker = Worker()
     turns: list[int] = [0]
 
@@ -105,9 +105,9 @@ async def test_others_get_their_turn_after_64_messages() -> None:
         for number in range(640):
             ref.tell(Put(number))
         tasks.start_soon(watch)
-    assert all(count % 64 == 0 for count in turns)
+    assert all(count % 128 == 0 for count in turns)
     # Within one turn of the loop trio may run the actor last, and in the next one first.
-    assert max(after - before for before, after in pairwise(turns)) <= 2 * 64
+    assert max(after - before for before, after in pairwise(turns)) <= 2 * 128
     assert worker.seen == list(range(640))
 
 
@@ -209,7 +209,7 @@ async def test_an_endless_flood_does_not_delay_a_shutdown(dead_letters: list[Dea
         assert await ref.shutdown() == Shutdown()
         flooding = False
         assert handled > 0
-        assert len(worker.seen) <= handled + 2 * 64
+        assert len(worker.seen) <= handled + 2 * 128
 
 
 async def test_a_kill_overtakes_all_mail(dead_letters: list[DeadLetter]) -> None:

@@ -1,0 +1,551 @@
+"""Tests of what nobody must notice when a coroutine handler is begun in the asker's own turn.
+
+Every test runs with and without fast paths, and must say the same both ways. An actor is warm when
+it has a task and waits for mail; only then can its handler be begun by others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from attrs import frozen
+
+from actors import (
+    Actor,
+    ActorSystem,
+    AskCycle,
+    AskTimeout,
+    Crashed,
+    Killed,
+    LinkBroken,
+    ProcExited,
+    Ref,
+    Refusal,
+    Request,
+    Shutdown,
+    on,
+)
+from actors.backend import current_backend
+from actors.testing import settle
+from tests.actors.quick import speed  # noqa: F401 - the fixture
+
+pytestmark = [pytest.mark.usefixtures("speed"), pytest.mark.dead_letters]
+
+PLACE: ContextVar[str] = ContextVar("PLACE", default="nowhere")
+
+Work = Callable[["Worker"], Awaitable[Any]]
+
+
+@frozen
+class Run(Request[Any]):
+    """Ask for what a coroutine function returns that is called with the actor."""
+
+    work: Work
+
+
+@frozen
+class Also(Run):
+    """Ask for it in another way, which no test can spoil for the others."""
+
+
+class No(Refusal):
+    """Refuse."""
+
+
+class Worker(Actor[Run | Also]):
+    """Answer by a coroutine."""
+
+    def __init__(self) -> None:
+        self.log: list[Any] = []
+
+    @on(Run)
+    async def run_it(self, message: Run) -> Any:
+        """Await it."""
+        return await message.work(self)
+
+    @on(Also)
+    async def run_also(self, message: Also) -> Any:
+        """Await it."""
+        return await message.work(self)
+
+
+@pytest.fixture(autouse=True)
+def _unspoiled() -> None:
+    """Let handlers be begun at once again, however often those of other tests had to wait."""
+    for kind, handler in Worker.__dispatch__.types.items():
+        Worker.__dispatch__.eager[kind] = handler.function  # type: ignore[attr-defined]
+    Worker.__dispatch__.waited.clear()
+
+
+@asynccontextmanager
+async def lossy(unheard: list[BaseException]) -> AsyncGenerator[ActorSystem, None]:
+    """Run a system in which crashes are nobody's; they are collected."""
+    try:
+        async with ActorSystem() as system:
+            yield system
+    except* Exception as group:
+        unheard.extend(group.exceptions)
+
+
+async def nothing(worker: Worker) -> None:
+    """Do nothing."""
+
+
+async def warm(system: ActorSystem, **options: Any) -> Ref[Run | Also]:
+    """Start a worker that has a task and waits for mail."""
+    ref = await system.spawn(Worker, **options)
+    await ref.ask(Run(nothing))
+    await settle()
+    return ref
+
+
+async def test_the_handler_runs_in_its_own_task_and_context() -> None:
+    """Tasks and context variables are the actor's, before and after it has waited."""
+    async with ActorSystem() as system:
+        PLACE.set("asker")
+        ref = await warm(system)
+        task = current_backend().current_task
+
+        async def look(worker: Worker) -> list[Any]:
+            seen = [task(), PLACE.get()]
+            PLACE.set("actor")
+            await anyio.lowlevel.checkpoint()
+            return [*seen, task(), PLACE.get()]
+
+        first, place, second, changed = await ref.ask(Run(look))
+        assert first is second is not task()
+        assert (place, changed, PLACE.get()) == ("asker", "actor", "asker")
+        again = await ref.ask(Run(look))
+        assert again[:2] == [first, "actor"]
+
+
+@pytest.mark.parametrize("waits", [0, 1, 3])
+async def test_the_answer_is_what_the_handler_returns(waits: int) -> None:
+    """However often it waits, the asker gets the result; also one that looks like something."""
+    async with ActorSystem() as system:
+        ref = await warm(system)
+
+        async def double(worker: Worker) -> Any:
+            for _ in range(waits):
+                await anyio.sleep(0.5)
+            return StopIteration(3)
+
+        answer = await ref.ask(Run(double))
+        assert isinstance(answer, StopIteration)
+        assert answer.value == 3
+
+
+async def test_a_scope_that_was_opened_before_it_waited_works_after_it() -> None:
+    """A timeout around the first wait is the handler's own, and cuts that wait short."""
+    async with ActorSystem() as system:
+        ref = await warm(system)
+
+        async def hurry(worker: Worker) -> bool:
+            with anyio.move_on_after(1) as scope:
+                await anyio.sleep_forever()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(anyio.sleep, 1)
+            return scope.cancelled_caught
+
+        assert await ref.ask(Run(hurry)) is True
+        assert await ref.ask(Run(hurry)) is True
+
+
+async def test_a_timeout_that_is_over_at_once() -> None:
+    """A scope whose time is up before its first wait ends that wait."""
+    async with ActorSystem() as system:
+        ref = await warm(system)
+
+        async def hurry(worker: Worker) -> bool:
+            with anyio.move_on_after(0) as scope:
+                await anyio.sleep_forever()
+            return scope.cancelled_caught
+
+        assert await ref.ask(Run(hurry)) is True
+
+
+async def test_a_scope_that_is_cancelled_while_it_is_begun() -> None:
+    """What a handler cancels before its first wait is cancelled there."""
+    async with ActorSystem() as system:
+        ref = await warm(system)
+
+        async def give_up(worker: Worker) -> str:
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await anyio.sleep_forever()
+            await anyio.sleep(1)
+            return "went on"
+
+        assert await ref.ask(Run(give_up)) == "went on"
+
+
+async def test_asyncio_timeouts_reach_the_handler() -> None:
+    """Asyncio's own timeouts, which cancel the current task, cancel the handler's."""
+    if current_backend().name != "asyncio":
+        pytest.skip("asyncio.timeout is asyncio's")
+    async with ActorSystem() as system:
+        ref = await warm(system)
+
+        async def hurry(worker: Worker) -> str:
+            for delay in (0, 0.5):
+                try:
+                    async with asyncio.timeout(delay):
+                        await asyncio.sleep(100)
+                except TimeoutError:
+                    worker.log.append(delay)
+            return str(worker.log)
+
+        assert await ref.ask(Run(hurry)) == "[0, 0.5]"
+
+
+@pytest.mark.parametrize("when", ["by its handler", "in the same turn", "later"])
+async def test_a_kill_ends_the_wait_of_the_handler(when: str) -> None:
+    """A kill is raised where the handler waits, whenever it comes, and what it waits for is given
+    up.
+    """
+    async with ActorSystem() as system:
+        ref = await warm(system)
+        log: list[str] = []
+
+        async def wait(worker: Worker) -> None:
+            if when == "by its handler":
+                worker.context.ref.kill()
+            try:
+                await anyio.sleep_forever()
+            except BaseException as error:
+                log.append(type(error).__name__)
+                raise
+            finally:
+                log.append("tidied")
+
+        async def asking() -> None:
+            with suppress(ProcExited):
+                await ref.ask(Run(wait))
+            log.append("told")
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(asking)
+            if when == "in the same turn":
+                await anyio.lowlevel.checkpoint()
+                ref.kill()
+            elif when == "later":
+                await settle()
+                ref.kill()
+        cancelled = anyio.get_cancelled_exc_class().__name__
+        # Where the mark is seen before the handler waits, it need not be raised there.
+        assert log in ([cancelled, "tidied", "told"], ["told"])
+        assert await ref.wait() == Killed()
+
+
+async def test_a_kill_that_lands_in_between_cancels_what_is_waited_for() -> None:
+    """What a handler waits for alone is cancelled with it: here, a task of asyncio's."""
+    if current_backend().name != "asyncio":
+        pytest.skip("trio's tasks are waited for in nurseries")
+    async with ActorSystem() as system:
+        ref = await warm(system)
+        inner: list[asyncio.Task[None]] = []
+
+        async def wait(worker: Worker) -> None:
+            inner.append(asyncio.create_task(asyncio.sleep(1000)))
+            worker.context.ref.kill()
+            await inner[0]
+
+        with pytest.raises(ProcExited):
+            await ref.ask(Run(wait))
+        await settle()
+        assert inner[0].cancelled()
+
+
+async def test_a_kill_that_lands_when_the_wait_is_over_is_raised_all_the_same() -> None:
+    """What the handler waited for may be there already: it is cancelled, and does not go on."""
+    async with ActorSystem() as system:
+        ref = await warm(system)
+        over: list[str] = []
+
+        async def wait(worker: Worker) -> None:
+            event = anyio.Event()
+            worker.log.append(event)
+            worker.context.ref.kill()
+            event.set()
+            await anyio.lowlevel.checkpoint()
+            await anyio.lowlevel.checkpoint()
+            over.append("went on")
+
+        with pytest.raises(ProcExited):
+            await ref.ask(Run(wait))
+        assert over == []
+
+
+async def test_a_handler_that_does_not_heed_the_kill_is_struck_again() -> None:
+    """Cancellation is a level: what swallows it once gets it again at its next wait."""
+    async with ActorSystem() as system:
+        ref = await warm(system)
+        struck: list[int] = []
+
+        async def stubborn(worker: Worker) -> None:
+            worker.context.ref.kill()
+            for number in range(3):
+                try:
+                    await anyio.sleep_forever()
+                except BaseException:
+                    struck.append(number)
+                    if number == 2:
+                        raise
+
+        with pytest.raises(ProcExited):
+            await ref.ask(Run(stubborn))
+        assert struck == [0, 1, 2]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_broken_link_ends_it(waits: bool) -> None:
+    """An actor whose link breaks in its handler ends with it; the asker learns why."""
+    unheard: list[BaseException] = []
+    async with lossy(unheard) as system:
+        ref, other = await warm(system), await warm(system)
+
+        async def break_it(worker: Worker) -> str:
+            worker.context.link(other)
+            other.kill()
+            if waits:
+                await anyio.sleep_forever()
+            return "answered"
+
+        with pytest.raises(ProcExited) if waits else suppress(ProcExited):
+            assert await ref.ask(Run(break_it)) == "answered"
+        reason = await ref.wait()
+        assert isinstance(reason, Crashed)
+    assert [type(error) for error in unheard] == [LinkBroken]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_the_crash_is_the_actors(waits: bool) -> None:
+    """What the handler raises crashes the actor, and is the cause of what the asker gets."""
+    unheard: list[BaseException] = []
+    async with lossy(unheard) as system:
+        ref = await warm(system)
+
+        async def crash(worker: Worker) -> None:
+            if waits:
+                await anyio.sleep(1)
+            raise KeyError("gone")
+
+        with pytest.raises(ProcExited) as caught:
+            await ref.ask(Run(crash))
+        assert isinstance(caught.value.__cause__, KeyError)
+        assert isinstance(await ref.wait(), Crashed)
+    assert [type(error) for error in unheard] == [KeyError]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_refusal_is_an_answer(waits: bool) -> None:
+    """A Refusal reaches the asker, and the actor lives on."""
+    async with ActorSystem() as system:
+        ref = await warm(system)
+
+        async def refuse(worker: Worker) -> None:
+            if waits:
+                await anyio.sleep(1)
+            raise No("not now")
+
+        for _ in range(2):
+            with pytest.raises(No, match="not now"):
+                await ref.ask(Run(refuse))
+        assert await ref.ask(Run(nothing)) is None
+
+
+@pytest.mark.parametrize("waits", ["never", "before", "after"])
+async def test_a_stashed_request_is_answered_when_it_comes_again(waits: str) -> None:
+    """What a handler returns after it stashed its request is no answer, waiting or not."""
+    async with ActorSystem() as system:
+        ref = await warm(system)
+
+        async def stash(worker: Worker) -> str:
+            if waits == "before":
+                await anyio.sleep(1)
+            if worker.log:
+                return "answered"
+            worker.log.append("stashed")
+            worker.context.stash()
+            if waits == "after":
+                await anyio.sleep(1)
+            return "no answer"
+
+        async def unstash(worker: Worker) -> None:
+            worker.context.unstash_all()
+
+        async with anyio.create_task_group() as tasks:
+
+            async def asking() -> None:
+                assert await ref.ask(Run(stash)) == "answered"
+
+            tasks.start_soon(asking)
+            await anyio.sleep(2)
+            await ref.ask(Run(unstash))
+
+
+async def test_mail_that_comes_meanwhile_is_handled_after_it() -> None:
+    """One message at a time: also when the first is begun in its asker's turn and then waits."""
+    async with ActorSystem() as system:
+        ref = await warm(system)
+        log: list[str] = []
+
+        def step(name: str) -> Work:
+            async def work(worker: Worker) -> None:
+                log.append(f"{name} begins")
+                await anyio.sleep(1)
+                log.append(f"{name} ends")
+
+            return work
+
+        async with anyio.create_task_group() as tasks:
+            for name in "abc":
+                tasks.start_soon(ref.ask, Run(step(name)))
+                await anyio.lowlevel.checkpoint()
+        assert log == [f"{name} {what}" for name in "abc" for what in ("begins", "ends")]
+
+
+async def test_who_asks_in_a_circle_is_told_so() -> None:
+    """A handler that asks its asker, or itself, gets AskCycle, also before its first wait."""
+    async with ActorSystem() as system:
+        left, right = await warm(system), await warm(system)
+
+        async def back(worker: Worker) -> str:
+            for ref in (left, worker.context.ref):
+                with pytest.raises(AskCycle):
+                    await ref.ask(Run(nothing))
+            return "told so"
+
+        async def there(worker: Worker) -> Any:
+            return await right.ask(Run(back))
+
+        assert await left.ask(Run(there)) == "told so"
+        assert await left.ask(Run(nothing)) is None
+
+
+async def test_a_long_chain_of_questions_needs_no_deep_stack() -> None:
+    """A thousand actors may each ask the next before they answer."""
+    async with ActorSystem() as system:
+        refs = [await warm(system) for _ in range(1000)]
+
+        def ask(number: int) -> Work:
+            async def work(worker: Worker) -> int:
+                if number == len(refs) - 1:
+                    return 1
+                rest: int = await refs[number + 1].ask(Run(ask(number + 1)))
+                return rest + 1
+
+            return work
+
+        assert await refs[0].ask(Run(ask(0))) == 1000
+
+
+async def test_its_time_runs_out_while_it_waits() -> None:
+    """A timeout counts also when the handler was begun at once; the actor goes on."""
+    async with ActorSystem() as system:
+        ref = await warm(system)
+
+        async def slow(worker: Worker) -> str:
+            await anyio.sleep(10)
+            return "late"
+
+        began = anyio.current_time()
+        with pytest.raises(AskTimeout):
+            await ref.ask(Run(slow), timeout=1)
+        assert 1 <= anyio.current_time() - began < 1.01
+        assert await ref.ask(Run(nothing), timeout=20) is None
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_an_asker_that_is_cancelled_by_the_handler_it_asked(waits: bool) -> None:
+    """The cancellation is seen in the ask, or at the asker's next wait, and nowhere later."""
+    async with ActorSystem() as system:
+        ref = await warm(system)
+        with anyio.CancelScope() as scope:
+
+            async def strike(worker: Worker) -> None:
+                scope.cancel()
+                if waits:
+                    await anyio.sleep(1)
+
+            await ref.ask(Run(strike))
+            await anyio.lowlevel.checkpoint()
+            raise AssertionError("the asker went on")
+        assert scope.cancelled_caught
+        await anyio.sleep(2)  # nothing is left of the cancellation
+        assert await ref.ask(Run(nothing)) is None
+
+
+async def test_an_asking_proc_that_is_killed_by_the_handler_it_asked() -> None:
+    """A proc that is killed by whom it asks ends there; the other one lives on."""
+    async with ActorSystem() as system:
+        asker, ref = await warm(system), await warm(system)
+        log: list[str] = []
+
+        async def kill(worker: Worker) -> None:
+            asker.kill()
+
+        async def ask(worker: Worker) -> None:
+            await ref.ask(Run(kill))
+            await anyio.lowlevel.checkpoint()
+            log.append("went on")
+
+        with pytest.raises(ProcExited):
+            await asker.ask(Run(ask))
+        assert (log, await asker.wait()) == ([], Killed())
+        assert await ref.ask(Run(nothing)) is None
+
+
+@pytest.mark.parametrize("stop", ["shutdown", "context.stop"])
+async def test_a_stop_waits_for_the_handler_that_was_begun(stop: str, speed: str) -> None:  # noqa: F811
+    """Told to stop in the same turn, the actor finishes what it has in hand, and answers it."""
+    async with ActorSystem() as system:
+        ref = await warm(system)
+
+        async def work(worker: Worker) -> str:
+            if stop == "context.stop":
+                worker.context.stop(Shutdown())
+            await anyio.sleep(1)
+            return "finished"
+
+        async with anyio.create_task_group() as tasks:
+
+            async def asking() -> None:
+                assert await ref.ask(Run(work)) == "finished"
+
+            tasks.start_soon(asking)
+            if speed == "fast" and current_backend().name == "asyncio":
+                await anyio.lowlevel.checkpoint()  # begun, but its task has not had its turn
+            else:
+                await settle()
+            assert await ref.shutdown() == Shutdown()
+
+
+async def test_work_that_always_waits_is_left_to_the_actors_task(speed: str) -> None:  # noqa: F811
+    """A handler that waited sixteen times in a row is begun by the actor alone from then on."""
+    async with ActorSystem() as system:
+        ref = await warm(system)
+        eager = Worker.__dispatch__.eager
+
+        async def wait(worker: Worker) -> None:
+            await anyio.sleep(0.1)
+
+        for _ in range(15):
+            await ref.ask(Also(wait))
+            await settle()
+        assert Also in eager
+        await ref.ask(Also(nothing))
+        for _ in range(16):
+            await settle()
+            await ref.ask(Also(wait))
+        begun = speed == "fast" and current_backend().name == "asyncio"
+        assert (Also not in eager) == begun
+        assert Run in eager
+        assert await ref.ask(Also(nothing)) is None
