@@ -266,8 +266,9 @@ class Bonded(Reader):
 
     def announce(self, reason: ExitReason, owner: Bonded | None) -> bool:
         """Tell all who are bound to this incarnation that it ended; False when there was nobody."""
-        ref = ref_of(self.address)
-        exited = Exited(ref, reason, self.number)
+        if owner is None and not self.links and not self.watchers:
+            return False
+        exited = Exited(ref_of(self.address), reason, self.number)
         links, self.links = self.links, None
         watchers, self.watchers = self.watchers, None
         heard = bool(watchers)

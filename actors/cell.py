@@ -309,7 +309,7 @@ class Incarnation(Bonded):
         address.reason = reason
         self.cancel_token()
         self.cut_bonds()
-        for control in address.clear_control():
+        for control in address.clear_control() if address.extra or address.control else ():
             # Told to stop before it could hear of this: then nobody has. But for a child that it
             # owned: of that it had the reason when it stopped it.
             if not isinstance(control, Exited) or address_of(control.ref).owned:
@@ -323,9 +323,10 @@ class Incarnation(Bonded):
         if started and self.system.events.heard:
             self._publish(ProcEnded, reason, self.number, in_hand, address.owned)
         self._give_up_mail(reason)
-        for waiter in self._ended or ():
-            if not waiter.done():
-                waiter.set_result(reason)
+        if self._ended is not None:
+            for waiter in self._ended:
+                if not waiter.done():
+                    waiter.set_result(reason)
         if started:
             if not self.announce(reason, self.owner) and isinstance(reason, Crashed):
                 handling = "" if in_hand is None else f", handling {type(in_hand).__name__}"

@@ -243,6 +243,8 @@ class Parked:
 
 UNLIMITED = sys.maxsize
 
+NEVER_RAN = NoProc()
+
 NOTHING: Any = ()
 """Stands for the queue of an address whose actor sleeps: an empty deque is larger than all else."""
 
@@ -306,7 +308,7 @@ class Address:
         self.undelivered: Callable[[object], None] | None = None
         self.open = True
         self.simple = mailbox.capacity is None
-        self.reason: ExitReason = NoProc()
+        self.reason: ExitReason = NEVER_RAN
         self.why = ""
 
     def take(self, accepts: Accepts) -> None:
@@ -457,8 +459,14 @@ class Address:
         message = unwrap(item)
         if not getattr(type(message), "__dead_letter__", True):
             return
-        if self.undelivered is not None:
-            self.undelivered(message)
+        undelivered = self.undelivered
+        if undelivered is not None:
+            # Not heard of meanwhile: what it sends to this very address is a dead letter like any.
+            self.undelivered = None
+            try:
+                undelivered(message)
+            finally:
+                self.undelivered = undelivered
         self.hub.dead_letter(self, message, why)
 
     def fail(self, envelope: Envelope) -> None:

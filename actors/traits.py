@@ -17,7 +17,7 @@ changes between incarnations, so none of it is looked up for each.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, final
 
 from actors.actor import Actor
@@ -88,7 +88,11 @@ def label(start: Callable[..., object]) -> str:
     """Return a short name for what a factory makes."""
     while isinstance(start, partial):
         start = start.func
-    name = getattr(start, "__name__", type(start).__name__)
+    return _tidied(getattr(start, "__name__", type(start).__name__))
+
+
+@lru_cache(1024)
+def _tidied(name: str) -> str:
     return name.strip("<>").lower().replace("/", "-")
 
 

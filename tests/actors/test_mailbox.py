@@ -550,3 +550,27 @@ async def test_a_flood_that_nobody_hears_of_still_answers_its_askers(
             ref.tell(Put(1))  # and it takes no more
     dead = [letter for letter in letters if isinstance(letter, DeadLetter)]
     assert len(dead) == 1000 + 3  # the queued ones, the request, the one in hand, the late one
+
+
+async def test_what_is_sent_again_to_an_address_that_is_shut_is_a_dead_letter(
+    dead_letters: list[DeadLetter],
+) -> None:
+    """An `on_undelivered` that tells its own address again does not hear of that once more."""
+    heard: list[object] = []
+
+    class Again(Slow):
+        def on_undelivered(self, message: Put | Get | Crash) -> None:
+            heard.append(message)
+            self.context.ref.tell(message)
+
+    gate = anyio.Semaphore(0)
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        ref = await system.spawn(partial(Again, gate, []))
+        for number in range(3):
+            ref.tell(Put(number))
+        await settle()
+        tasks.start_soon(ref.shutdown)
+        await settle()
+        gate.release()
+    assert heard == [Put(1), Put(2)]
+    assert [letter.message for letter in dead_letters] == [Put(1), Put(1), Put(2), Put(2)]
