@@ -106,6 +106,15 @@ async def _put_in_bursts(queue: Queue[Add], share: tuple[Add, ...]) -> None:
 
 async def ask_by_futures(size: int) -> tuple[float]:
     """Hand a request over in one future and the answer back in another; trips a second."""
+    return await _ask_by_futures(size, waits=False)
+
+
+async def ask_waiting(size: int) -> tuple[float]:
+    """Do the same, the server giving way before each answer."""
+    return await _ask_by_futures(size, waits=True)
+
+
+async def _ask_by_futures(size: int, *, waits: bool) -> tuple[float]:
     loop = asyncio.get_running_loop()
     inbox: Future[tuple[Increase, Future[int]]] = loop.create_future()
 
@@ -115,6 +124,8 @@ async def ask_by_futures(size: int) -> tuple[float]:
         for _ in range(size):
             message, reply = await inbox
             inbox = loop.create_future()
+            if waits:
+                await asyncio.sleep(0)
             total += message.amount
             reply.set_result(total)
 

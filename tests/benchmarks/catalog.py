@@ -92,6 +92,14 @@ MESSAGING = (
         references=ASK_REFERENCES,
     ),
     Workload(
+        name="ask_waiting",
+        summary="a handler that waits once / a round trip through two futures that waits once",
+        metrics=(RATE,),
+        size=20_000,
+        ours=in_loop(messaging.ask_waiting),
+        baseline=in_asyncio(baselines_messaging.ask_waiting),
+    ),
+    Workload(
         name="ping_pong",
         summary="a ball between two actors / between two tasks with a queue each",
         metrics=(RATE,),

@@ -44,6 +44,20 @@ class Total(Request[int]):
 CounterMessage: TypeAlias = Add | Increase | Total
 
 
+class WaitingCounter(Actor[Increase]):
+    """Add up amounts in a coroutine handler that gives way before it answers."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.let_others_run = pause()
+
+    @on(Increase)
+    async def increase(self, message: Increase) -> int:
+        await self.let_others_run()
+        self.total += message.amount
+        return self.total
+
+
 class Counter(Actor[CounterMessage]):
     """Add up amounts in plain handlers."""
 
@@ -119,7 +133,13 @@ async def ask_async(size: int) -> tuple[float]:
         return await _ask(await system.spawn(AsyncCounter), size)
 
 
-async def _ask(counter: Ref[CounterMessage], size: int) -> tuple[float]:
+async def ask_waiting(size: int) -> tuple[float]:
+    """Ask one actor, answered by a coroutine that waits once; trips a second."""
+    async with ActorSystem() as system:
+        return await _ask(await system.spawn(WaitingCounter), size)
+
+
+async def _ask(counter: Ref[Increase], size: int) -> tuple[float]:
     total = 0
     started = perf_counter()
     for _ in range(size):
