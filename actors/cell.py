@@ -425,6 +425,11 @@ class Incarnation(Bonded):
         return self.phase <= Phase.RUNNING
 
     @property
+    def lives_on(self) -> bool:
+        """Tell whether its end is not there yet."""
+        return self.phase is not Phase.ENDED
+
+    @property
     def hears(self) -> bool:
         """Tell whether news still matter: it lives, and its fate is not sealed."""
         return self.lives and self.verdict is None
@@ -483,14 +488,14 @@ class Incarnation(Bonded):
         """Stop it after the message in hand; kill it at the deadline."""
         if self.phase is Phase.ENDED:
             return
-        if timeout is not None:
-            self._set_deadline(timeout)
         if self.phase is Phase.STARTING:
             # Nobody needs what is half started. Its on_start is cancelled; its children,
             # if it has some already, are stopped in order.
             self.take_down(Shutdown())
         else:
             self._tell(Shutdown())
+        if timeout is not None and self.lives_on:
+            self._set_deadline(timeout)
 
     def _set_deadline(self, timeout: float) -> None:
         """Kill it in `timeout` seconds, unless it is to be killed earlier anyway."""
@@ -565,8 +570,12 @@ async def stop_children(
     Each is awaited before the next is told. Returns whether a cancellation was taken in.
     """
     taken_in = False
+    waiting: list[Address] = []
     while children:
-        address = children[next(reversed(children))]
+        # Not the last key each time: a dict looks for it among all that were deleted.
+        if len(waiting) != len(children):
+            waiting = list(children.values())
+        address = waiting.pop()
         life = address.occupant
         if isinstance(life, Incarnation):
             if killed():
