@@ -30,108 +30,46 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from enum import IntEnum
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from actors.backend import Backend, Cage, Clocked, Interrupted, Waiter
-from actors.bonds import Bonded
-from actors.context import Proc, SystemView, make_context
+from actors.backend import Cage, Interrupted, Waiter
+from actors.context import Proc, make_context
 from actors.errors import Ignore, StartFailed
 from actors.events import Event, ProcEnded, ProcFailedToStart, ProcStarted, StopError
-from actors.exits import Crashed, ExitReason, Killed, Normal, Shutdown
-from actors.mailbox import STOP, Address, current_occupant, unwrap
+from actors.exits import Crashed, ExitReason, Killed, Normal
+from actors.mailbox import Address, current_occupant, unwrap
 from actors.messages import Envelope
 from actors.notices import Exited
-from actors.reader import TOLD
+from actors.orders import Core, Ordered, Phase, stop_children
 from actors.ref import address_of, ref_of
 from actors.traits import traits_of
 
-__all__ = ["Core", "Incarnation", "Phase", "stop_children"]
+__all__ = ["Incarnation"]
 
 
-class Core(SystemView, Protocol):
-    """Be what an incarnation asks of its actor system."""
-
-    backend: Backend
-
-    def unheard(self, error: BaseException) -> None:
-        """Keep an error that nobody was told of, to raise it at the end."""
-        ...
-
-    def fatal(self, error: BaseException) -> None:
-        """Bring the system down: SystemExit or KeyboardInterrupt left a proc."""
-        ...
-
-    async def give_way(self) -> None:
-        """Let others run, now and then."""
-        ...
-
-    def forget(self, address: Address) -> None:
-        """Drop an address of the system's own that has ended."""
-        ...
-
-
-class Phase(IntEnum):
-    """Tell how far an incarnation has come."""
-
-    STARTING = 0
-    RUNNING = 1
-    STOPPING = 2
-    ENDED = 3
-
-
-CHILDLESS: dict[str, Address] = {}
-"""Stands for the children of those who never had one; nothing is ever put in."""
-
-
-class Incarnation(Bonded):
+class Incarnation(Ordered):
     """Be one life of a proc, from its factory's result to the announcement of its end.
 
     `killed` implies a verdict. `children` are the addresses it owns, in order of start.
     """
 
     __slots__ = (
-        "_cage",
-        "_deadline",
-        "_deadline_at",
-        "_ended",
-        "_own_decision",
-        "_system",
-        "children",
         "ignored",
-        "killed",
         "labels",
-        "owner",
-        "phase",
         "ready",
     )
-
-    @property
-    def system(self) -> Core:
-        """Return the actor system."""
-        return self._system
 
     def __init__(
         self, system: Core, address: Address, proc: Proc[Any], owner: Incarnation | None
     ) -> None:
-        super().__init__()
-        self._system = system
+        super().__init__(system, owner)
         self.address = address
         self.proc = proc
         self.traits = traits_of(proc)
-        self.owner = owner
-        self.phase = Phase.STARTING
-        self.killed = False
-        self._own_decision = False
         self.ignored: Ignore | None = None
-        self.children = CHILDLESS
         self.labels = 0
         self.ready: Waiter[None] | None = None
-        self._deadline: Clocked | None = None
-        self._deadline_at = 0.0
-        self._ended: list[Waiter[ExitReason]] | None = None
-        self._cage: Cage | None = None
         address.incarnation += 1
         self.number = address.incarnation
         address.occupant = self
@@ -196,7 +134,7 @@ class Incarnation(Bonded):
                 await self._clear()  # on_stop may have started something, too
             if self.killed:
                 reason = Killed()
-        self._finish(reason, started)
+        self.finish(reason, started)
 
     async def _start(self, cage: Cage) -> ExitReason:
         """Run on_start; the phase is RUNNING afterwards if it succeeded."""
@@ -211,8 +149,8 @@ class Incarnation(Bonded):
         except BaseException as error:
             self._let_pass(error)
             if self.verdict is None:
-                return self._failure(error)
-            self._late(error)
+                return self.failure(error)
+            self.late(error)
         if self.verdict is not None:
             return self.verdict
         self._ready()
@@ -247,10 +185,10 @@ class Incarnation(Bonded):
         except BaseException as error:
             self._let_pass(error)
             if self.told is None or not isinstance(error, self.system.backend.cancelled_error()):
-                reason = self._failure(error)
+                reason = self.failure(error)
         if self.verdict is not None:
             if isinstance(reason, Crashed):
-                self._late(reason.error)
+                self.late(reason.error)
             return self.verdict
         if isinstance(reason, Normal) and self.told is not None:
             return self.told
@@ -272,10 +210,10 @@ class Incarnation(Bonded):
             except BaseException as error:
                 self._let_pass(error)
                 if reason.is_abnormal or self.killed:
-                    self._late(error)
+                    self.late(error)
                 else:
                     self._publish(StopError, error)
-                    reason = self._failure(error)
+                    reason = self.failure(error)
         return Killed() if self.killed else reason
 
     def _let_pass(self, error: BaseException) -> None:
@@ -289,14 +227,15 @@ class Incarnation(Bonded):
         except RuntimeError:
             return False
 
-    def _failure(self, error: BaseException) -> ExitReason:
+    def failure(self, error: BaseException) -> ExitReason:
+        """Return the exit reason for what was raised; what ends the process ends the system."""
         if isinstance(error, KeyboardInterrupt | SystemExit):
             self.system.fatal(error)
         return Crashed(error)
 
     # -- the end --------------------------------------------------------------------------------
 
-    def _finish(self, reason: ExitReason, started: bool) -> None:
+    def finish(self, reason: ExitReason, started: bool) -> None:
         """Announce the end. Nothing here waits, so nobody sees half of it."""
         address = self.address
         self.phase = Phase.ENDED
@@ -339,12 +278,6 @@ class Incarnation(Bonded):
         self._cage = self.task = self.variables = None
         if not self.traits.hears_undelivered:
             del self.proc
-
-    def own_children(self) -> dict[str, Address]:
-        """Return the children, to add one."""
-        if self.children is CHILDLESS:
-            self.children = {}
-        return self.children
 
     @property
     def cage(self) -> Cage | None:
@@ -402,9 +335,9 @@ class Incarnation(Bonded):
             else:
                 variables.run(self.proc.on_undelivered, message)
         except BaseException as error:
-            self._late(error)
+            self.late(error)
 
-    def _late(self, error: BaseException) -> None:
+    def late(self, error: BaseException) -> None:
         """Report what was raised when the exit reason was settled already; it must not be lost."""
         self._publish(StopError, error)
         if isinstance(error, KeyboardInterrupt | SystemExit):
@@ -416,185 +349,6 @@ class Incarnation(Bonded):
         events = self.system.events
         if events.heard:
             events.publish(event(ref_of(self.address), *values))
-
-    # -- orders from outside --------------------------------------------------------------------
-
-    @property
-    def lives(self) -> bool:
-        """Tell whether it is starting or running, not stopping."""
-        return self.phase <= Phase.RUNNING
-
-    @property
-    def lives_on(self) -> bool:
-        """Tell whether its end is not there yet."""
-        return self.phase is not Phase.ENDED
-
-    @property
-    def hears(self) -> bool:
-        """Tell whether news still matter: it lives, and its fate is not sealed."""
-        return self.lives and self.verdict is None
-
-    def check_not_ended(self) -> None:
-        """Refuse what would begin after the end. Raises RuntimeError."""
-        if self.phase is Phase.ENDED:
-            raise RuntimeError(f"{self.address.path} has ended; its context is of no use any more")
-
-    def on_end(self, waiter: Waiter[Any]) -> None:
-        """Wake `waiter` with the exit reason when it has ended."""
-        if self._ended is None:
-            self._ended = []
-        self._ended.append(waiter)
-
-    def finish_queued(self) -> None:
-        """Stop it after what is queued."""
-        if self._ends_at_once(Normal()):
-            return
-        if self.traits.actor or self.reads_inbox:
-            self.address.notify(STOP)
-        else:
-            self._tell(Normal())
-
-    def stop_self(self, reason: ExitReason) -> None:
-        """Stop after the message in hand, before anything else; the first reason stays."""
-        if self.lives and not self._own_decision and not self._ends_at_once(reason):
-            self._own_decision = True
-            self.told = reason
-            self.cancel_token()
-            self.address.signal(TOLD, first=True)
-
-    def _tell(self, reason: ExitReason) -> None:
-        """Be told from outside: after the message in hand, and the control that came before."""
-        if self.told is None and self.lives and not self._ends_at_once(reason):
-            self.told = reason
-            self.cancel_token()
-            self.address.signal(TOLD)
-
-    def crash(self, error: BaseException) -> None:
-        """Crash with what was raised outside of its own task."""
-        if self.told is not None and isinstance(error, self.system.backend.cancelled_error()):
-            if isinstance(self.in_hand, Envelope):
-                self.remember(self.in_hand)
-            self.in_hand = None  # it was told to stop, and that is what it does
-        elif self.hears:
-            self.take_down(self._failure(error))
-        else:
-            self._late(error)
-
-    def token_cancelled(self) -> None:
-        """Be told to stop through the token."""
-        self._tell(Shutdown())
-
-    def tell_to_stop(self, timeout: float | None) -> None:
-        """Stop it after the message in hand; kill it at the deadline."""
-        if self.phase is Phase.ENDED:
-            return
-        if self.phase is Phase.STARTING:
-            # Nobody needs what is half started. Its on_start is cancelled; its children,
-            # if it has some already, are stopped in order.
-            self.take_down(Shutdown())
-        else:
-            self._tell(Shutdown())
-        if timeout is not None and self.lives_on:
-            self._set_deadline(timeout)
-
-    def _set_deadline(self, timeout: float) -> None:
-        """Kill it in `timeout` seconds, unless it is to be killed earlier anyway."""
-        backend = self.system.backend
-        when = backend.now() + timeout
-        if self._deadline is not None:
-            if self._deadline_at <= when:
-                return
-            self._deadline.cancel()
-        self._deadline_at = when
-        self._deadline = backend.call_at(when, self.kill)
-
-    def take_down(self, reason: ExitReason) -> None:
-        """Interrupt this incarnation; it ends with `reason`."""
-        # Never at once, even if it has no task: this may be called in the middle of the
-        # announcement of another's end, and the others there are to hear of that one first.
-        if self.lives and self.verdict is None:
-            self.verdict = reason
-            if self.phase is Phase.RUNNING and self.in_hand is None:
-                self.address.signal(TOLD, first=True)  # seen before mail if it was just woken
-            self._interrupt()
-
-    def _interrupt(self) -> None:
-        if self._cage is None:
-            self.address.wake()  # it has no task yet, but something to do at its end
-        else:
-            self._cage.interrupt()
-
-    def _ends_at_once(self, reason: ExitReason) -> bool:
-        """End an incarnation that has no task, if there is nothing to do for one at its end."""
-        if self.address.waiter is not self or self.children or self._side:
-            return False
-        if self.traits.stops and not self.killed:
-            return False
-        self._finish(reason, started=True)
-        return True
-
-    def kill(self) -> None:
-        """Cancel it and all that it started, the youngest first."""
-        doomed: list[Incarnation] = [self]
-        while doomed:
-            life = doomed.pop()
-            if life.killed or life.phase is Phase.ENDED:
-                continue
-            life.killed = True
-            if life._ends_at_once(Killed()):
-                continue
-            if not isinstance(life.verdict, Crashed) or life.phase is not Phase.STARTING:
-                life.verdict = Killed()
-            for address in life.children.values():
-                if isinstance(address.occupant, Incarnation):
-                    doomed.append(address.occupant)
-            # The loop of an actor that kills itself sees the mark, its handlers the interrupt.
-            life.address.signal(TOLD)
-            life._interrupt()
-
-    def start_timed_out(self, timeout: float) -> None:
-        """Kill it because it did not get ready in time."""
-        if self.phase is Phase.STARTING and self.verdict is None:
-            self.verdict = Crashed(TimeoutError(f"not ready within {timeout:g} s"))
-            self.kill()
-
-
-async def stop_children(
-    backend: Backend,
-    children: dict[str, Address],
-    killed: Callable[[], bool],
-    on_cancel: Callable[[], None],
-) -> bool:
-    """Stop all children one after the other, the youngest first, each with its own patience.
-
-    Each is awaited before the next is told. Returns whether a cancellation was taken in.
-    """
-    taken_in = False
-    waiting: list[Address] = []
-    while children:
-        # Not the last key each time: a dict looks for it among all that were deleted.
-        if len(waiting) != len(children):
-            waiting = list(children.values())
-        address = waiting.pop()
-        life = address.occupant
-        if isinstance(life, Incarnation):
-            if killed():
-                life.kill()
-            else:
-                life.tell_to_stop(address.patience)
-            taken_in |= await backend.outlast(partial(arm, life), on_cancel)
-        if children.get(address.id) is address:
-            del children[address.id]
-            address.end("its owner has ended")
-    return taken_in
-
-
-def arm(life: Incarnation, waiter: Waiter[Any]) -> bool:
-    """Have `waiter` woken at the end of `life`; False when that is past."""
-    if life.phase is Phase.ENDED:
-        return False
-    life.on_end(waiter)
-    return True
 
 
 def wake(waiter: Waiter[None]) -> None:

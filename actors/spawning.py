@@ -35,7 +35,7 @@ from functools import partial
 from typing import Any, final
 
 from actors.backend import Waiter
-from actors.cell import Core, Incarnation, arm
+from actors.cell import Incarnation
 from actors.context import Child, Proc
 from actors.dispatch import Open
 from actors.errors import IdTaken, Ignore, NameTaken, StartFailed
@@ -43,6 +43,7 @@ from actors.events import ProcFailedToStart
 from actors.exits import Crashed, ExitReason
 from actors.mailbox import Address, Hub, Mailbox
 from actors.names import Name
+from actors.orders import Core, arm
 from actors.ref import Ref, make_ref, ref_of
 from actors.traits import accepted_by, label
 

@@ -39,7 +39,7 @@ import anyio
 from attrs import frozen
 
 from actors.backend import Backend, current_backend
-from actors.cell import Incarnation, Phase, stop_children
+from actors.cell import Incarnation
 from actors.context import DEFAULT_MAILBOX, Proc
 from actors.errors import SystemClosed
 from actors.events import DeadLetter, EventStream
@@ -47,6 +47,7 @@ from actors.exits import NoProc
 from actors.mailbox import Address, Hub, Mailbox
 from actors.names import Name
 from actors.notices import Down, Watch
+from actors.orders import Phase, stop_children
 from actors.ref import AnyRef, Ref, address_of, ref_of
 from actors.spawning import new_address, spawn_into
 from actors.threads import ThreadsafeRef

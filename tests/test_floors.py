@@ -21,8 +21,8 @@ FLOORS: dict[str, dict[str, str]] = {
         "0 ground": "exits errors names backend clock messages cancellation",
         "1 parts": "deadlines mailbox timer ref notices events stash",
         "2 engine": (
-            "registry context dispatch actor traits answering reader bonds cell spawning threads "
-            "system"
+            "registry context dispatch actor traits answering reader bonds orders cell spawning "
+            "threads system"
         ),
         "3 comforts": "groups topics routers streams wire nodes telemetry",
         "4 doors": "__init__ testing",
