@@ -77,8 +77,11 @@ class Timer:
         if self._interval is None:
             self.cancel()
         else:
-            missed = max(0, math.floor((self._backend.now() - self._due) / self._interval))
+            now = self._backend.now()
+            missed = max(0, math.floor((now - self._due) / self._interval))
             self._due += self._interval * (missed + 1)
+            while self._due <= now:  # a hair's breadth, by the rounding of floats
+                self._due += self._interval
             self._handle = self._backend.call_at(self._due, self._fire)
         self._call()
 
