@@ -80,8 +80,8 @@ class Timer:
             now = self._backend.now()
             missed = max(0, math.floor((now - self._due) / self._interval))
             self._due += self._interval * (missed + 1)
-            while self._due <= now:  # a hair's breadth, by the rounding of floats
-                self._due += self._interval
+            if self._due <= now:  # by a hair's breadth: floats are rounded
+                self._due = max(self._due + self._interval, math.nextafter(now, math.inf))
             self._handle = self._backend.call_at(self._due, self._fire)
         self._call()
 
