@@ -66,6 +66,7 @@ from actors.ref import AnyRef, Ref, Statistics
 from actors.system import ActorSystem, ProcInfo
 from actors.threads import ThreadsafeRef
 from actors.timer import Timer
+from actors.vitals import Place, Vitals
 
 __all__ = [
     "Actor",
@@ -97,6 +98,7 @@ __all__ = [
     "NoReply",
     "Normal",
     "Overflow",
+    "Place",
     "Proc",
     "ProcEnded",
     "ProcExited",
@@ -117,6 +119,7 @@ __all__ = [
     "SystemClosed",
     "ThreadsafeRef",
     "Timer",
+    "Vitals",
     "Watch",
     "on",
     "task",

@@ -267,7 +267,10 @@ class Incarnation(Ordered):
                 if not waiter.done():
                     waiter.set_result(reason)
         if started:
-            if not self.announce(reason, self.owner) and isinstance(reason, Crashed):
+            heard = self.announce(reason, self.owner)
+            if self.owner is not None and address.owned:
+                heard = True  # it had the reason when it stopped this child
+            if not heard and isinstance(reason, Crashed):
                 handling = "" if in_hand is None else f", handling {type(in_hand).__name__}"
                 reason.error.add_note(f"crashed: {address.path}{handling}")
                 self.system.unheard(reason.error)

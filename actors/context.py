@@ -38,6 +38,7 @@ from actors.names import Name
 from actors.notices import Down, Exited, Monitor, Received
 from actors.ref import Inhabitant, Ref
 from actors.timer import Timer
+from actors.vitals import Place, Vitals
 
 __all__ = ["Child", "Context", "Life", "Proc", "SystemView", "task"]
 
@@ -268,6 +269,31 @@ class Child(ABC, Generic[M]):
         """Kill the incarnation and wait for its death; returns its exit reason."""
 
     @abstractmethod
+    def vitals(self) -> Vitals | None:
+        """Look at what the incarnation is doing; None while none runs.
+
+        A plain call, of a microsecond or two. It costs the child nothing, now or before.
+        """
+
+    @abstractmethod
+    def stack(self) -> tuple[Place, ...]:
+        """Say where in its own code the incarnation waits, the outermost call first.
+
+        Empty when it waits for mail, or when none runs. What other tasks do on its behalf (in a
+        task group of its own, or piped) is not seen.
+        """
+
+    @abstractmethod
+    def fail(self, error: BaseException) -> None:
+        """Treat the incarnation as crashed with `error`: it is interrupted where it is.
+
+        Never waits; `ref.wait` does. The stack of where it was becomes the traceback of `error`,
+        unless that has one. The code is cancelled until it has left; `on_stop` runs. Found in
+        its `on_stop`, it is killed instead, and the error is published as StopError. Nothing
+        happens when none runs, or its end is decided already.
+        """
+
+    @abstractmethod
     def suspend(self, why: str) -> None:
         """Take no mail while no incarnation is to come: it becomes dead letters, `why` says so.
 
@@ -440,7 +466,11 @@ class Context(Generic[M]):
         return self._life.inbox()
 
     def beat(self) -> None:
-        """Give a sign of life."""
+        """Give a sign of life: whoever watches this proc sees when the last one was.
+
+        It notes the time, and that is all, so it may be called in the innermost loop. From the
+        event loop's own thread only. A supervisor watches for it when the child's spec says so.
+        """
         self._life.beat()
 
 

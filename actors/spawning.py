@@ -30,26 +30,39 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import dropwhile
+from types import CoroutineType
 from typing import Any, final
 
-from actors.backend import Waiter
+from actors.backend import Backend, Waiter
 from actors.cell import Incarnation
 from actors.context import Child, Proc
 from actors.dispatch import Open
 from actors.errors import IdTaken, Ignore, NameTaken, StartFailed
 from actors.events import ProcFailedToStart
 from actors.exits import Crashed, ExitReason
-from actors.mailbox import Address, Hub, Mailbox
+from actors.mailbox import Address, Hub, Mailbox, unwrap
 from actors.names import Name
-from actors.orders import Core, arm
+from actors.orders import Core, Phase, arm
+from actors.reader import Reader
 from actors.ref import Ref, make_ref, ref_of
 from actors.traits import accepted_by, label
+from actors.vitals import Place, Step, Vitals, code_of, places, steps_of_task, traceback_of
 
 __all__ = ["Life", "OwnedChild", "new_address", "spawn_into"]
 
 _NOTHING_YET = Open("not started", None)
+
+# What stands between the engine and the user's code, in the stack of an incarnation's task.
+_ENGINE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_BACKEND = Backend.start.__code__.co_filename
+_READER = Reader.receive.__code__.co_filename
+_RECEIVE = Reader.receive.__code__
+_HOOK = Reader._call_hook.__code__  # pyright: ignore[reportPrivateUsage]
+_STOPPING = Incarnation._tidy.__code__  # pyright: ignore[reportPrivateUsage]
 
 
 class Life(Incarnation):
@@ -91,6 +104,79 @@ class Life(Incarnation):
         )
         address.owned = True
         return OwnedChild(self, address)
+
+    # -- seen from outside ----------------------------------------------------------------------
+
+    def vitals(self) -> Vitals:
+        """Say what it is doing."""
+        work: object = None
+        activity = ""
+        stopping = self.phase is Phase.STOPPING
+        if stopping:
+            work = _work(self._steps(_STOPPING))
+        elif not self._waits_for_mail:
+            if self.traits.actor:
+                work = _work(self._steps(_RECEIVE))
+            elif self.in_hand is not None and self.reads_inbox:
+                work = (self.number, self.handled)
+        if self.in_hand is not None and work is not None and not stopping:
+            activity = f"handling {type(unwrap(self.in_hand)).__name__}"
+        elif work is not None:
+            activity = f"in {_name(work)}"
+        return Vitals(self.number, work, activity, self.last_beat, stopping)
+
+    @property
+    def _waits_for_mail(self) -> bool:
+        waiter = self.address.waiter
+        return self.task is None or (waiter is not None and not waiter.done())
+
+    def _steps(self, outside: object) -> Iterator[Step]:
+        """Walk along the calls of its task that are inside of the engine's call `outside`."""
+        steps = dropwhile(lambda step: code_of(step) is not outside, steps_of_task(self.task))
+        next(steps, None)
+        return steps
+
+    def own_steps(self) -> list[Step]:
+        """Return the calls of its task from the first on that is the user's; none while idle."""
+        if self.traits.actor and self._waits_for_mail:
+            return []
+        found: list[Step] = []
+        for step in steps_of_task(self.task):
+            code = code_of(step)
+            if code.co_filename == _BACKEND and code.co_name == "guard":
+                found.clear()  # what is further out is the engine's
+            elif found or not code.co_filename.startswith(_ENGINE):
+                found.append(step)
+        return found
+
+    def fail(self, error: BaseException) -> None:
+        """Crash it with `error`, wherever it is."""
+        if error.__traceback__ is None:
+            error.__traceback__ = traceback_of(self.own_steps())
+        if self.hears:
+            self.take_down(self.failure(error))
+        elif self.phase is Phase.STOPPING and not self.killed:
+            self.late(error)
+            self.kill()
+
+
+def _name(work: object) -> str:
+    """Return the name of the function that a coroutine runs."""
+    return work.cr_code.co_name if isinstance(work, CoroutineType) else "inbox"
+
+
+def _work(steps: Iterator[Step]) -> object:
+    """Find the user's coroutine that the engine awaits; None when it awaits none."""
+    last: CoroutineType[Any, Any, Any] | None = None
+    for step in steps:
+        if not isinstance(step, CoroutineType):
+            break
+        file = step.cr_code.co_filename
+        if file != _READER and step.cr_code.co_name != "guard":
+            return None if file == _BACKEND else step
+        last = step
+    # A plain hook that returned something else to await.
+    return last if last is not None and last.cr_code is _HOOK else None
 
 
 @final
@@ -151,9 +237,27 @@ class OwnedChild(Child[Any]):
         ref.kill()
         return await ref.wait()
 
+    def vitals(self) -> Vitals | None:
+        """Look at the incarnation."""
+        life = self._address.occupant
+        return life.vitals() if isinstance(life, Life) else None
+
+    def stack(self) -> tuple[Place, ...]:
+        """Say where the incarnation waits."""
+        life = self._address.occupant
+        return places(life.own_steps()) if isinstance(life, Life) else ()
+
+    def fail(self, error: BaseException) -> None:
+        """Crash the incarnation."""
+        life = self._address.occupant
+        if isinstance(life, Life):
+            life.fail(error)
+
     def suspend(self, why: str) -> None:
         """Take no mail while no incarnation is to come."""
-        if not self._suspended:
+        if self._suspended:
+            self._address.why = why
+        else:
             self._suspended = True
             self._address.end(why)
 

@@ -14,6 +14,9 @@ ends by automatic shutdown    nothing; `wait()` returns Shutdown
 The cause of TreeExited is the crash that led there; when there are several, also errors raised
 while stopping, a group of them, in order.
 
+However the tree stops, `Application.report` tells how that went, also after the block. `stop` stops
+it at once, inside of the block.
+
 >>> import anyio
 >>> from actors import CancellationToken, task
 >>> from supervision import ChildSpec, SupervisorSpec
@@ -29,7 +32,7 @@ while stopping, a group of them, in order.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import final
 
 import anyio
@@ -45,18 +48,21 @@ from actors import (
     Ref,
     Shutdown,
     StartFailed,
-    StopError,
 )
+from supervision.applying import ApplyReport, apply_tree, check_change
 from supervision.errors import (
     ChildNotFound,
     ChildStartFailed,
     IntensityExceeded,
     TreeExited,
 )
-from supervision.events import ChildExited, ChildRestarted, ChildStopped, Next, SupervisorGaveUp
 from supervision.keeper import patience, start_failed
+from supervision.logs import say
+from supervision.recording import StopRecorder
+from supervision.reports import StopReport
 from supervision.requests import SupervisorMessage
-from supervision.specs import ChildSpec
+from supervision.specs import BRUTAL_KILL, ChildSpec
+from supervision.stalls import LoopWatchdog
 
 __all__ = ["Application", "check_tree", "serve", "serve_in"]
 
@@ -66,11 +72,17 @@ class Application:
     """Reach a tree that is being served."""
 
     def __init__(
-        self, system: ActorSystem, supervisor: Ref[SupervisorMessage], guard: Guard
+        self,
+        system: ActorSystem,
+        supervisor: Ref[SupervisorMessage],
+        tree: ChildSpec[SupervisorMessage],
+        guard: Guard,
     ) -> None:
         self.system = system
         self.supervisor = supervisor
         self.guard = guard
+        self._tree = tree
+        self._changing = anyio.Lock()
 
     def find(self, path: str) -> AnyRef:
         """Return the ref of a child by its path below the root, like `workers/w1`.
@@ -86,17 +98,73 @@ class Application:
         """Wait until the root supervisor has ended; returns how. Cancelling only ends the wait."""
         return await self.supervisor.wait()
 
+    @property
+    def report(self) -> StopReport | None:
+        """Return how the tree was stopped, also after the block; None until it has ended."""
+        return self.guard.recorder.report
+
+    async def stop(self) -> StopReport:
+        """Stop the tree in order, now, and wait until it is gone; returns how that went.
+
+        The root exits with Shutdown, the block goes on, `wait` returns at once. Each child has its
+        own shutdown time; the root's, `INFINITY` by default, bounds the whole: past it everything
+        is killed, which the report says and nothing raises. A second call, at the same time or
+        later, gives the same report. Cancelling it only ends the wait: the stop goes on. For
+        code beside the tree: a proc of the tree that waits for it is killed at its own deadline.
+        """
+        self.guard.asked = True
+        self.guard.recorder.begin()
+        if self._tree.shutdown is BRUTAL_KILL:
+            self.supervisor.kill()
+            await self.supervisor.wait()
+        else:
+            await self.supervisor.shutdown(patience(self._tree))
+        report = self.report
+        assert report is not None
+        return report
+
+    async def apply(
+        self, tree: ChildSpec[SupervisorMessage], *, dry_run: bool = False
+    ) -> ApplyReport:
+        """Make the running tree into another one: start, stop and restart only what differs.
+
+        `tree` has the root of the running one. Everything that is to go is stopped first, in
+        reverse order of start; then what is new starts, in order; see `changes` for what counts as
+        a difference, and what is only changed in place. From the first step on, a supervisor that
+        is restarted begins with the new tree. `dry_run`, default False: only list the steps.
+
+        A step that fails is in the report, not raised, and undoes nothing; the next call tries it
+        again. Calls at the same time are served one after the other. Raises TypeError when `tree`
+        is no supervisor's spec, SpecError for one that the running tree cannot become, ProcExited
+        when the root has ended. Cancelled, it goes no further: what was done stands, and a child
+        that was stopped to be replaced is started by the next call. There is no timeout: a step
+        takes as long as its child takes to start or stop. A proc of the tree must not wait for a
+        change that stops itself.
+        """
+        check_tree(tree)
+        async with self._changing:
+            check_change(self._tree, tree)
+            if not dry_run:
+                self._tree = tree
+            return await apply_tree(self.system, self.supervisor, tree, dry_run=dry_run)
+
 
 @asynccontextmanager
 async def serve(
-    tree: ChildSpec[SupervisorMessage], *, observe: Sequence[Callable[[Event], None]] = ()
+    tree: ChildSpec[SupervisorMessage],
+    *,
+    observe: Sequence[Callable[[Event], None]] = (),
+    stall_after: float | None = None,
 ) -> AsyncGenerator[Application, None]:
     """Start a tree, and stop it when the block is left.
 
-    `observe`: event handlers that hear everything from the first start on, default none. Raises
-    TypeError when `tree` is no supervisor's spec, ChildStartFailed, TreeExited. When the block
-    raises, the tree is stopped, then the error goes on. Cancelled, the tree is stopped in
-    order before the cancellation goes on, each child within its shutdown time.
+    `observe`: event handlers that hear everything from the first start on, default none.
+    `stall_after` in seconds, default None (nobody watches): say through loguru, and as
+    `LoopStalled`, when the event loop stands still for so long, in whatever code. Raises
+    TypeError when `tree` is no supervisor's spec, ValueError for a `stall_after` that cannot be
+    meant, ChildStartFailed, TreeExited. When the block raises, the tree is stopped, then the
+    error goes on. Cancelled, the tree is stopped in order before the cancellation goes on, each
+    child within its shutdown time.
     """
     check_tree(tree)
     application: Application | None = None
@@ -104,8 +172,12 @@ async def serve(
         async with ActorSystem(tree.id) as system:
             for handler in observe:
                 system.events.subscribe(handler)
-            async with serve_in(system, tree) as application:
-                yield application
+            with _watching(system, tree, stall_after):
+                async with serve_in(system, tree) as application:
+                    try:
+                        yield application
+                    finally:
+                        application.guard.recorder.begin()
     except GeneratorExit:
         raise
     except BaseException as error:
@@ -119,15 +191,33 @@ async def serve(
         raise late
 
 
+def _watching(
+    system: ActorSystem, tree: ChildSpec[SupervisorMessage], stall_after: float | None
+) -> AbstractContextManager[object]:
+    if stall_after is None:
+        return nullcontext()
+
+    def tell(level: str, text: str) -> None:
+        say(level, f"/{tree.id}", text)
+
+    return LoopWatchdog(system, stall_after, say=tell)
+
+
 @asynccontextmanager
 async def serve_in(
-    system: ActorSystem, tree: ChildSpec[SupervisorMessage]
+    system: ActorSystem,
+    tree: ChildSpec[SupervisorMessage],
+    recorder: StopRecorder | None = None,
 ) -> AsyncGenerator[Application, None]:
-    """Start a tree in a system that is there already; it is stopped with the system."""
-    errors = _StopErrors()
-    system.events.subscribe(errors)
-    root = await _start(system, tree, errors)
-    guard = Guard(tree.id, errors)
+    """Start a tree in a system that is there already; it is stopped with the system.
+
+    `recorder`: what is to record the stop, default a new one.
+    """
+    if recorder is None:
+        recorder = StopRecorder(f"/{tree.id}")
+    system.events.subscribe(recorder)
+    root = await _start(system, tree, recorder)
+    guard = Guard(tree.id, recorder)
     if root.is_alive:
         system.monitor(root, guard.hear)
     else:
@@ -135,7 +225,7 @@ async def serve_in(
         guard.hear(Down(root, await root.wait()))
     try:
         with guard.scope:
-            yield Application(system, root, guard)
+            yield Application(system, root, tree, guard)
     except Exception as error:
         # The tree goes down with the block; if it had failed before, both are said.
         exited = guard.say_once()
@@ -167,9 +257,9 @@ def check_tree(tree: object) -> None:
 
 
 async def _start(
-    system: ActorSystem, tree: ChildSpec[SupervisorMessage], errors: _StopErrors
+    system: ActorSystem, tree: ChildSpec[SupervisorMessage], recorder: StopRecorder
 ) -> Ref[SupervisorMessage]:
-    errors.begin(f"/{tree.id}")
+    recorder.collect()
     try:
         root = await system.spawn(
             tree.start,
@@ -181,34 +271,39 @@ async def _start(
     except StartFailed as failure:
         match failure.reason:
             case Crashed(error=ChildStartFailed() as error):
-                raise error from errors.joined(tree.id, [error.__cause__])
+                raise error from _group(tree.id, [error.__cause__, *recorder.errors])
             case reason:
-                cause = errors.joined(tree.id, [failure.__cause__])
+                cause = _group(tree.id, [failure.__cause__, *recorder.errors])
                 raise start_failed(tree.id, reason) from cause
-    errors.clear()
+    recorder.clear()
     return root
 
 
 @final
 class Guard:
-    """Cancel the block when the tree fails, and say why."""
+    """Cancel the block when the tree fails, and say why.
 
-    def __init__(self, id: str, errors: _StopErrors) -> None:
+    `asked`: whether the block has had the tree stopped; to be killed for being late is no failure
+    of the tree then.
+    """
+
+    def __init__(self, id: str, recorder: StopRecorder) -> None:
         self.scope = anyio.CancelScope()
         self.reason: ExitReason | None = None
+        self.recorder = recorder
+        self.asked = False
         self._id = id
-        self._errors = errors
         self._said = False
 
     def hear(self, down: Down) -> None:
         """Be told that the root has ended."""
         self.reason = down.reason
-        if failed(down.reason):
+        if self._failed():
             self.scope.cancel()
 
     def say_once(self) -> TreeExited | None:
         """Return the error to raise when the tree has failed, and nobody raised it yet."""
-        if self._said or self.reason is None or not failed(self.reason):
+        if self._said or self.reason is None or not self._failed():
             return None
         self._said = True
         error = TreeExited(self._id, self.reason)
@@ -220,6 +315,10 @@ class Guard:
         # Killed now means killed by whoever left the block and would not wait.
         return None if isinstance(self.reason, Killed) else self.say_once()
 
+    def _failed(self) -> bool:
+        late = self.asked and isinstance(self.reason, Killed)
+        return self.reason is not None and failed(self.reason) and not late
+
     def _cause(self) -> BaseException | None:
         found: list[BaseException | None] = []
         match self.reason:
@@ -229,60 +328,12 @@ class Guard:
                 found.extend(gave_up.crashes or (gave_up,))
             case _:
                 pass
-        return self._errors.joined(self._id, found)
+        return _group(self._id, [*found, *self.recorder.errors])
 
 
-@final
-class _StopErrors:
-    """Collect what is raised while supervisors stop their children, having given up.
-
-    What happened below a supervisor that came back, or that its parent can do without, is history.
-    """
-
-    def __init__(self) -> None:
-        self._stopping: set[str] = set()
-        self._errors: list[tuple[str, BaseException]] = []
-
-    def __call__(self, event: Event) -> None:
-        match event:
-            case SupervisorGaveUp(ref=ref):
-                self._stopping.add(ref.path)
-            case ChildRestarted(ref=ref) | ChildExited(ref=ref, next=Next.KEEP | Next.REMOVE):
-                self._forget(ref.path)
-            case StopError(ref=ref, error=error) if self._stopping:
-                self._note(ref.path, error)
-            case ChildStopped(ref=ref, reason=Crashed(error)) if self._stopping:
-                self._note(ref.path, error)
-            case _:
-                pass
-
-    def begin(self, path: str) -> None:
-        """Collect from now on what is raised below `path`."""
-        self._stopping.add(path)
-
-    def clear(self) -> None:
-        """Begin anew: what was collected is history."""
-        self._stopping.clear()
-        self._errors.clear()
-
-    def joined(self, tree: str, first: Sequence[BaseException | None]) -> BaseException | None:
-        """Return the one error there is, or the group of all: `first`, then those collected."""
-        found = [error for error in first if error is not None]
-        found.extend(error for _, error in self._errors)
-        distinct = list({id(error): error for error in found}.values())
-        if len(distinct) > 1:
-            return BaseExceptionGroup(f"what brought {tree} down", distinct)
-        return distinct[0] if distinct else None
-
-    def _note(self, path: str, error: BaseException) -> None:
-        if any(_below(path, root) for root in self._stopping):
-            self._errors.append((path, error))
-
-    def _forget(self, root: str) -> None:
-        if self._stopping:
-            self._stopping = {path for path in self._stopping if not _below(path, root)}
-            self._errors = [entry for entry in self._errors if not _below(entry[0], root)]
-
-
-def _below(path: str, root: str) -> bool:
-    return path == root or path.startswith(root + "/")
+def _group(tree: str, errors: Sequence[BaseException | None]) -> BaseException | None:
+    """Return the one error there is, or the group of all, each of them once."""
+    distinct = list({id(error): error for error in errors if error is not None}.values())
+    if len(distinct) > 1:
+        return BaseExceptionGroup(f"what brought {tree} down", distinct)
+    return distinct[0] if distinct else None

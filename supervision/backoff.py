@@ -10,6 +10,8 @@ Guarantees:
 - Without jitter it is exactly `initial * factor ** (failures - 1)`, capped at `maximum`.
 - With jitter (the default) it is drawn evenly between 0 and that value, so that children
   which failed together do not come back together.
+- With a `seed` the draws of each child are the same in every run of the program: they depend
+  on the seed and on the child's path alone, not on what other children do.
 
 Worked example:
 
@@ -20,6 +22,11 @@ Worked example:
 0.5
 >>> patience.failures_after(6, healthy=10.0), patience.failures_after(6, healthy=9.9)
 (0, 6)
+>>> seeded = Backoff(0.5, 10.0, seed=7)
+>>> generator, again = seeded.generator("/shop/db"), seeded.generator("/shop/db")
+>>> assert generator is not None and again is not None
+>>> seeded.delay(3, generator) == seeded.delay(3, again)
+True
 """
 
 from __future__ import annotations
@@ -45,10 +52,12 @@ class Backoff:
     seconds; `factor` (default 2.0) is the growth from one failure to the next. `jitter`
     (default True) draws each pause evenly between 0 and the value so found. A child that
     stayed healthy for `reset_after` seconds (default None: as long as `maximum`) begins
-    again at `initial`.
+    again at `initial`. `seed`, an int (default None), gives each child a generator of its
+    own, made from seed and path; without it, children share that of their supervisor.
 
     Raises `SpecError` when a number is not finite, `initial` or `reset_after` is not
-    positive, `maximum` is below `initial`, `factor` is below 1, or `jitter` is not a bool.
+    positive, `maximum` is below `initial`, `factor` is below 1, `jitter` is not a bool, or
+    `seed` is neither an int nor None.
 
     The scheme is "full jitter" from "Exponential Backoff And Jitter", AWS Architecture
     Blog, 2015.
@@ -59,6 +68,7 @@ class Backoff:
     factor: float = field(default=2.0, kw_only=True)
     jitter: bool = field(default=True, kw_only=True)
     reset_after: float | None = field(default=None, kw_only=True)
+    seed: int | None = field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         """Check the fields in order; the first bad one is reported."""
@@ -73,6 +83,10 @@ class Backoff:
         if self.reset_after is not None and _finite("reset_after", self.reset_after) <= 0:
             problem = f"{self.reset_after!r} is not positive; give seconds > 0 or None"
             raise _wrong("reset_after", problem)
+        if self.seed is not None and (
+            isinstance(self.seed, bool) or not isinstance(self.seed, int)  # pyright: ignore[reportUnnecessaryIsInstance]
+        ):
+            raise _wrong("seed", f"{self.seed!r} is not an int; give an int or None")
 
     def delay(self, failures: int, random: Random | Callable[[], float]) -> float:
         """Give the pause in seconds after this many failures in a row.
@@ -86,6 +100,15 @@ class Backoff:
         if not self.jitter:
             return cap
         return cap * (random.random() if isinstance(random, Random) else random())
+
+    def generator(self, path: str) -> Random | None:
+        """Make the generator of the child at `path`; None without a seed.
+
+        Two calls with one path give generators with the same numbers, also in different
+        processes.
+        """
+        # A text, not its hash: Python salts the hashes of texts anew for each process.
+        return None if self.seed is None else Random(f"{self.seed} {path}")
 
     def failures_after(self, failures: int, healthy: float) -> int:
         """Give the failures that still count when the child had been up `healthy` seconds.

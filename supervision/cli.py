@@ -18,6 +18,7 @@ from typing import NoReturn, final
 from supervision.drawing import draw
 from supervision.running import check_grace, loop_options, run
 from supervision.signals import FORCED
+from supervision.stalls import STALLED, check_stalls
 from supervision.targets import TargetError, load
 
 __all__ = ["main"]
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "run":
             check_grace(options.grace)
+            options.stall_after = options.stall_after or None  # 0 turns it off
+            check_stalls(options.stall_after, options.abort_after)
             loop_options(options.backend)
         tree = load(options.target)
     except (TargetError, ValueError) as error:
@@ -43,7 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return FORCED
     if options.command == "run":
-        run(tree, backend=options.backend, grace=options.grace)
+        run(
+            tree,
+            backend=options.backend,
+            grace=options.grace,
+            stall_after=options.stall_after,
+            abort_after=options.abort_after,
+        )
     return _show(draw(tree))
 
 
@@ -84,6 +93,20 @@ def _parser() -> argparse.ArgumentParser:
         default=30.0,
         metavar="SECONDS",
         help="how long stopping may take (default: 30)",
+    )
+    runs.add_argument(
+        "--stall-after",
+        type=float,
+        default=1.0,
+        metavar="SECONDS",
+        help="say so when the event loop is blocked for so long (default: 1; 0: never)",
+    )
+    runs.add_argument(
+        "--abort-after",
+        type=float,
+        default=None,
+        metavar="SECONDS",
+        help=f"end the process then, with exit code {STALLED} (default: never)",
     )
     shows = commands.add_parser(
         "tree", help="print a tree", description="Print a tree, without running it."

@@ -24,6 +24,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from supervision.partition import PartitionSupervisorSpec
+from supervision.pool_spec import PoolSpec
 from supervision.specs import (
     AutoShutdown,
     ChildSpec,
@@ -31,6 +33,7 @@ from supervision.specs import (
     ShutdownPolicy,
     SupervisorSpec,
 )
+from supervision.tasks import TaskSupervisorSpec
 
 __all__ = ["draw"]
 
@@ -75,6 +78,12 @@ def _lines(tree: ChildSpec[Any]) -> Iterator[tuple[str, ChildSpec[Any]]]:
 def _kind(spec: ChildSpec[Any]) -> str:
     if isinstance(spec, SupervisorSpec):
         return str(spec.strategy)
+    if isinstance(spec, PoolSpec):
+        return f"pool of {spec.size}"
+    if isinstance(spec, PartitionSupervisorSpec):
+        return "partitions"
+    if isinstance(spec, TaskSupervisorSpec):
+        return "tasks"
     return "dynamic" if isinstance(spec, DynamicSupervisorSpec) else spec.kind
 
 
@@ -85,11 +94,16 @@ def _shutdown(spec: ChildSpec[Any]) -> str:
 
 
 def _notes(spec: ChildSpec[Any]) -> Iterator[str]:
-    if isinstance(spec, SupervisorSpec | DynamicSupervisorSpec):
+    if spec.max_restarts is not None:
         restarts = "1 restart" if spec.max_restarts == 1 else f"{spec.max_restarts} restarts"
-        yield f"{restarts} in {spec.max_seconds:g} s"
+        then = f", then {spec.when_spent}" if spec.kind == "worker" else ""
+        yield f"{restarts} in {spec.max_seconds:g} s{then}"
     if isinstance(spec, DynamicSupervisorSpec) and spec.max_children is not None:
         yield f"at most {spec.max_children} {'child' if spec.max_children == 1 else 'children'}"
+    if isinstance(spec, PartitionSupervisorSpec):
+        yield "one per processor" if spec.partitions is None else f"{spec.partitions} of them"
+    if isinstance(spec, TaskSupervisorSpec) and spec.max_tasks is not None:
+        yield f"at most {spec.max_tasks} {'task' if spec.max_tasks == 1 else 'tasks'}"
     if isinstance(spec, SupervisorSpec) and spec.auto_shutdown is not AutoShutdown.NEVER:
         yield f"auto shutdown {spec.auto_shutdown}"
     if spec.significant:

@@ -25,14 +25,16 @@ The behavior is that of Elixir's DynamicSupervisor, but that children have ids.
 from __future__ import annotations
 
 from random import Random
-from typing import Any, final
+from typing import Any
 
 import anyio
 
 from actors import ExitReason
 from supervision.errors import TooManyChildren
+from supervision.events import ChildStopping
 from supervision.keeper import Keeper, Record
 from supervision.plan import ChildState
+from supervision.requests import SupervisorMessage
 from supervision.specs import (
     BRUTAL_KILL,
     ChildSpec,
@@ -44,12 +46,12 @@ from supervision.specs import (
 __all__ = ["DynamicSupervisor"]
 
 
-@final
-class DynamicSupervisor(Keeper):
+# Not closed: a TaskSupervisor is one, too.
+class DynamicSupervisor(Keeper[SupervisorMessage]):
     """Run a `DynamicSupervisorSpec`.
 
-    `random` (default: a fresh one) is where backoffs take their jitter from. Raises TypeError when
-    `spec` is no DynamicSupervisorSpec.
+    `random` (default: a fresh one) is where backoffs without a seed take their jitter from. Raises
+    TypeError when `spec` is no DynamicSupervisorSpec.
     """
 
     keeps_ended = False
@@ -65,6 +67,7 @@ class DynamicSupervisor(Keeper):
         began = anyio.current_time()
         running = [record for record in self.records.values() if record.state is ChildState.RUNNING]
         for record in running:
+            self.publish(ChildStopping(record.child.ref, record.patience))
             if record.spec.shutdown is BRUTAL_KILL:
                 record.child.ref.kill()
             else:
@@ -73,6 +76,16 @@ class DynamicSupervisor(Keeper):
             if record.child.ref.is_alive:
                 await record.child.ref.wait()
             self.went_down(record, record.child.reason, anyio.current_time() - began)
+
+    def own_spec(self) -> ChildSpec[Any]:
+        """Return the spec that it runs by."""
+        return self.spec
+
+    def take_spec(self, spec: ChildSpec[Any]) -> None:
+        """Go on by another one."""
+        assert isinstance(spec, DynamicSupervisorSpec)
+        self.spec = spec
+        self.resize_budget(spec.max_restarts, spec.max_seconds)
 
     def check(self, spec: ChildSpec[Any]) -> None:
         """Refuse a child that this supervisor cannot have, or has no place for."""

@@ -23,9 +23,13 @@ storage/db failed to start: ConnectionError: port 5432 is closed
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Iterable, Sequence
 from typing import Any, final
 
-from actors import Crashed, ExitReason, Ref, Refusal, Shutdown
+import actors
+from actors import Crashed, ExitReason, Place, Ref, Refusal, Shutdown
 
 __all__ = [
     "ChildExists",
@@ -34,10 +38,14 @@ __all__ = [
     "ChildRunning",
     "ChildStartFailed",
     "IntensityExceeded",
+    "NoPartitions",
+    "PartitionsFixed",
+    "ProcessFailed",
     "SpecError",
     "SupervisionError",
     "TooManyChildren",
     "TreeExited",
+    "Wedged",
     "describe_error",
     "describe_reason",
 ]
@@ -133,11 +141,33 @@ class ChildRestarting(SupervisionError, Refusal):
 
 @final
 class TooManyChildren(SupervisionError, Refusal):
-    """Refuse one more child than a dynamic supervisor's `max_children` allows."""
+    """Refuse one more child than a dynamic supervisor's `max_children` allows.
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"the limit of max_children={limit} is reached")
+    Or one more task than a task supervisor's `max_tasks` allows; `option` is that word.
+    """
+
+    def __init__(self, limit: int, option: str = "max_children") -> None:
+        super().__init__(f"the limit of {option}={limit} is reached")
         self.limit = limit
+        self.option = option
+
+
+@final
+class NoPartitions(SupervisionError, Refusal):
+    """Refuse to route a key: the partition supervisor at `path` has no partitions now."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} has no partitions now; resize it, or wait until it is ready")
+        self.path = path
+
+
+@final
+class PartitionsFixed(SupervisionError, Refusal):
+    """Refuse to change a partition supervisor's set of children otherwise than by a resize."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"partition {id!r} comes and goes with ResizePartitions alone")
+        self.id = id
 
 
 @final
@@ -174,11 +204,18 @@ def _nested(reason: ExitReason) -> ChildStartFailed | None:
 
 @final
 class IntensityExceeded(SupervisionError):
-    """Say that a supervisor gave up: its children needed more restarts than allowed.
+    """Say that a budget of restarts is spent: a supervisor gave up, or parked a child.
 
-    `path` is the supervisor, `max_restarts` and `max_seconds` (seconds) its budget, and
+    `path` is the supervisor, `max_restarts` and `max_seconds` (seconds) the budget, and
     `crashes` the errors that used it up, oldest first; it is empty when every restart
-    followed an exit without an error.
+    followed an exit without an error. `child` is the id of the child whose own budget it
+    was, None when it was the supervisor's, for all its children together. `parked` tells
+    that the child was parked, so that its supervisor goes on.
+
+    >>> print(IntensityExceeded("/shop", 3, 5.0, child="db"))
+    /shop gave up: child db needed more than 3 restarts in 5 s
+    >>> print(IntensityExceeded("/shop", 3, 5.0, (KeyError("x"),), child="db", parked=True))
+    /shop parked child db: more than 3 restarts in 5 s; last crash: KeyError: 'x'
     """
 
     def __init__(
@@ -187,14 +224,112 @@ class IntensityExceeded(SupervisionError):
         max_restarts: int,
         max_seconds: float,
         crashes: tuple[BaseException, ...] = (),
+        *,
+        child: str | None = None,
+        parked: bool = False,
     ) -> None:
-        restarts = "1 restart" if max_restarts == 1 else f"{max_restarts} restarts"
         last = f"; last crash: {describe_error(crashes[-1])}" if crashes else ""
-        super().__init__(f"{path} gave up: more than {restarts} in {max_seconds:g} s{last}")
-        self.path = path
+        if parked:
+            what = f"parked child {child}:"
+        else:
+            what = "gave up:" if child is None else f"gave up: child {child} needed"
         self.max_restarts = max_restarts
         self.max_seconds = max_seconds
+        super().__init__(f"{path} {what} more than {self.budget}{last}")
+        self.path = path
         self.crashes = crashes
+        self.child = child
+        self.parked = parked
+
+    @property
+    def budget(self) -> str:
+        """Return the budget in words, such as "3 restarts in 5 s"."""
+        restarts = "1 restart" if self.max_restarts == 1 else f"{self.max_restarts} restarts"
+        return f"{restarts} in {self.max_seconds:g} s"
+
+
+@final
+class Wedged(SupervisionError):
+    """Say that a child hung, and where: what its watchdog makes it crash with.
+
+    `path` is the child, `activity` what it was busy with, `seconds` for how long, and `stack` where
+    in its own code it waited, the outermost call first (empty when it waited for mail). That
+    stack is also the error's traceback.
+
+    >>> stack = (Place("/srv/shop.py", 40, "Shop.buy"), Place("/srv/bank.py", 7, "Bank.pay"))
+    >>> print(Wedged("/shop", "handling Buy", 31.25, stack))
+    /shop hangs: handling Buy for 31.2 s, at /srv/bank.py:7 in Bank.pay
+    """
+
+    def __init__(
+        self, path: str, activity: str, seconds: float, stack: tuple[Place, ...] = ()
+    ) -> None:
+        self.path = path
+        self.activity = activity
+        self.seconds = seconds
+        self.stack = stack
+        super().__init__(f"{path} hangs: {self.problem}{self.place}")
+
+    @property
+    def problem(self) -> str:
+        """Return what it is busy with, and for how long, in words."""
+        return f"{self.activity} for {self.seconds:.1f} s"
+
+    @property
+    def place(self) -> str:
+        """Return the last place in code of the user's own, else the very last, after ", at "."""
+        own = [place for place in self.stack if _is_own(place.file)]
+        return f", at {(own or self.stack)[-1]}" if self.stack else ""
+
+
+_LIBRARIES = tuple(
+    os.path.dirname(os.path.abspath(source)) + os.sep
+    for source in (__file__, actors.__file__, os.__file__)
+)
+
+
+def _is_own(file: str) -> bool:
+    return not file.startswith(("<", *_LIBRARIES)) and "-packages" not in file
+
+
+@final
+class ProcessFailed(SupervisionError):
+    """Say that a program did not end as it should: the crash of a `subprocess` child.
+
+    `argv` is the program and its arguments; `returncode` its exit code, minus the number of the
+    signal that ended it, or None when it could not be started; `last_lines` are the last lines of
+    its standard error, and `problem` is what else there is to say.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        returncode: int | None,
+        last_lines: Iterable[str] = (),
+        *,
+        problem: str = "",
+    ) -> None:
+        lines = tuple(last_lines)
+        ended = _ended(returncode)
+        more = f": {problem}" if problem and returncode is None else f" {problem}".rstrip()
+        last = next((f": {line}" for line in reversed(lines) if line.strip()), "")
+        # Not the arguments: they hold passwords, and this text goes into logs.
+        super().__init__(_one_line(f"{argv[0]} {ended}{more}{last}"))
+        self.argv = tuple(argv)
+        self.returncode = returncode
+        self.last_lines = lines
+        self.problem = problem
+
+
+def _ended(returncode: int | None) -> str:
+    if returncode is None:
+        return "could not be started"
+    if returncode >= 0:
+        return f"ended with exit code {returncode}"
+    try:
+        return f"was ended by {signal.Signals(-returncode).name}"
+    except ValueError:
+        return f"was ended by signal {-returncode}"
 
 
 @final

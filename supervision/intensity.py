@@ -1,8 +1,9 @@
-"""The restart budget of a supervisor: how many restarts it allows in how many seconds.
+"""A budget of restarts: how many are allowed in how many seconds.
 
 An `Intensity` is a frozen value; `attempt` gives the next one. A supervisor keeps one for
-all its children together and replaces it at each restart attempt, **before** anything is
-stopped or started; when the new one is `exceeded`, it gives up instead.
+all its children together, and one for each child that has a budget of its own. It replaces
+them at each restart attempt, **before** anything is stopped or started; what follows when
+the new one is `exceeded` is decided in `plan`.
 
 Guarantees:
 
@@ -40,11 +41,11 @@ __all__ = ["Intensity"]
 @final
 @frozen
 class Intensity:
-    """Remember the recent restart attempts of one supervisor.
+    """Remember the recent restart attempts of one supervisor, or of one child.
 
     `max_restarts` (at least 0) and `max_seconds` (above 0) are the budget; `attempts` are
     the times remembered, oldest first, in seconds of one monotonic clock. A supervisor
-    begins with none, also after its own restart.
+    begins with none, also after its own restart, and so do its children's own budgets.
     """
 
     max_restarts: int
@@ -62,6 +63,10 @@ class Intensity:
         # One more than allowed proves the excess; older ones could prove nothing more.
         newest = kept[-(self.max_restarts + 1) :]
         return Intensity(self.max_restarts, self.max_seconds, newest)
+
+    def resized(self, max_restarts: int, max_seconds: float) -> Intensity:
+        """Return the same attempts under another budget; what was forgotten stays forgotten."""
+        return Intensity(max_restarts, max_seconds, self.attempts[-(max_restarts + 1) :])
 
     @property
     def exceeded(self) -> bool:

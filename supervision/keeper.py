@@ -25,16 +25,17 @@ ChildCounts(specs=1, active=1, supervisors=0, workers=1)
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import deque
+from functools import partial
+from itertools import count
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 
 from actors import (
     Actor,
     CancellationToken,
-    Child,
+    Context,
     Crashed,
     Event,
     Exited,
@@ -43,84 +44,68 @@ from actors import (
     Ignore,
     NameTaken,
     Ref,
+    Refusal,
     Reply,
     Shutdown,
     StartFailed,
     on,
 )
+from supervision.budgets import Budget, exceeded, spend
+from supervision.changes import renewal
+from supervision.changing import Changing
 from supervision.errors import (
     ChildExists,
     ChildNotFound,
     ChildRestarting,
     ChildRunning,
     ChildStartFailed,
-    IntensityExceeded,
     SupervisionError,
 )
 from supervision.events import (
     ChildExited,
+    ChildParked,
     ChildRestarted,
     ChildStopped,
+    ChildStopping,
     Next,
     RestartFailed,
     SupervisorGaveUp,
+    SupervisorStopping,
 )
 from supervision.intensity import Intensity
-from supervision.plan import ChildState, Member, Verdict, is_expected, verdict
+from supervision.plan import ChildState, Permit, Verdict, is_expected, verdict
+from supervision.records import Record, patience, start_failed
 from supervision.requests import (
     AnyStartChild,
+    Branch,
+    Change,
     ChildCounts,
     ChildInfo,
     CountChildren,
     DeleteChild,
     GetChild,
     GetChildSpec,
+    Inspect,
+    LookAround,
     RestartChild,
-    SupervisorMessage,
     TerminateChild,
     TryAgain,
     WhichChildren,
 )
-from supervision.specs import BRUTAL_KILL, ChildSpec, Restart, ShutdownPolicy
+from supervision.specs import BRUTAL_KILL, ChildSpec, Restart
+from supervision.watchdog import Watchdog
+from supervision.watches import Watches
 
 __all__ = ["Keeper", "Record", "patience", "start_failed"]
 
+M = TypeVar("M")
 
-CRASHES_KEPT = 100
-"""So many crashes in the window are remembered at the most: each keeps its traceback alive."""
-
-
-class Record:
-    """Know one child: its spec, its address, its state, and what is due for it.
-
-    `ticket` numbers the retry that is due; one with another number is void. `failures` in a row
-    are what a backoff grows with.
-    """
-
-    __slots__ = ("child", "failures", "ready_at", "restarts", "spec", "state", "ticket")
-
-    def __init__(self, spec: ChildSpec[Any], child: Child[Any]) -> None:
-        self.spec = spec
-        self.child = child
-        self.state = ChildState.TERMINATED
-        self.restarts = 0
-        self.failures = 0
-        self.ready_at = 0.0
-        self.ticket = 0
-
-    @property
-    def member(self) -> Member:
-        """Return what the plan must know of it."""
-        spec = self.spec
-        return Member(spec.id, spec.restart, spec.significant, self.state)
-
-    @property
-    def patience(self) -> float | None:
-        """Return how many seconds it has to stop; None means for ever."""
-        return patience(self.spec)
+# For all supervisors together: a reminder can outlive its supervisor in the mail that the next
+# incarnation gets, and must not pass for one of that incarnation's own.
+_TICKETS = count(1)
 
 
-class Keeper(Actor[SupervisorMessage]):
+class Keeper(Actor[M]):
     """Be what both kinds of supervisor have in common; not to be used by itself."""
 
     keeps_ended = True
@@ -129,9 +114,9 @@ class Keeper(Actor[SupervisorMessage]):
     def __init__(self, max_restarts: int, max_seconds: float, random: Random | None) -> None:
         self.records: dict[str, Record] = {}
         self._by_ref: dict[Ref[Any], Record] = {}
-        self._budget = Intensity(max_restarts, max_seconds)
-        self._crashes: deque[tuple[float, BaseException]] = deque(maxlen=CRASHES_KEPT)
-        self._tickets = 0
+        self._budget = Budget(Intensity(max_restarts, max_seconds))
+        self._watches: Watches | None = None
+        self._changing: Changing | None = None
         self._random = Random() if random is None else random
 
     # -- what the kinds decide ------------------------------------------------------------------
@@ -155,6 +140,13 @@ class Keeper(Actor[SupervisorMessage]):
     async def run(self, shutdown: CancellationToken) -> None:
         """Supervise until told to stop, or giving up; then stop the children."""
         await super().run(shutdown)
+        for record in self.records.values():
+            record.void()
+        await self.wind_up()
+
+    async def wind_up(self) -> None:
+        """Say that the end has begun, and stop all children that run."""
+        self.publish(SupervisorStopping(self.context.ref))
         await self.stop_all()
 
     # -- one child --------------------------------------------------------------------------------
@@ -174,6 +166,7 @@ class Keeper(Actor[SupervisorMessage]):
 
     def drop(self, record: Record, why: str) -> None:
         """Forget a child that does not run."""
+        record.void()
         self.records.pop(record.spec.id, None)
         self._by_ref.pop(record.child.ref, None)
         record.child.release(why)
@@ -181,7 +174,7 @@ class Keeper(Actor[SupervisorMessage]):
     async def bring_up(self, record: Record) -> ExitReason | None:
         """Start a child; returns why that failed, None when it is ready or was ignored."""
         spec = record.spec
-        record.ticket = 0
+        record.void()
         try:
             await record.child.start(spec.start, timeout=spec.start_timeout)
         except StartFailed as failure:
@@ -196,11 +189,27 @@ class Keeper(Actor[SupervisorMessage]):
             return None
         record.state = ChildState.RUNNING
         record.ready_at = anyio.current_time()
+        if spec.watchdog is not None:
+            self._watch(record, spec.watchdog)
         return None
+
+    def _watch(self, record: Record, dog: Watchdog) -> None:
+        if self._watches is None:
+            context: Context[Any] = self.context
+            remind = partial(context.send_after, message=LookAround())
+            self._watches = Watches(remind, self.publish)
+        self._watches.begin(record, dog)
+
+    @on(LookAround)
+    async def look_around(self, message: LookAround) -> None:
+        """Look at the children that have a watchdog, as far as that is due."""
+        if self._watches is not None:
+            await self._watches.look_around()
 
     async def bring_down(self, record: Record) -> None:
         """Stop a child and wait for its death; an error in it is reported, and that is all."""
         began = anyio.current_time()
+        self.publish(ChildStopping(record.child.ref, record.patience))
         if record.spec.shutdown is BRUTAL_KILL:
             reason = await record.child.kill()
         else:
@@ -251,11 +260,18 @@ class Keeper(Actor[SupervisorMessage]):
             self.context.stop(Shutdown())
 
     async def _restart(self, record: Record, reason: ExitReason) -> None:
-        self._note(reason)
-        if not self._spend():
-            self._report(record, reason, Next.GIVE_UP)
-            self._give_up(reason)
-            return
+        self._note(record, reason)
+        match self._spend(record):
+            case Permit.GIVE_UP:
+                self._report(record, reason, Next.GIVE_UP)
+                self._give_up(record)
+            case Permit.PARK:
+                self._report(record, reason, Next.PARK)
+                self._park(record)
+            case Permit.GRANTED:
+                await self._restart_granted(record, reason)
+
+    async def _restart_granted(self, record: Record, reason: ExitReason) -> None:
         delay = self._pause(record)
         if delay is None:
             self._report(record, reason, Next.RESTART)
@@ -264,18 +280,12 @@ class Keeper(Actor[SupervisorMessage]):
             self._report(record, reason, Next.WAIT, delay)
             self._later(record, delay, counted=True)
 
-    def _note(self, reason: ExitReason) -> None:
-        """Keep the crash that led here; for a supervisor that gave up, those that led there."""
+    def _note(self, record: Record, reason: ExitReason) -> None:
+        """Keep the crash that led here."""
         now = anyio.current_time()
-        while self._crashes and self._crashes[0][0] < now - self._budget.max_seconds:
-            self._crashes.popleft()  # out of the window; and it keeps a whole dead proc alive
-        match reason:
-            case Crashed(error):
-                self._crashes.append((now, error))
-            case Shutdown(detail=IntensityExceeded() as inner):
-                self._crashes.extend((now, error) for error in inner.crashes)
-            case _:
-                pass
+        self._budget.note(reason, now)
+        if record.budget is not None:
+            record.budget.note(reason, now)
 
     def _pause(self, record: Record) -> float | None:
         backoff = record.spec.backoff
@@ -283,27 +293,31 @@ class Keeper(Actor[SupervisorMessage]):
             return None
         healthy = anyio.current_time() - record.ready_at
         record.failures = backoff.failures_after(record.failures, healthy) + 1
-        return backoff.delay(record.failures, self._random)
+        if record.random is None:
+            record.random = backoff.generator(record.child.ref.path) or self._random
+        return backoff.delay(record.failures, record.random)
 
-    def _spend(self) -> bool:
-        """Count one attempt; False when it was one too many."""
-        self._budget = self._budget.attempt(anyio.current_time())
-        return not self._budget.exceeded
+    def _spend(self, record: Record) -> Permit:
+        """Count one attempt, in the child's own budget first."""
+        now = anyio.current_time()
+        return spend(record.budget, record.spec.when_spent, self._budget, now)
 
     def _later(self, record: Record, delay: float | None, *, counted: bool) -> None:
         """Try again later: behind what waits in the mailbox, or after `delay` seconds."""
         record.state = ChildState.RESTARTING
-        self._tickets += 1
-        record.ticket = self._tickets
+        record.ticket = next(_TICKETS)
+        record.due = anyio.current_time() + (delay or 0.0)
         message = TryAgain(record.spec.id, record.ticket, counted)
+        # Every kind takes this message, whatever it takes beside those of all supervisors.
+        context: Context[Any] = self.context
         if delay is None:
-            self.context.ref.tell(message)
+            context.ref.tell(message)
         else:
-            self.context.send_after(delay, message)
+            record.timer = context.send_after(delay, message)
 
     def restart_failed(self, record: Record, reason: ExitReason) -> None:
         """Have a restart that did not succeed tried again."""
-        self._note(reason)
+        self._note(record, reason)
         record.ready_at = anyio.current_time()
         delay = self._pause(record)
         next = Next.RESTART if delay is None else Next.WAIT
@@ -325,19 +339,34 @@ class Keeper(Actor[SupervisorMessage]):
             or record.ticket != message.ticket
         ):
             return
-        if message.counted or self._spend():
-            await self.carry_out(record)
-        else:
-            record.state = ChildState.TERMINATED
-            self._give_up(record.child.reason)
+        match Permit.GRANTED if message.counted else self._spend(record):
+            case Permit.GRANTED:
+                await self.carry_out(record)
+            case Permit.PARK:
+                self._park(record)
+                await self.go_on_without(record)
+            case Permit.GIVE_UP:
+                record.stand_down()
+                self._give_up(record)
 
-    def _give_up(self, reason: ExitReason) -> None:
-        budget = self._budget
-        crashes = tuple(error for _, error in self._crashes)
-        error = IntensityExceeded(
-            self.context.path, budget.max_restarts, budget.max_seconds, crashes
-        )
-        error.__cause__ = crashes[-1] if crashes else None
+    def _park(self, record: Record) -> None:
+        """Leave a child down whose own budget is spent."""
+        assert record.budget is not None
+        record.void()
+        record.state = ChildState.PARKED
+        error = exceeded(self.context.path, record.budget, child=record.spec.id, parked=True)
+        self.publish(ChildParked(record.child.ref, error))
+        record.child.suspend("parked")
+
+    async def go_on_without(self, record: Record) -> None:
+        """Start those who waited for a restart that will not be; nobody by default."""
+
+    def _give_up(self, record: Record) -> None:
+        own = record.budget
+        if own is not None and own.window.exceeded:
+            error = exceeded(self.context.path, own, child=record.spec.id)
+        else:
+            error = exceeded(self.context.path, self._budget)
         self.publish(SupervisorGaveUp(self.context.ref, error))
         self.context.stop(Shutdown(error))
 
@@ -389,7 +418,7 @@ class Keeper(Actor[SupervisorMessage]):
         if record.state is ChildState.RUNNING:
             await self.bring_down(record)
         voided = record.state is ChildState.RESTARTING
-        record.state = ChildState.TERMINATED
+        record.stand_down()
         if record.spec.restart is Restart.TEMPORARY or not self.keeps_ended:
             self.drop(record, "terminated")
         else:
@@ -402,12 +431,15 @@ class Keeper(Actor[SupervisorMessage]):
 
     @on(RestartChild)
     async def restart_child(self, message: RestartChild) -> Ref[Any] | None:
-        """Start a child again that is not running."""
+        """Start a child again that is not running; one that was parked stays so if that fails."""
         record = self.find_idle(message.id)
+        before = record.state
         failure = await self.bring_up(record)
         if failure is not None:
-            record.child.suspend("its start failed")
+            record.state = before
+            record.child.suspend("parked" if before is ChildState.PARKED else "its start failed")
             raise start_failed(message.id, failure)
+        record.forgive()
         return record.child.ref if record.state is ChildState.RUNNING else None
 
     @on(DeleteChild)
@@ -415,19 +447,53 @@ class Keeper(Actor[SupervisorMessage]):
         """Remove the spec of a child that is not running."""
         self.drop(self.find_idle(message.id), "deleted")
 
+    # -- changes while it runs --------------------------------------------------------------------
+
+    def own_spec(self) -> ChildSpec[Any]:
+        """Return the spec that it runs by. Refused by a kind that cannot be changed."""
+        raise Refusal(f"{self.context.path} is of a kind that cannot be changed while it runs")
+
+    def take_spec(self, spec: ChildSpec[Any]) -> None:
+        """Go on by another one of the same type."""
+
+    def resize_budget(self, max_restarts: int, max_seconds: float) -> None:
+        """Change its own budget; what was counted stays counted."""
+        self._budget.resize(max_restarts, max_seconds)
+
+    def adopt(self, record: Record, spec: ChildSpec[Any]) -> None:
+        """Have a child go on by a changed spec; one that waits to be restarted is so at once."""
+        before = record.spec
+        record.adopt(spec)
+        if record.state is ChildState.RESTARTING and renewal(before, spec) is not None:
+            record.void()
+            record.forgive()
+            self._later(record, None, counted=True)
+            return
+        unwatched = record.state is ChildState.RUNNING and before.watchdog is None
+        if unwatched and spec.watchdog is not None:
+            self._watch(record, spec.watchdog)
+
+    @property
+    def _steps(self) -> Changing:
+        if self._changing is None:
+            self._changing = Changing(self)
+        return self._changing
+
+    @on(Inspect)
+    def inspect(self, message: Inspect) -> Branch:
+        """Show by which specs this supervisor runs."""
+        return self._steps.inspect()
+
+    @on(Change)
+    async def change(self, message: Change) -> None:
+        """Do one step of a change of the tree."""
+        await self._steps.carry_out(message)
+
     @on(WhichChildren)
     def which_children(self, message: WhichChildren) -> tuple[ChildInfo, ...]:
         """List the children in start order."""
-        return tuple(
-            ChildInfo(
-                id=record.spec.id,
-                ref=record.child.ref,
-                state=record.state,
-                restarts=record.restarts,
-                kind=record.spec.kind,
-            )
-            for record in self.records.values()
-        )
+        now = anyio.current_time()
+        return tuple(record.info(now) for record in self.records.values())
 
     @on(CountChildren)
     def count_children(self, message: CountChildren) -> ChildCounts:
@@ -454,18 +520,3 @@ class Keeper(Actor[SupervisorMessage]):
 
 def _ends_the_process(reason: ExitReason) -> bool:
     return isinstance(reason, Crashed) and isinstance(reason.error, SystemExit | KeyboardInterrupt)
-
-
-def start_failed(id: str, reason: ExitReason) -> ChildStartFailed:
-    """Return the error for a child that did not start; its crash is the cause."""
-    error = ChildStartFailed(id, reason)
-    if isinstance(reason, Crashed):
-        error.__cause__ = reason.error
-    return error
-
-
-def patience(spec: ChildSpec[Any]) -> float | None:
-    """Return how many seconds a child has to stop; None means for ever."""
-    if isinstance(spec.shutdown, ShutdownPolicy):
-        return 0.0 if spec.shutdown is BRUTAL_KILL else None
-    return spec.shutdown

@@ -2,7 +2,7 @@
 
 One line for each thing that happens, the path of the proc first: started, stopped, crashed (what it
 was handling, where in your code, how often it was restarted, what its supervisor does next), did
-not stop in time, gave up, dead letter. `run` switches it on; anybody else subscribes it:
+not stop in time, parked, gave up, dead letter. `run` switches it on; anybody else subscribes it:
 
 >>> import anyio
 >>> from actors import ActorSystem, CancellationToken, task
@@ -25,6 +25,7 @@ import os
 import re
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import CodeType
@@ -47,15 +48,20 @@ from actors import (
     Shutdown,
     StopError,
 )
-from supervision.errors import ChildStartFailed, IntensityExceeded, describe_error
+from supervision.errors import ChildStartFailed, IntensityExceeded, Wedged, describe_error
 from supervision.events import (
     ChildExited,
+    ChildHung,
+    ChildParked,
     ChildStopped,
     Next,
+    ProcessOutput,
     RestartFailed,
     SupervisorEnding,
     SupervisorGaveUp,
+    ThreadAbandoned,
 )
+from supervision.lines import printable
 from supervision.requests import TryAgain
 
 if TYPE_CHECKING:
@@ -105,9 +111,15 @@ class LogLines:
                 self._child_stopped(event)
             case ProcFailedToStart():
                 self._failed_to_start(event)
+            case ChildHung(ref=ref, error=error, seconds=seconds) if seconds:
+                # The first time says nothing new: the child crashes with that error.
+                text = f"still not dead {seconds:.1f} s after it was found to hang"
+                self._write("WARNING", ref.path, f"{text}: {error.activity}{error.place}")
             case RestartFailed(ref=ref):
                 text = f"could not be restarted; trying again {_delay(event.delay)}"
                 self._write("WARNING", ref.path, text)
+            case ChildParked(ref=ref, error=error):
+                self._write("ERROR", ref.path, _parked(error))
             case SupervisorGaveUp(ref=ref, error=error):
                 level = "ERROR" if _owner(ref.path) else "CRITICAL"
                 self._write(level, ref.path, str(error).removeprefix(f"{ref.path} "))
@@ -118,6 +130,11 @@ class LogLines:
                 self._write("ERROR", ref.path, f"raised while stopping: {tell(error)}")
             case DeadLetter():
                 self._dead_letter(event)
+            case ProcessOutput(ref=ref, stream=stream, line=line):
+                self._write("INFO", ref.path, f"{stream}: {printable(line)}")
+            case ThreadAbandoned(ref=ref, thread=thread, stack=stack):
+                left = f"its thread {thread!r} has not ended and is left alone{at(stack)}"
+                self._write("ERROR", ref.path, left)
             case _:
                 pass
 
@@ -235,8 +252,22 @@ def _next(event: ChildExited) -> str:
             return f"restarting it {_delay(event.delay)}"
         case Next.GIVE_UP:
             return "no restarts are left, its supervisor gives up"
+        case Next.PARK:
+            return "its own restarts are spent"
         case Next.KEEP | Next.REMOVE:
             return "not restarted"
+
+
+def _parked(error: IntensityExceeded) -> str:
+    """Say that a child stays down, what led there, and how it comes back."""
+    # Poison mail gives the same crash again and again: once is enough.
+    times = Counter(tell(crash) for crash in error.crashes)
+    crashes = [text if count == 1 else f"{text} ({count} times)" for text, count in times.items()]
+    if len(crashes) > MOST_PARTS:
+        crashes = [f"{len(crashes) - MOST_PARTS} others", *crashes[-MOST_PARTS:]]
+    led = f"; the crashes: {'; '.join(crashes)}" if crashes else ""
+    needed = f"it needed more than {error.budget}"
+    return f"parked and stays down: {needed}{led}; RestartChild({error.child!r}) revives it"
 
 
 def _delay(seconds: float) -> str:
@@ -294,7 +325,8 @@ def tell(error: BaseException) -> str:
         if len(group.exceptions) > MOST_PARTS:
             parts.append(f"and {len(group.exceptions) - MOST_PARTS} more")
         return f"{group.message}: {'; '.join(parts)}"
-    text = f"{describe_error(error)}{where(error)}"
+    what = f"Wedged: {error.problem}" if isinstance(error, Wedged) else describe_error(error)
+    text = f"{what}{where(error)}"
     cause = error.__cause__
     for _ in range(3):
         if cause is not None:

@@ -32,33 +32,51 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import Enum, StrEnum
-from typing import final
+from typing import Any, final
 
 from attrs import frozen
 
 from actors import ExitReason, Killed, Shutdown
-from supervision.specs import AutoShutdown, Restart, ShutdownPolicy, Strategy
+from supervision.intensity import Intensity
+from supervision.specs import (
+    AutoShutdown,
+    ChildSpec,
+    Restart,
+    ShutdownPolicy,
+    Strategy,
+    WhenSpent,
+)
 
 __all__ = [
+    "Attempt",
     "ChildState",
     "Member",
+    "Permit",
     "Round",
     "Verdict",
+    "attempt_restart",
     "ends_supervisor",
     "is_expected",
+    "own_window",
     "restart_round",
     "stop_order",
     "verdict",
+    "waiting_behind",
 ]
 
 
 @final
 class ChildState(StrEnum):
-    """Tell where a child stands: it runs, it does not, or it waits for another try to start."""
+    """Tell where a child stands.
+
+    It runs, it does not, it waits for another try to start, or it was parked: it stays down,
+    because its own budget of restarts is spent, until `RestartChild` revives it.
+    """
 
     RUNNING = "running"
     TERMINATED = "terminated"
     RESTARTING = "restarting"
+    PARKED = "parked"
 
 
 @final
@@ -68,6 +86,29 @@ class Verdict(Enum):
     RESTART = "restart"
     KEEP = "keep"
     REMOVE = "remove"
+
+
+@final
+class Permit(Enum):
+    """Say what the budgets make of an attempt to restart a child."""
+
+    GRANTED = "restart it"
+    PARK = "park it"
+    GIVE_UP = "give up"
+
+
+@final
+@frozen
+class Attempt:
+    """Tell whether a child may be restarted, and the two windows with this attempt in them.
+
+    `own` is the child's, None when it has none; `shared` is its supervisor's. Under `GIVE_UP`
+    it is the child's that is spent if `own` is exceeded, and the supervisor's otherwise.
+    """
+
+    permit: Permit
+    own: Intensity | None
+    shared: Intensity
 
 
 @final
@@ -114,6 +155,35 @@ def verdict(restart: Restart, reason: ExitReason) -> Verdict:
             return Verdict.REMOVE
 
 
+def own_window(spec: ChildSpec[Any]) -> Intensity | None:
+    """Give the window of a child's own budget, empty; None when it has none.
+
+    The budget in the spec of a supervisor is that of its children, so it counts for nothing
+    here.
+    """
+    if spec.kind != "worker" or spec.max_restarts is None or spec.max_seconds is None:
+        return None
+    return Intensity(spec.max_restarts, spec.max_seconds)
+
+
+def attempt_restart(
+    own: Intensity | None, when_spent: WhenSpent, shared: Intensity, now: float
+) -> Attempt:
+    """Count one attempt to restart a child at `now`, and say what is to be done.
+
+    To be asked before anything is stopped or started, after an exit as well as before the
+    retry of a restart that failed (1.5.2, 1.5.4). The child's own window comes first; when
+    it is exceeded, the attempt is not counted in the supervisor's.
+    """
+    if own is not None:
+        own = own.attempt(now)
+        if own.exceeded:
+            parks = when_spent is WhenSpent.PARK
+            return Attempt(Permit.PARK if parks else Permit.GIVE_UP, own, shared)
+    shared = shared.attempt(now)
+    return Attempt(Permit.GIVE_UP if shared.exceeded else Permit.GRANTED, own, shared)
+
+
 def restart_round(strategy: Strategy, members: Iterable[Member], id: str) -> Round:
     """Plan the restart that the child `id` causes by its exit, or by a start that failed.
 
@@ -125,6 +195,8 @@ def restart_round(strategy: Strategy, members: Iterable[Member], id: str) -> Rou
     *failed*: the siblings that the failed round had started run, those behind are
     terminated. Under `one_for_all` this stops the former and begins the whole round again
     (1.6.3); under `rest_for_one` it begins at the failed child (1.6.4).
+
+    A parked sibling is left down. OTP has no such state.
 
     Raises `ValueError` when `id` is not among the members that had to be looked at.
     """
@@ -140,8 +212,29 @@ def restart_round(strategy: Strategy, members: Iterable[Member], id: str) -> Rou
         stop=stop_order(siblings),
         remove=removed,
         # Those that did not run come back as well: ended, terminated, ignored (1.4.4).
-        start=tuple(member.id for member in reach if member.id not in dropped),
+        start=tuple(
+            member.id
+            for member in reach
+            if member.id not in dropped
+            and (member.state is not ChildState.PARKED or member.id == id)
+        ),
     )
+
+
+def waiting_behind(strategy: Strategy, members: Iterable[Member], id: str) -> tuple[str, ...]:
+    """List the siblings that wait for the restart of child `id`, in start order.
+
+    When that restart failed in the middle of a round, those behind it in the order are down
+    for it alone. They are what its retry would have started, and what is to be started
+    without it when it is parked instead. Under `one_for_one` there are none.
+
+    Raises `ValueError` when `id` is not among the members that had to be looked at.
+    """
+    if strategy is Strategy.ONE_FOR_ONE:
+        return ()
+    everyone = tuple(members)
+    behind = everyone[_place(everyone, id) + 1 :]
+    return tuple(member.id for member in behind if member.state is ChildState.TERMINATED)
 
 
 def _place(members: Sequence[Member], id: str) -> int:
@@ -173,7 +266,7 @@ def ends_supervisor(
 
     `restart`, `significant` and `reason` belong to the exit; `members` are the children as
     they are *after* it: the child updated or removed. Under `all_significant` one that is
-    restarting counts as still there, one that is terminated does not.
+    restarting counts as still there, one that is terminated or parked does not.
 
     Only exits that a child makes by itself may be asked about: a child that was stopped, by
     request or as a sibling in a round, never ends its supervisor (1.9.4).
@@ -187,7 +280,7 @@ def ends_supervisor(
             return True
         case AutoShutdown.ALL_SIGNIFICANT:
             return not any(
-                member.significant and member.state is not ChildState.TERMINATED
+                member.significant and member.state in (ChildState.RUNNING, ChildState.RESTARTING)
                 for member in members
             )
 

@@ -39,13 +39,21 @@ from supervision.specs import ChildSpec, Kind
 
 __all__ = [
     "AnyStartChild",
+    "Arrange",
+    "Branch",
+    "BringUp",
+    "Change",
     "ChildCounts",
     "ChildInfo",
     "CountChildren",
     "DeleteChild",
     "GetChild",
     "GetChildSpec",
+    "Inspect",
+    "LookAround",
+    "Reconfigure",
     "RestartChild",
+    "Retire",
     "StartChild",
     "SupervisorMessage",
     "TerminateChild",
@@ -103,7 +111,11 @@ class TerminateChild(Request[None]):
 @final
 @frozen
 class RestartChild(Request[Ref[Any] | None]):
-    """Start a child again that is not running. A failure is answered, not retried, not counted."""
+    """Start a child again that is not running. A failure is answered, not retried, not counted.
+
+    Its own budget of restarts begins empty, and its backoff anew; this is how a parked child comes
+    back. When it does not start, it stays as it was.
+    """
 
     id: str
 
@@ -147,13 +159,20 @@ class GetChildSpec(Request[ChildSpec[Any]]):
 @final
 @frozen
 class ChildInfo:
-    """Show one child. `restarts` counts the restarts its supervisor gave it."""
+    """Show one child. `restarts` counts the restarts its supervisor gave it.
+
+    `restart_in`: seconds until its pending restart, 0.0 when that is due now; None when none is
+    pending. `failures`: how many in a row its backoff counts; 0 after it was healthy for long
+    enough, and without a backoff.
+    """
 
     id: str
     ref: Ref[Any]
     state: ChildState
     restarts: int
     kind: Kind
+    restart_in: float | None = None
+    failures: int = 0
 
 
 @final
@@ -183,6 +202,77 @@ class TryAgain:
     counted: bool
 
 
+@final
+@frozen
+class LookAround:
+    """Remind a supervisor to look at the children that have a watchdog; it sends this to itself."""
+
+    __dead_letter__: ClassVar[bool] = False
+
+
+@final
+@frozen
+class Branch:
+    """Show a supervisor as `Inspect` finds it: its own spec, and each child's in start order.
+
+    `unstarted` and `unstopped` are the ids of what it is still to start or stop, because a change
+    of the tree did not come to its end.
+    """
+
+    spec: ChildSpec[Any]
+    children: tuple[tuple[ChildSpec[Any], ChildState], ...]
+    unstarted: frozenset[str]
+    unstopped: frozenset[str]
+
+
+@final
+@frozen
+class Inspect(Request[Branch]):
+    """Show by which specs a supervisor runs; `Application.apply` asks this."""
+
+
+@frozen
+class Change(Request[None]):
+    """Be one step of `Application.apply`, which alone sends these."""
+
+
+@final
+@frozen
+class Reconfigure(Change):
+    """Go on by a changed spec: own options, those of the children, their order. Nobody restarts.
+
+    `start` and `stop` are the ids of what will be brought up or retired next; a child that is in
+    `start` keeps its old spec until then.
+    """
+
+    spec: ChildSpec[Any]
+    start: frozenset[str] = frozenset()
+    stop: frozenset[str] = frozenset()
+
+
+@final
+@frozen
+class Retire(Change):
+    """Stop a child. `spec` is what is brought up in its place later; None: forget it."""
+
+    id: str
+    spec: ChildSpec[Any] | None
+
+
+@final
+@frozen
+class BringUp(Change):
+    """Start a child by this spec, unless that runs already. Refused with ChildStartFailed."""
+
+    spec: ChildSpec[Any]
+
+
+@final
+@frozen
+class Arrange(Change):
+    """Put the children in the order of the supervisor's own spec, those added later behind."""
+
+
 SupervisorMessage: TypeAlias = (
     AnyStartChild
     | TerminateChild
@@ -193,5 +283,8 @@ SupervisorMessage: TypeAlias = (
     | GetChild
     | GetChildSpec
     | TryAgain
+    | LookAround
+    | Inspect
+    | Change
 )
 """Everything that a supervisor takes."""

@@ -1,13 +1,16 @@
 """Run a tree as a whole process: log lines, signals, an exit code.
 
 `run(tree)` blocks until the tree has ended, and leaves the process. SIGINT and SIGTERM stop the
-tree in order; a second one kills it; `grace` bounds the whole stop, also of code that blocks.
+tree in order; a second one kills it; `grace` bounds the whole stop, also of code that blocks. At
+the end it logs how the stop went (see `reports`): a summary, and a line for each thing that went
+wrong; a process that has to be ended by force names the procs that have not ended.
 
 =========  ===================================================================
 exit code  how it ended
 =========  ===================================================================
 0          in order: told to stop, or by itself (automatic shutdown)
 1          gave up, failed to start, crashed, or not stopped within `grace`
+70         its event loop stood still for `abort_after` seconds
 130        killed by a second signal
 =========  ===================================================================
 
@@ -34,16 +37,21 @@ import math
 import os
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, NoReturn, TypeAlias, final
 
 import anyio
 
-from actors import ActorSystem
+from actors import ActorSystem, ProcInfo
 from supervision.application import check_tree, serve_in
 from supervision.errors import ChildStartFailed, IntensityExceeded, TreeExited
 from supervision.logs import LogLines, compact_log, say, tell, where
+from supervision.recording import StopRecorder
+from supervision.reports import StopReport, write_report
 from supervision.signals import FORCED, Signals
 from supervision.specs import ChildSpec
+from supervision.stalls import LoopWatchdog, check_stalls
+from supervision.subprocesses import kill_programs
 
 __all__ = ["BackendName", "check_grace", "loop_options", "run"]
 
@@ -57,6 +65,8 @@ def run(
     backend: BackendName = "asyncio",
     grace: float = 30.0,
     log: bool = True,
+    stall_after: float | None = 1.0,
+    abort_after: float | None = None,
 ) -> NoReturn:
     """Run a tree until it ends, and leave the process with its exit code (SystemExit).
 
@@ -64,18 +74,22 @@ def run(
     `grace` in seconds, default 30.0: how long stopping may take after the first signal; what is
     left then is killed, and 2 s later the process is ended, whatever it is doing.
     `log`, default True: write a line through loguru for each thing that happens in the tree; the
-    reason for its end is logged in any case. Raises TypeError when `tree` is no supervisor's
-    spec, ValueError for another backend or a bad grace. In a thread other than the main one
+    reason for its end is logged in any case. `stall_after` in seconds, default 1.0: an event loop
+    that stands still for so long gets a line that says where; None: nobody watches. `abort_after`
+    in seconds, default None (never), at least `stall_after`: then the process is ended at once,
+    with exit code 70. Raises TypeError when `tree` is no supervisor's spec, ValueError for
+    another backend or numbers that cannot be meant. In a thread other than the main one
     it runs without signals, until the tree ends.
     """
     check_tree(tree)
     check_grace(grace)
+    check_stalls(stall_after, abort_after)
     name, options = loop_options(backend)
-    process = _Process(tree, log)
+    process = _Process(tree, log, (stall_after, abort_after))
     compact_log()
     if log:
         process.say("INFO", f"starts on {backend}, as process {os.getpid()}")
-    with Signals(grace, process.say, f"/{tree.id}") as signals:
+    with Signals(grace, process.say, f"/{tree.id}", process.farewell) as signals:
         anyio.run(process.main, signals, backend=name, backend_options=options)
         code = process.conclude(signals)
         signals.linger(code if isinstance(code, int) else 1)
@@ -110,13 +124,21 @@ class _Process:
     `code` may be whatever `sys.exit` takes, since that is what a proc may have called.
     """
 
-    def __init__(self, tree: ChildSpec[Any], log: bool) -> None:
+    def __init__(
+        self,
+        tree: ChildSpec[Any],
+        log: bool,
+        stalls: tuple[float | None, float | None] = (None, None),
+    ) -> None:
         self._tree = tree
         self._log = log
+        self._stalls = stalls
         self._code: int | str | None = 1
         self._level = "CRITICAL"
         self._end = "ended"
         self._asked_at: float | None = None
+        self._recorder = StopRecorder(f"/{tree.id}")
+        self._system: ActorSystem | None = None
 
     def say(self, level: str, text: str) -> None:
         """Write a line about the tree as a whole."""
@@ -127,6 +149,7 @@ class _Process:
         with signals.early():
             async with anyio.create_task_group() as tasks:
                 system, scope = ActorSystem(self._tree.id), anyio.CancelScope()
+                self._system = system
                 tasks.start_soon(self._obey, signals, system, scope)
                 await self._guarded(system, scope)
                 tasks.cancel_scope.cancel()
@@ -137,9 +160,21 @@ class _Process:
             self._code = signals.code
             self._level = "CRITICAL" if self._code != FORCED else "WARNING"
             self._end = "killed"
+        self._tell_report(self._recorder.report)
         shown = 0 if self._code is None else self._code
         self.say(self._level, f"{self._end}; exit code {shown if isinstance(shown, int) else 1}")
         return self._code
+
+    def farewell(self) -> None:
+        """Say how far the stop has come, from a thread, when the process is ended by force."""
+        if self._system is not None:
+            self._tell_report(self._recorder.so_far(_snapshot(self._system)))
+
+    def _tell_report(self, report: StopReport | None) -> None:
+        if report is None or not (report.stopped or report.left):
+            return
+        if self._log or not report.went_well:
+            write_report(report, say)
 
     async def _guarded(self, system: ActorSystem, scope: anyio.CancelScope) -> None:
         """Serve the tree; whatever it raises becomes an exit code and a reason."""
@@ -147,8 +182,8 @@ class _Process:
             async with system:
                 if self._log:
                     system.events.subscribe(LogLines())
-                with scope:
-                    async with serve_in(system, self._tree) as application:
+                with self._watching(system), scope:
+                    async with serve_in(system, self._tree, self._recorder) as application:
                         await application.wait()
         except ChildStartFailed as error:
             self._end = f"did not start: {_start_failure(error)}"
@@ -165,6 +200,23 @@ class _Process:
             self._level = "INFO"
             self._end = self._orderly()
 
+    def _watching(self, system: ActorSystem) -> AbstractContextManager[object]:
+        """Watch for an event loop that stands still, if that is wanted."""
+        stall_after, abort_after = self._stalls
+        if stall_after is None:
+            return nullcontext()
+        return LoopWatchdog(
+            system,
+            stall_after,
+            abort_after=abort_after,
+            say=self._say_stall,
+            farewell=kill_programs,
+        )
+
+    def _say_stall(self, level: str, text: str) -> None:
+        if self._log or level == "CRITICAL":
+            self.say(level, text)
+
     def _orderly(self) -> str:
         if self._asked_at is None:
             return "ended by itself"
@@ -174,9 +226,20 @@ class _Process:
         """Stop the tree at the first signal; kill it when that is due."""
         await signals.stop.wait()
         self._asked_at = time.monotonic()
+        self._recorder.begin()
         scope.cancel()
         await signals.force.wait()
         system.kill()
+
+
+def _snapshot(system: ActorSystem) -> tuple[ProcInfo, ...]:
+    """Look at the tree from another thread, while its own may go on."""
+    for _ in range(10):
+        try:
+            return system.snapshot()
+        except (RuntimeError, KeyError):
+            time.sleep(0.01)  # it changed under our eyes
+    return ()
 
 
 def _start_failure(error: ChildStartFailed) -> str:

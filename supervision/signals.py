@@ -42,6 +42,7 @@ from typing import Any, Self, TypeAlias, final
 
 from actors import CancellationToken
 from supervision.logs import ENGINES, at
+from supervision.subprocesses import kill_programs
 
 __all__ = ["FORCED", "Signals", "Speak"]
 
@@ -74,12 +75,19 @@ class Signals:
     """Own SIGINT and SIGTERM while the block runs; give them back afterwards.
 
     `grace` in seconds, default 30.0. `say` (default: nobody) is told what is done, from a thread;
-    `path` (default: nothing) stands before what can only be written to standard error.
+    `path` (default: nothing) stands before what can only be written to standard error. `farewell`
+    (default: nothing) is called, from a thread, right before the process is ended by force.
     Outside of the main thread, where Python cannot handle signals, nothing is caught. In a
     forked process the signals have their former meaning.
     """
 
-    def __init__(self, grace: float = 30.0, say: Speak = _silence, path: str = "") -> None:
+    def __init__(
+        self,
+        grace: float = 30.0,
+        say: Speak = _silence,
+        path: str = "",
+        farewell: Callable[[], None] | None = None,
+    ) -> None:
         self.stop = CancellationToken()
         self.force = CancellationToken()
         self.code = 0
@@ -87,6 +95,7 @@ class Signals:
         self._grace = grace
         self._say = say
         self._path = path
+        self._farewell = farewell
         self._before: dict[signal.Signals, Any] = {}
         self._thread: threading.Thread | None = None
         self._deadline = 0.0
@@ -206,22 +215,28 @@ class Signals:
 
     def _end(self, why: str) -> None:
         code = self.code or 1
+        if self._farewell is not None:
+            self._aside(self._farewell)
         self._tell("CRITICAL", f"{why}{_whereabouts()}: ending the process, exit code {code}")
+        kill_programs()  # or they would outlive this process
         os._exit(code)
 
     def _tell(self, level: str, text: str) -> None:
+        said = self._aside(lambda: self._say(level, text))
+        if not said and select.select([], [2], [], 0)[1]:
+            os.write(2, f"{level} {self._path} {text}\n".encode(errors="replace"))
+
+    def _aside(self, speak: Callable[[], None]) -> bool:
+        """Have something said by a thread of its own; False when there can be none."""
         # The log may be stuck (a pipe that nobody reads, a lock that the main thread holds).
-        speaker = threading.Thread(
-            target=self._say, args=(level, text), name=_THREADS + "log", daemon=True
-        )
+        speaker = threading.Thread(target=speak, name=_THREADS + "log", daemon=True)
         try:
             speaker.start()
         except RuntimeError:
             # From Python 3.12 on, none can be started once the interpreter is leaving.
-            if select.select([], [2], [], 0)[1]:
-                os.write(2, f"{level} {self._path} {text}\n".encode(errors="replace"))
-        else:
-            speaker.join(SPEECH)
+            return False
+        speaker.join(SPEECH)
+        return True
 
     def _next_signal(self, deadline: float | None) -> str | None:
         """Wait for a signal; returns its name, "" at the end of the block, None at the deadline."""

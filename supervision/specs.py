@@ -13,6 +13,24 @@ Guarantees:
 - `check_child` holds the rules between a child and its supervisor: the same ones apply
   when a tree is made and when a running supervisor is asked to start one more child.
 
+There are two budgets of restarts. Each attempt to restart a child is counted in both, the child's
+own first; an attempt that exceeds it is not counted in the other.
+
+==================================  ==========================================================
+budget                              spent when more restarts are needed, and then
+==================================  ==========================================================
+`max_restarts`, `max_seconds` of a  its children needed more, all together: it stops what is
+supervisor (default: 3 in 5 s)      left and exits; its own supervisor decides what follows
+the same of a worker, default none  this child needed more, in a window as long as you like:
+- `when_spent="escalate"`           its supervisor gives up, as with its own budget
+- `when_spent="park"`               the child stays down, `PARKED`; its siblings go on
+==================================  ==========================================================
+
+A parked child's mail becomes dead letters and its askers fail at once. No round of its siblings
+brings it back; `RestartChild` does, with an empty budget. For `ALL_SIGNIFICANT` it counts as gone,
+but being parked never ends a supervisor by itself. Choose `ESCALATE` where the siblings are of no
+use without the child, `PARK` where one customer's broken data must not stop the others.
+
 Worked example:
 
 >>> from actors import CancellationToken, task
@@ -53,10 +71,12 @@ from attrs import NOTHING, Factory, field, fields, frozen
 from actors import Mailbox, Name, Proc
 from supervision.backoff import Backoff
 from supervision.errors import SpecError, SupervisionError
+from supervision.watchdog import Watchdog
 
 __all__ = [
     "BRUTAL_KILL",
     "INFINITY",
+    "AnySupervisorSpec",
     "AutoShutdown",
     "ChildSpec",
     "DynamicSupervisorSpec",
@@ -65,7 +85,9 @@ __all__ = [
     "ShutdownPolicy",
     "Strategy",
     "SupervisorSpec",
+    "WhenSpent",
     "check_child",
+    "check_count",
     "register_kind",
     "walk",
 ]
@@ -123,6 +145,18 @@ class AutoShutdown(_Word):
 
 
 @final
+class WhenSpent(_Word):
+    """Say what happens when a child needs more restarts than its own budget allows.
+
+    `ESCALATE`: its supervisor gives up. `PARK`: the child stays down until `RestartChild`
+    revives it, and its siblings go on.
+    """
+
+    ESCALATE = "escalate"
+    PARK = "park"
+
+
+@final
 class ShutdownPolicy(Enum):
     """Name the two ways of stopping a child that are not a number of seconds.
 
@@ -169,6 +203,10 @@ def _as_auto_shutdown(
     return _as_word(AutoShutdown, value)
 
 
+def _as_when_spent(value: WhenSpent | Literal["escalate", "park"]) -> WhenSpent:
+    return _as_word(WhenSpent, value)
+
+
 def _as_shutdown(
     value: float | ShutdownPolicy | Literal["infinity", "brutal_kill"],
 ) -> float | ShutdownPolicy:
@@ -200,11 +238,16 @@ class ChildSpec(Generic[M]):
     - `mailbox`: default `Mailbox()`, unbounded and kept across restarts.
     - `backoff`: a `Backoff` between restarts, default None: at once.
     - `start_timeout`: seconds that a start may take, default None: without limit.
+    - `watchdog`: a `Watchdog` that says when it counts as hung, default None: never.
 
-    A worker has no budget of restarts, so `max_restarts` and `max_seconds` stay None.
+    - `max_restarts`: how often it alone may be restarted, at least 0, beside the budget of its
+      supervisor; default None: as often as that one allows.
+    - `max_seconds`: the window of that budget, default 5.0 when `max_restarts` is given.
+    - `when_spent`: what follows when that is not enough, default `WhenSpent.ESCALATE`.
 
-    Raises `SpecError` when an option has a wrong type or value, or when the child is
-    significant and permanent, which is the default.
+    Raises `SpecError` when an option has a wrong type or value, when the child is significant
+    and permanent, which is the default, or when one of the last two options is given without
+    `max_restarts`.
     """
 
     id: str
@@ -216,8 +259,12 @@ class ChildSpec(Generic[M]):
     mailbox: Mailbox = field(default=Mailbox(), kw_only=True)
     backoff: Backoff | None = field(default=None, kw_only=True)
     start_timeout: float | None = field(default=None, kw_only=True)
+    watchdog: Watchdog | None = field(default=None, kw_only=True)
     max_restarts: int | None = field(default=None, kw_only=True)
     max_seconds: float | None = field(default=None, kw_only=True)
+    when_spent: WhenSpent = field(
+        default=WhenSpent.ESCALATE, converter=_as_when_spent, kw_only=True
+    )
 
     @property
     def kind(self) -> Kind:
@@ -227,10 +274,10 @@ class ChildSpec(Generic[M]):
     def __attrs_post_init__(self) -> None:
         """Check the options in order; the first wrong one is reported."""
         _check_options(self)
-        for budget in ("max_restarts", "max_seconds"):
-            if getattr(self, budget) is not None:
-                problem = "a worker has no restart budget; set it on its supervisor"
-                raise SpecError(self.id, budget, problem)
+        _check_own_budget(self)
+        if self.max_restarts is not None and self.max_seconds is None:
+            # The class is frozen for everybody else; equal budgets are to compare equal.
+            object.__setattr__(self, "max_seconds", 5.0)
 
     def __repr__(self) -> str:
         """Show the spec as the call that makes it, without the options left at default."""
@@ -239,7 +286,7 @@ class ChildSpec(Generic[M]):
             value = getattr(self, option.name)
             if not option.init or (option.default is not NOTHING and value == option.default):
                 continue
-            text = _show(value) if option.name == "start" else repr(value)
+            text = _show(value) if option.name in ("start", "worker") else repr(value)
             shown.append(f"{option.name}={text}" if option.kw_only else text)
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -249,7 +296,7 @@ def _derived_start(spec: ChildSpec[Any]) -> Callable[[], Proc[Any]]:
 
 
 @frozen(repr=False)
-class _AnySupervisorSpec(ChildSpec[Any]):
+class AnySupervisorSpec(ChildSpec[Any]):
     """Hold what the kinds of supervisor have in common: a budget, and a start of their own."""
 
     # Left out of equality and hash: it follows from the rest, and it holds the spec itself.
@@ -259,6 +306,8 @@ class _AnySupervisorSpec(ChildSpec[Any]):
     shutdown: float | ShutdownPolicy = field(default=INFINITY, converter=_as_shutdown, kw_only=True)
     # A bounded mailbox could lose requests of management, so it is no option here.
     mailbox: Mailbox = field(init=False, default=Mailbox())
+    # A supervisor waits for as long as its children were promised: that is not hanging.
+    watchdog: Watchdog | None = field(init=False, default=None)
     max_restarts: int = field(default=3, kw_only=True)
     max_seconds: float = field(default=5.0, kw_only=True)
 
@@ -270,19 +319,24 @@ class _AnySupervisorSpec(ChildSpec[Any]):
     def __attrs_post_init__(self) -> None:
         """Check the options in order; the first wrong one is reported."""
         _check_options(self)
-        _check_count(self.id, "max_restarts", self.max_restarts, least=0)
+        check_count(self.id, "max_restarts", self.max_restarts, least=0)
         _check_seconds(self.id, "max_seconds", self.max_seconds, "seconds > 0")
+        _check_word(self.id, "when_spent", WhenSpent, self.when_spent)
+        if self.when_spent is not WhenSpent.ESCALATE:
+            problem = "'park' is for a worker's own budget; a supervisor's is that of its children"
+            raise SpecError(self.id, "when_spent", problem + ", so leave it out")
 
 
 @final
 @frozen(repr=False)
-class SupervisorSpec(_AnySupervisorSpec):
+class SupervisorSpec(AnySupervisorSpec):
     """Describe a supervisor and its children, which start in the order given.
 
     - `children`: specs with different ids, default none; kept as a tuple.
     - `strategy`: default `Strategy.ONE_FOR_ONE`.
     - `max_restarts`, `max_seconds`: the budget of restarts for all children together,
-      default 3 (at least 0) in 5.0 seconds; one more and the supervisor gives up.
+      default 3 (at least 0) in 5.0 seconds; one more and the supervisor gives up. It cannot
+      be parked, so `when_spent` is no option here.
     - `auto_shutdown`: default `AutoShutdown.NEVER`.
 
     The rest is as in `ChildSpec`, but that `shutdown` is `INFINITY` by default, so that the
@@ -308,7 +362,7 @@ class SupervisorSpec(_AnySupervisorSpec):
 
 @final
 @frozen(repr=False)
-class DynamicSupervisorSpec(_AnySupervisorSpec):
+class DynamicSupervisorSpec(AnySupervisorSpec):
     """Describe a supervisor whose children come and go at run time and stop all at once.
 
     `max_children` (at least 0, default None: no limit) counts those that run or restart.
@@ -324,7 +378,7 @@ class DynamicSupervisorSpec(_AnySupervisorSpec):
         """Check the options in order; the first wrong one is reported."""
         super().__attrs_post_init__()
         if self.max_children is not None:
-            _check_count(self.id, "max_children", self.max_children, least=0)
+            check_count(self.id, "max_children", self.max_children, least=0)
 
 
 def walk(spec: ChildSpec[Any]) -> Iterator[tuple[str, ChildSpec[Any]]]:
@@ -420,9 +474,28 @@ def _check_options(spec: ChildSpec[Any]) -> None:
         _check_type(path, "backoff", Backoff, spec.backoff, "a Backoff or None")
     if spec.start_timeout is not None:
         _check_seconds(path, "start_timeout", spec.start_timeout, "seconds > 0 or None")
+    if spec.watchdog is not None:
+        _check_type(path, "watchdog", Watchdog, spec.watchdog, "a Watchdog or None")
     if spec.significant and spec.restart is Restart.PERMANENT:
         problem = "a permanent child never ends for good; make it transient or temporary"
         raise SpecError(path, "significant", problem)
+
+
+def _check_own_budget(spec: ChildSpec[Any]) -> None:
+    path = spec.id
+    if spec.max_restarts is not None:
+        check_count(path, "max_restarts", spec.max_restarts, least=0)
+    if spec.max_seconds is not None:
+        _check_seconds(path, "max_seconds", spec.max_seconds, "seconds > 0")
+    _check_word(path, "when_spent", WhenSpent, spec.when_spent)
+    if spec.max_restarts is not None:
+        return
+    if spec.max_seconds is not None:
+        problem = f"{spec.max_seconds!r} means nothing without max_restarts; give both or neither"
+        raise SpecError(path, "max_seconds", problem)
+    if spec.when_spent is WhenSpent.PARK:
+        problem = "'park' means nothing without max_restarts; say how many restarts it may have"
+        raise SpecError(path, "when_spent", problem)
 
 
 def _check_id(owner: str, id: object) -> str:
@@ -461,7 +534,8 @@ def _check_type(path: str, field: str, kind: type, value: object, hint: str) -> 
         raise SpecError(path, field, f"{value!r} is not a {kind.__name__}; give {hint}")
 
 
-def _check_count(path: str, field: str, value: object, *, least: int) -> None:
+def check_count(path: str, field: str, value: object, *, least: int) -> None:
+    """Check that a number is an int, and not too small. Raises SpecError."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise SpecError(path, field, f"{value!r} is not an int; give an int >= {least}")
     if value < least:

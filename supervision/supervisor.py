@@ -41,19 +41,27 @@ from actors import ExitReason
 from supervision.errors import SupervisionError
 from supervision.events import SupervisorEnding
 from supervision.keeper import Keeper, Record, start_failed
-from supervision.plan import ChildState, Member, ends_supervisor, restart_round, stop_order
+from supervision.plan import (
+    ChildState,
+    Member,
+    ends_supervisor,
+    restart_round,
+    stop_order,
+    waiting_behind,
+)
+from supervision.requests import SupervisorMessage
 from supervision.specs import ChildSpec, SupervisorSpec, check_child, register_kind
 
 __all__ = ["Supervisor"]
 
 
 @final
-class Supervisor(Keeper):
+class Supervisor(Keeper[SupervisorMessage]):
     """Run a `SupervisorSpec`.
 
-    `random` (default: a fresh one) is where backoffs take their jitter from. Its start raises
-    ChildStartFailed when a child does not start; those before it are stopped first. Raises
-    TypeError when `spec` is no SupervisorSpec.
+    `random` (default: a fresh one) is where backoffs without a seed take their jitter from. Its
+    start raises ChildStartFailed when a child does not start; those before it are stopped first.
+    Raises TypeError when `spec` is no SupervisorSpec.
     """
 
     def __init__(self, spec: SupervisorSpec, *, random: Random | None = None) -> None:
@@ -71,13 +79,23 @@ class Supervisor(Keeper):
                     raise start_failed(spec.id, failure)
         except SupervisionError:
             # An error only: when the start is cut short, the engine stops what was started.
-            await self.stop_all()
+            await self.wind_up()
             raise
 
     async def stop_all(self) -> None:
         """Stop the children that run, in reverse order, each dead before the next is told."""
         for id in stop_order(self._members()):
             await self.bring_down(self.records[id])
+
+    def own_spec(self) -> ChildSpec[Any]:
+        """Return the spec that it runs by."""
+        return self.spec
+
+    def take_spec(self, spec: ChildSpec[Any]) -> None:
+        """Go on by another one."""
+        assert isinstance(spec, SupervisorSpec)
+        self.spec = spec
+        self.resize_budget(spec.max_restarts, spec.max_seconds)
 
     def check(self, spec: ChildSpec[Any]) -> None:
         """Refuse a child that this supervisor cannot have."""
@@ -108,8 +126,15 @@ class Supervisor(Keeper):
         for id in plan.remove:
             self.drop(self.records[id], "a temporary child in a round of restarts")
         for id in plan.start:
-            self.records[id].state = ChildState.TERMINATED
-        for id in plan.start:
+            self.records[id].stand_down()
+        await self._start_all(plan.start)
+
+    async def go_on_without(self, record: Record) -> None:
+        """Start the siblings that waited, in the middle of a round, for a child that is parked."""
+        await self._start_all(waiting_behind(self.spec.strategy, self._members(), record.spec.id))
+
+    async def _start_all(self, ids: tuple[str, ...]) -> None:
+        for id in ids:
             moved = self.records[id]
             failure = await self.bring_up(moved)
             if failure is not None:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS: dict[str, dict[str, str]] = {
     "actors": {
         "0 ground": "exits errors names backend clock messages cancellation",
-        "1 parts": "deadlines mailbox timer ref notices events stash",
+        "1 parts": "deadlines mailbox timer ref notices events stash vitals",
         "2 engine": (
             "registry context dispatch actor traits answering reader bonds orders cell spawning "
             "threads system"
@@ -28,11 +28,13 @@ FLOORS: dict[str, dict[str, str]] = {
         "4 doors": "__init__ testing",
     },
     "supervision": {
-        "0 ground": "errors backoff specs events",
-        "1 deciding": "intensity plan requests",
-        "2 kinds": "keeper supervisor dynamic partition tasks services",
-        "3 running": "logs signals application running drawing targets config cli"
-        " pool health observer",
+        "0 ground": "errors backoff watchdog specs events",
+        "1 deciding": "intensity plan requests changes lines"
+        " routing pool_messages pool_orders pool_spec",
+        "2 kinds": "budgets records watches changing keeper supervisor dynamic partition jobs"
+        " mapping tasks hosting pipes services blocking subprocesses",
+        "3 running": "logs signals stalls reports recording applying application running drawing"
+        " targets config cli pool_workers pool_resizing pool_dispatcher pool health observer",
         "4 doors": "__init__ __main__",
     },
 }

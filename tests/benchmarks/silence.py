@@ -4,6 +4,9 @@ By count, because the answer is smaller than the noise of any machine: how often
 whether anybody listens, times the measured cost of one such look, as a share of the operation's
 own time.
 
+And what a watchdog costs: messages told to a child that is watched, and to one that is not, in
+pairs. Its code is not in the path of a message, so this is noise around zero.
+
 Guarantees: the counter is taken out again, whatever happens meanwhile.
 
 >>> import anyio
@@ -91,4 +94,16 @@ def study(backends: Sequence[Backend], *, rounds: int, quick: bool) -> list[Find
             shares.append(looks * look / cost * 100)
         words = f"{name}: {looks:g} looks of {look:.3f} us, share"
         found.append(Finding("events", words, backend, "%", tuple(shares), LIMIT))
+    found.append(
+        Finding("events", "tell: under a watchdog", backend, "%", _watched(backend, rounds))
+    )
     return found
+
+
+def _watched(backend: Backend, rounds: int) -> tuple[float, ...]:
+    more: list[float] = []
+    for number in range(rounds):
+        sides = [True, False] if number % 2 else [False, True]
+        seconds = {watched: run(backend, supervised.tell(watched), 50_000)[0] for watched in sides}
+        more.append((seconds[True] / seconds[False] - 1) * 100)
+    return tuple(more)

@@ -19,12 +19,17 @@ from pathlib import Path
 
 from attrs import evolve
 
-from tests.benchmarks import idle, load, peering, scaling, silence
+from tests.benchmarks import dynamic, idle, load, peering, scaling, silence
 from tests.benchmarks.loops import Backend
 from tests.benchmarks.results import Failure, Finding, Report
 
 MOST_ROUNDS = 3
-FINDERS = {"load": load.study, "idle": idle.study, "events": silence.study}
+FINDERS = {
+    "load": load.study,
+    "idle": idle.study,
+    "events": silence.study,
+    "children": dynamic.study,
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +53,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--load", action="store_true", help="latencies beside a flooded actor")
     group.add_argument("--idle", action="store_true", help="wake-ups of an idle system")
     group.add_argument("--events", action="store_true", help="events without a subscriber")
+    group.add_argument(
+        "--children", action="store_true", help="one of few and of many dynamic children"
+    )
 
 
 def check_options(options: argparse.Namespace) -> None:

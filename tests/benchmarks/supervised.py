@@ -13,6 +13,7 @@ True
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from time import perf_counter
 
@@ -26,11 +27,13 @@ from supervision import (
     DynamicSupervisorSpec,
     StartChild,
     SupervisorSpec,
+    Watchdog,
     serve,
 )
 from tests.benchmarks.figures import percentile
 from tests.benchmarks.lifecycle import Idle
-from tests.benchmarks.messages import Boom, check
+from tests.benchmarks.messages import Boom, additions, check
+from tests.benchmarks.messaging import PATIENCE, Counter, Total
 
 # A budget that a benchmark cannot spend; the window stays at its default.
 UNLIMITED = 1_000_000
@@ -85,6 +88,26 @@ async def restart(size: int) -> tuple[float, float]:
             await log.ready.wait()
     check("restarts", expected=size, found=len(log.delays))
     return (percentile(log.delays, 50) * 1e6, percentile(log.delays, 99) * 1e6)
+
+
+def tell(watched: bool) -> Callable[[int], Awaitable[tuple[float]]]:
+    """Give a program that tells a child `size` messages, under a watchdog or without; seconds."""
+    watchdog = Watchdog(handler=1.0) if watched else None
+
+    async def program(size: int) -> tuple[float]:
+        tree = SupervisorSpec("top", [ChildSpec("counter", Counter, watchdog=watchdog)])
+        async with serve(tree) as application:
+            counter = application.find("counter")
+            messages = additions(size)
+            started = perf_counter()
+            for message in messages:
+                counter.tell(message)
+            total = await counter.ask(Total(), timeout=PATIENCE)
+            seconds = perf_counter() - started
+        check("total", expected=size, found=total)
+        return (seconds,)
+
+    return program
 
 
 async def start_supervisor(size: int) -> tuple[float, float]:

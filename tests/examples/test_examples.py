@@ -134,6 +134,116 @@ loaded, answering what waits: 2
 ready: True
 the lamp costs 40 and the chair 75
 """,
+    "13_parked_child": """\
+/importers/grace is parked: 3 crashes, more than 2 restarts in 3600 s
+ada: running, restarts: 0
+grace: parked, restarts: 2
+ada has rows: 3
+-- the data is repaired
+grace has rows: 7
+""",
+    "14_poison_mail": """\
+order 1: 3 pieces
+order 3: 5 pieces
+order 5: 1 pieces
+set aside: Order(number=2, pieces='a dozen')
+set aside: Order(number=4, pieces='some')
+""",
+    "15_hung_child": """\
+/web/browser hangs, handling Fetch: Browser.fetch > Browser.read_response
+no page: Wedged
+page of quick.example
+/web/counter hangs, without a sign of life: Counter.run
+counter lives: True
+""",
+    "18_pool": """\
+small ada.png by worker-1
+small grace.png by worker-2
+broken.png: ValueError('not a picture')
+small cursed.png by worker-1
+/gallery/painters: Thumbnail expired: not answered within 0.001 s, never begun
+/gallery/painters: Thumbnail not taken: the queue is full (3)
+done: 8 failed: 1 retried: 1
+refused: 1 expired: 1 workers: 3
+""",
+    "16_services": """\
+queue: open
+mail to ada
+mail to grace
+queue: closed
+queue: open
+mail to alan
+-- sent: ada, grace, alan
+-- starts of the mailer: 2
+queue: closed
+-- stopped
+""",
+    "17_threads_and_programs": """\
+/site/server says: listening on port 8080
+-- all ready
+poller: ends, told by shutdown
+/site/server says: last words
+-- all stopped
+""",
+    "19_stop_report": """\
+before: None
+/shop/web: shutdown; in time
+/shop/crawlers/news: killed; late, killed after 0.02 s
+/shop/crawlers: shutdown; in time
+/shop/database: crashed: OSError: disk full; in time, raised OSError('disk full')
+all well: False
+the same again: True
+after the block: True
+""",
+    "20_changing_tree": """\
+/top/sites/blog starts in blue
+/top/sites/shop starts in green
+-- dry run
+/top would change in 4 steps
+planned: update /top/sites/blog: shutdown 5.0 -> 9.0
+planned: stop /top/sites/shop: its start changed
+planned: start /top/sites/news: new
+planned: start /top/sites/shop: its start changed
+-- for real
+/top/sites/news starts in white
+/top/sites/shop starts in red
+steps done: 4
+visits of the blog: 2
+again: /top is as it should be
+-- a start that fails
+/top/sites/poll starts in gray
+failed: start /top/sites/chat: new
+because: chat failed to start: ValueError: plaid
+done: ['/top/sites/shop', '/top/sites/blog', '/top/sites/news', '/top/sites/poll']
+""",
+    "21_partitions": """\
+ada: visit 1, counted by /shop/counters/0
+grace: visit 1, counted by /shop/counters/3
+ada: visit 2, counted by /shop/counters/0
+alan: visit 1, counted by /shop/counters/3
+grace: visit 1, counted by /shop/counters/3
+ada: visit 3, counted by /shop/counters/0
+partitions: 2
+alan: visit 1, counted by /shop/counters/1
+""",
+    "22_tasks": """\
+-- awaited
+page 1
+the caller hears: no page 3
+page 9 is given up
+-- fire and forget
+crashed: no page 3
+-- in order, three at a time
+page 100
+page 101
+page 102
+page 103
+page 104
+-- whatever happens
+page 2
+page 3 failed: no page 3
+page 4
+""",
 }
 WHOLE_PROCESS = "12_signals_and_run"
 

@@ -46,6 +46,7 @@ from supervision import (
     Application,
     ChildExited,
     ChildInfo,
+    ChildParked,
     ChildRestarted,
     ChildSpec,
     ChildState,
@@ -78,6 +79,7 @@ __all__ = [
 
 DECISIONS = (
     ChildExited,
+    ChildParked,
     ChildRestarted,
     ChildStopped,
     RestartFailed,

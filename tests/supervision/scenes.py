@@ -84,6 +84,13 @@ def _nested(stage: Stage) -> Spec:
     return top(stage, stage.child("a"), inner, stage.child("c"))
 
 
+def _parking(stage: Stage) -> Spec:
+    """Make three children of which b is parked in the round of a, and c then takes a second."""
+    b = stage.child("b", start=[None, Boom()], max_restarts=0, when_spent="park")
+    children = stage.child("a"), b, stage.child("c", start=[None, 1.0])
+    return top(stage, *children, strategy="one_for_all")
+
+
 def _crash_a(stage: Stage) -> None:
     stage.crash("a")
 
@@ -139,6 +146,7 @@ SCENES: dict[str, Scene] = {
         ),
         lambda stage: stage.crash("b"),
     ),
+    "going on without a parked child": Scene(_parking, _crash_a),
     "terminating a child": Scene(
         lambda stage: _round(stage, "one_for_one", **STOPPING),
         lambda stage: ask(stage, TerminateChild("b")),

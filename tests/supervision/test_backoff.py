@@ -96,6 +96,26 @@ def test_a_random_generator_makes_jitter_repeatable() -> None:
     assert 4.5 < sum(pauses) / 1000 < 5.5
 
 
+def test_without_a_seed_there_is_no_generator() -> None:
+    """A backoff without a seed leaves the choice of the generator to its user."""
+    assert Backoff(0.1, 30.0).generator("/shop/db") is None
+
+
+def test_a_seed_gives_each_child_numbers_of_its_own() -> None:
+    """The numbers depend on seed and path, and are the same in every process and version."""
+    backoff = Backoff(0.1, 30.0, seed=7)
+
+    def first(backoff: Backoff, path: str) -> float:
+        generator = backoff.generator(path)
+        assert generator is not None
+        return generator.random()
+
+    assert first(backoff, "/shop/db") == 0.6490797279613152
+    assert first(Backoff(1.0, 2.0, seed=7), "/shop/db") == first(backoff, "/shop/db")
+    different = {first(Backoff(1, 2, seed=seed), f"/{id}") for seed in (-1, 0, 7) for id in "abc"}
+    assert len(different) == 9
+
+
 @given(seconds, seconds, factors)
 def test_pauses_never_shrink(one: float, other: float, factor: float) -> None:
     """One more failure never makes the pause shorter."""
@@ -128,6 +148,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"jitter": 0.3}, "jitter: 0.3 is not a bool; give True or False"),
     ({"reset_after": 0}, "reset_after: 0 is not positive; give seconds > 0 or None"),
     ({"reset_after": inf}, "reset_after: inf is not finite; give a finite number"),
+    ({"seed": "7"}, "seed: '7' is not an int; give an int or None"),
+    ({"seed": 7.0}, "seed: 7.0 is not an int; give an int or None"),
+    ({"seed": False}, "seed: False is not an int; give an int or None"),
 ]
 
 

@@ -8,7 +8,9 @@ from supervision import (
     Backoff,
     ChildSpec,
     DynamicSupervisorSpec,
+    PartitionSupervisorSpec,
     SupervisorSpec,
+    TaskSupervisorSpec,
     draw,
 )
 
@@ -78,12 +80,32 @@ def _lines(child: ChildSpec[object]) -> list[str]:
             "`- a  worker       permanent  shutdown 5 s       mailbox 100, start within 2.5 s",
         ),
         (
+            ChildSpec("a", WORK, max_restarts=1, when_spent="park"),
+            "`- a  worker       permanent  shutdown 5 s       1 restart in 5 s, then park",
+        ),
+        (
+            ChildSpec("a", WORK, max_restarts=9, max_seconds=60),
+            "`- a  worker       permanent  shutdown 5 s       9 restarts in 60 s, then escalate",
+        ),
+        (
             SupervisorSpec("a", max_restarts=1, max_seconds=0.5, shutdown=0.25),
             "`- a  one_for_one  permanent  shutdown 0.25 s    1 restart in 0.5 s",
         ),
         (
             DynamicSupervisorSpec("a", max_children=1),
             "`- a  dynamic      permanent  shutdown infinity  3 restarts in 5 s, at most 1 child",
+        ),
+        (
+            PartitionSupervisorSpec("a", ChildSpec("w", WORK), partitions=4),
+            "`- a  partitions   permanent  shutdown infinity  3 restarts in 5 s, 4 of them",
+        ),
+        (
+            PartitionSupervisorSpec("a", ChildSpec("w", WORK)),
+            "`- a  partitions   permanent  shutdown infinity  3 restarts in 5 s, one per processor",
+        ),
+        (
+            TaskSupervisorSpec("a", max_tasks=10),
+            "`- a  tasks        permanent  shutdown infinity  3 restarts in 5 s, at most 10 tasks",
         ),
     ],
 )

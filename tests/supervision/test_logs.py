@@ -498,3 +498,72 @@ async def test_the_memory_of_dead_letters_is_bounded(monkeypatch: pytest.MonkeyP
             proc.tell(Store(1))
     assert len([line for line in lines if "dead letter" in line]) == 10
     assert len(subscriber._dead) == 3
+
+
+@pytest.mark.dead_letters
+async def test_a_parked_child_is_an_error_with_all_that_led_there() -> None:
+    """Parking is told loudly: the budget, the crashes that spent it, how to revive the child."""
+    lines = Lines()
+    spec = ChildSpec("db", Database, max_restarts=2, max_seconds=60.0, when_spent="park")
+    async with serve(tree(spec), observe=[LogLines(lines.write)]) as app:
+        lines.clear()
+        for row in (-1, -2, -2):
+            await _stay(app.find("db"), row)
+        app.find("db").tell(Store(1))
+        place = f"at {HERE}:N in check, from {HERE}:N in Database.store"
+        assert lines.take()[4:] == [
+            "ERROR /shop/db crashed while handling Store: ValueError: row -2 is {broken}"
+            f" {place}; 2 restarts so far; its own restarts are spent",
+            "ERROR /shop/db parked and stays down: it needed more than 2 restarts in 60 s;"
+            f" the crashes: ValueError: row -1 is {{broken}} {place};"
+            f" ValueError: row -2 is {{broken}} {place} (2 times);"
+            " RestartChild('db') revives it",
+            "WARNING /shop/db dead letter Store: parked",
+        ]
+        await app.supervisor.ask(RestartChild("db"))
+    assert lines[0] == "INFO /shop/db started again (start 4)"
+
+
+@pytest.mark.dead_letters
+async def test_a_parked_child_does_not_fill_the_log_with_its_crashes() -> None:
+    """Of many different crashes the last few are told, and how many others there were."""
+    lines = Lines()
+    spec = ChildSpec("db", Database, max_restarts=7, when_spent="park")
+    async with serve(tree(spec, restarts=99), observe=[LogLines(lines.write)]) as app:
+        for row in range(-8, 0):
+            app.find("db").tell(Store(row))
+            await anyio.sleep(0.1)
+    (line,) = [line for line in lines if "parked and stays down" in line]
+    assert "; the crashes: 3 others; ValueError: row -5 is" in line
+    assert line.count("ValueError") == 5
+
+
+@pytest.mark.parametrize("reason", ["normal", "killed"])
+async def test_a_child_that_was_parked_without_a_crash_says_so_too(reason: str) -> None:
+    """A child that ended again and again without an error is parked without any crashes to tell."""
+    lines = Lines()
+    spec = ChildSpec("db", Database, max_restarts=0, when_spent="park")
+    async with serve(tree(spec), observe=[LogLines(lines.write)]) as app:
+        app.find("db").stop() if reason == "normal" else app.find("db").kill()
+        await anyio.sleep(1)
+        assert lines.about("/shop/db")[-1] == (
+            "ERROR /shop/db parked and stays down: it needed more than 0 restarts in 5 s;"
+            " RestartChild('db') revives it"
+        )
+
+
+@pytest.mark.dead_letters
+async def test_giving_up_for_one_child_names_it() -> None:
+    """A supervisor that gives up because of a child's own budget says which child it was."""
+    lines = Lines()
+
+    async def block() -> None:
+        spec = ChildSpec("db", Database, max_restarts=0)
+        async with serve(tree(spec, restarts=9), observe=[LogLines(lines.write)]) as app:
+            await _stay(app.find("db"), -1)
+
+    with pytest.raises(TreeExited):
+        await block()
+    assert lines.about("/shop")[1].startswith(
+        "CRITICAL /shop gave up: child db needed more than 0 restarts in 5 s; last crash: Value"
+    )

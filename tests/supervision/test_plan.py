@@ -23,6 +23,7 @@ from supervision.plan import (
     restart_round,
     stop_order,
     verdict,
+    waiting_behind,
 )
 from supervision.specs import (
     BRUTAL_KILL,
@@ -34,7 +35,7 @@ from supervision.specs import (
 )
 
 PERMANENT, TRANSIENT, TEMPORARY = Restart
-RUNNING, TERMINATED, RESTARTING = ChildState
+RUNNING, TERMINATED, RESTARTING, PARKED = ChildState
 BOOM = Crashed(ValueError("boom"))
 REASONS: tuple[ExitReason, ...] = (
     Normal(),
@@ -244,7 +245,7 @@ def test_whatever_happens_the_plan_does_what_the_rules_say(
 def test_a_round_takes_every_child_in_range_once(
     strategy: Strategy, kinds: list[tuple[Restart, ChildState]], data: st.DataObject
 ) -> None:
-    """In any state, each child in range is started or, if temporary, removed; no other is."""
+    """Each child in range is started or, if temporary, removed; one that is parked stays down."""
     cause = data.draw(st.integers(0, len(kinds) - 1))
     members = [
         Member(str(place), restart, state=state) for place, (restart, state) in enumerate(kinds)
@@ -254,7 +255,11 @@ def test_a_round_takes_every_child_in_range_once(
     reach = members if strategy is Strategy.ONE_FOR_ALL else members[cause:]
     temporary = [member.id for member in reach if member.restart is TEMPORARY]
     assert list(plan.remove) == temporary
-    assert list(plan.start) == [member.id for member in reach if member.id not in temporary]
+    assert list(plan.start) == [
+        member.id
+        for member in reach
+        if member.id not in temporary and (member.state is not PARKED or member.id == str(cause))
+    ]
     assert sorted(plan.stop, key=int, reverse=True) == list(plan.stop)
     assert {*plan.stop} == {
         member.id for member in reach if member.state is RUNNING and member.id != str(cause)
@@ -336,6 +341,42 @@ def test_an_unknown_cause_is_refused(strategy: Strategy) -> None:
         restart_round(strategy, FIVE, "x")
 
 
+@pytest.mark.parametrize("strategy", [Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE])
+def test_a_round_leaves_a_parked_sibling_down(strategy: Strategy) -> None:
+    """A round of its siblings neither stops nor starts a parked child."""
+    members = states(a=RUNNING, b=PARKED, c=RUNNING, d=TERMINATED)
+    assert restart_round(strategy, members, "a") == Round(("c",), (), ("a", "c", "d"))
+
+
+@given(
+    st.sampled_from(Strategy),
+    st.lists(st.sampled_from(ChildState), min_size=1, max_size=7),
+    st.data(),
+)
+def test_who_waits_behind_a_child_would_come_back_with_its_retry(
+    strategy: Strategy, given_states: list[ChildState], data: st.DataObject
+) -> None:
+    """Those who wait are down, behind the child, and exactly what its retry would start there."""
+    place = data.draw(st.integers(0, len(given_states) - 1))
+    members = [Member(str(at), PERMANENT, state=state) for at, state in enumerate(given_states)]
+    waiting = waiting_behind(strategy, iter(members), str(place))
+    retry = restart_round(strategy, members, str(place))
+    down = [member.id for member in members if member.state is TERMINATED]
+    assert list(waiting) == [id for id in retry.start if int(id) > place and id in down]
+
+
+def test_who_waits_is_not_looked_for_under_one_for_one() -> None:
+    """Under one_for_one nobody waits, and the generator of members is not begun."""
+
+    def members() -> Iterator[Member]:
+        raise AssertionError("nobody should look")
+        yield
+
+    assert waiting_behind(Strategy.ONE_FOR_ONE, members(), "x") == ()
+    with pytest.raises(ValueError, match="there is no member 'x'"):
+        waiting_behind(Strategy.REST_FOR_ONE, FIVE, "x")
+
+
 @pytest.mark.parametrize("reason", REASONS, ids=repr)
 def test_the_table_of_restarts(reason: ExitReason) -> None:
     """Permanent: always restarted; transient: after abnormal exits; temporary: removed (1.3)."""
@@ -412,10 +453,11 @@ def test_automatic_shutdown_follows_the_rules_in_words(
 
 
 @pytest.mark.parametrize(
-    ("other", "ends"), [(RUNNING, False), (RESTARTING, False), (TERMINATED, True)]
+    ("other", "ends"),
+    [(RUNNING, False), (RESTARTING, False), (TERMINATED, True), (PARKED, True)],
 )
 def test_a_restarting_significant_child_counts_as_left(other: ChildState, ends: bool) -> None:
-    """Under all_significant a restarting one keeps the supervisor up, a terminated one not."""
+    """Under all_significant a restarting one keeps the supervisor up; one that is down does not."""
     members = [
         Member("gone", TRANSIENT, True, TERMINATED),
         Member("other", TRANSIENT, True, other),
@@ -449,4 +491,9 @@ def test_an_insignificant_exit_never_looks_at_the_members() -> None:
 
 def test_states_print_as_words() -> None:
     """A child's state is its word, so that it can be shown and sent as it is."""
-    assert [str(state) for state in ChildState] == ["running", "terminated", "restarting"]
+    assert [str(state) for state in ChildState] == [
+        "running",
+        "terminated",
+        "restarting",
+        "parked",
+    ]

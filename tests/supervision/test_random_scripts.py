@@ -20,6 +20,7 @@ from actors.testing import settle
 from supervision import (
     Backoff,
     ChildExited,
+    ChildParked,
     ChildSpec,
     DeleteChild,
     DynamicSupervisorSpec,
@@ -33,6 +34,7 @@ from supervision import (
     SupervisorSpec,
     TerminateChild,
     TreeExited,
+    WhenSpent,
     WhichChildren,
 )
 from tests.supervision.kit import Boom, Stage, Step
@@ -50,12 +52,17 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
 
 @frozen
 class Child:
-    """Describe one child of a script: `starts` is what its second and later starts do."""
+    """Describe one child of a script: `starts` is what its second and later starts do.
+
+    `own` is its own budget of restarts, None for none, and `when_spent` what that leads to.
+    """
 
     restart: Restart
     starts: tuple[str, ...]
     backoff: bool
     stop: str
+    own: int | None
+    when_spent: WhenSpent
 
 
 @frozen
@@ -78,7 +85,11 @@ class Script:
     @property
     def terminates(self) -> bool:
         """Tell whether some child is terminated by request."""
-        return any(action.what == "terminate" for burst in self.bursts for action in burst)
+        return self.has("terminate")
+
+    def has(self, what: str) -> bool:
+        """Tell whether this is done to some child."""
+        return any(action.what == what for burst in self.bursts for action in burst)
 
 
 CHILD = st.builds(
@@ -87,6 +98,8 @@ CHILD = st.builds(
     starts=st.lists(st.sampled_from(["ok", "ok", "fail", "ignore", "slow"]), max_size=4).map(tuple),
     backoff=st.booleans(),
     stop=st.sampled_from(["ok", "ok", "ok", "fail", "slow"]),
+    own=st.sampled_from([None, None, 0, 1, 3]),
+    when_spent=st.sampled_from(WhenSpent),
 )
 WHAT = ["crash", "crash", "crash", "end", "kill", "terminate", "restart", "delete", "start", "list"]
 ACTION = st.builds(Action, what=st.sampled_from(WHAT), target=st.integers(0, 5))
@@ -107,6 +120,7 @@ class Player:
         self.stage = Stage()
         self.stage.losable += REQUESTS
         self.restarts: dict[str, Restart] = {}
+        self.budgets: dict[str, tuple[int, WhenSpent]] = {}
         self.refused: list[Exception] = []
 
     def make(self, child: Child) -> ChildSpec[Any]:
@@ -120,12 +134,17 @@ class Player:
         stops: dict[str, Step] = {"ok": None, "fail": Boom("stop"), "slow": 2.0}
         id = f"c{len(self.restarts):03}"
         self.restarts[id] = child.restart
+        budget: dict[str, Any] = {}
+        if child.own is not None:
+            self.budgets[id] = child.own, child.when_spent
+            budget = {"max_restarts": child.own, "max_seconds": 1e6, "when_spent": child.when_spent}
         return self.stage.child(
             id,
             start=[None, *(steps[name] for name in child.starts)],
             stop=stops[child.stop],
             restart=child.restart,
             backoff=Backoff(10.0, 10.0) if child.backoff else None,
+            **budget,
         )
 
     def tree(self) -> ChildSpec[Any]:
@@ -186,8 +205,11 @@ class Player:
         assert all(str(info.state) != "restarting" for info in infos), "a retry was lost"
         assert not [error for error in self.refused if isinstance(error, ProcExited)]
         ignores = any("ignore" in child.starts for child in self.script.children)
+        parked = {event.ref.path.rpartition("/")[2] for event in self.stage.told(ChildParked)}
         for info in infos:
-            if (
+            if str(info.state) == "parked":
+                assert info.id in parked, "parked in silence"
+            elif (
                 self.restarts[info.id] is Restart.PERMANENT
                 and not self.script.terminates
                 and not ignores
@@ -201,12 +223,30 @@ class Player:
         counted = [event for event in exits if event.next in (Next.RESTART, Next.WAIT)]
         assert len(counted) <= self.script.max_restarts
         assert len(gave_up) == (0 if error is None else 1)
+        self.check_budgets(exits)
         for id, restart in self.restarts.items():
             if restart is Restart.TEMPORARY:
                 assert self.stage.everything.count(f"+{id}") <= 1, "a temporary child came back"
         if error is not None:
             assert isinstance(error.reason, Shutdown)
             assert isinstance(error.reason.detail, IntensityExceeded)
+            if (child := error.reason.detail.child) is not None:
+                assert self.budgets[child][1] is WhenSpent.ESCALATE, "it was to be parked"
+
+    def check_budgets(self, exits: list[ChildExited]) -> None:
+        """Check that no child was restarted more often than its own budget allows."""
+        for event in self.stage.told(ChildParked):
+            id = event.error.child
+            assert self.budgets[id][1] is WhenSpent.PARK, "parked against its spec"
+            assert len(event.error.crashes) <= self.budgets[id][0] + 1
+        if self.script.has("restart"):
+            return  # which empties the budget
+        for id, (allowed, _) in self.budgets.items():
+            own = [event for event in exits if event.ref.path == f"/top/{id}"]
+            counted = [event for event in own if event.next in (Next.RESTART, Next.WAIT)]
+            assert len(counted) <= allowed, "restarted once too often"
+            if not self.script.terminates and Next.PARK in [event.next for event in own]:
+                assert own[-1].next is Next.PARK, "it came back from being parked"
 
 
 @settings(max_examples=150)

@@ -22,6 +22,7 @@ from supervision.specs import (
     ShutdownPolicy,
     Strategy,
     SupervisorSpec,
+    WhenSpent,
     check_child,
     register_kind,
     walk,
@@ -82,6 +83,25 @@ def test_a_worker_has_the_defaults_of_the_contract() -> None:
     assert (spec.name, spec.backoff, spec.start_timeout) == (None, None, None)
     assert spec.mailbox == Mailbox()
     assert (spec.max_restarts, spec.max_seconds) == (None, None)
+    assert spec.when_spent is WhenSpent.ESCALATE
+
+
+def test_a_budget_of_its_own_has_a_window_of_5_seconds() -> None:
+    """With `max_restarts` alone a worker has the usual window, and equals one that names it."""
+    spec = ChildSpec("db", Worker, max_restarts=2)
+    assert (spec.max_restarts, spec.max_seconds) == (2, 5.0)
+    assert spec == ChildSpec("db", Worker, max_restarts=2, max_seconds=5)
+    assert spec != ChildSpec("db", Worker, max_restarts=2, max_seconds=60.0)
+    assert spec == attrs.evolve(ChildSpec("db", Worker), max_restarts=2)
+    assert attrs.evolve(spec, max_restarts=None, max_seconds=None) == ChildSpec("db", Worker)
+
+
+def test_a_budget_of_its_own_is_shown() -> None:
+    """The repr of a spec with a budget is a call that makes an equal spec."""
+    spec = ChildSpec("db", Worker, max_restarts=2, max_seconds=60.0, when_spent="park")
+    text = "ChildSpec('db', Worker, max_restarts=2, max_seconds=60.0, when_spent=WhenSpent.PARK)"
+    assert repr(spec) == text
+    assert eval(text) == spec
 
 
 def test_a_supervisor_has_the_defaults_of_the_contract() -> None:
@@ -143,6 +163,8 @@ def test_words_are_converted() -> None:
     assert [*Strategy] == ["one_for_one", "one_for_all", "rest_for_one"]
     assert [*Restart] == ["permanent", "transient", "temporary"]
     assert [*AutoShutdown] == ["never", "any_significant", "all_significant"]
+    assert ChildSpec("db", Worker, max_restarts=1, when_spent="park").when_spent is WhenSpent.PARK
+    assert [*WhenSpent] == ["escalate", "park"]
 
 
 @pytest.mark.parametrize("value", [inf, INFINITY, "infinity", ShutdownPolicy.INFINITY])
@@ -165,7 +187,8 @@ def test_children_become_a_tuple_of_their_own() -> None:
 SHUTDOWN_HINT = "give seconds >= 0, INFINITY or BRUTAL_KILL"
 RESTARTS = "is not one of 'permanent', 'transient', 'temporary'"
 NOT_PERMANENT = "a permanent child never ends for good; make it transient or temporary"
-WORKER_BUDGET = "a worker has no restart budget; set it on its supervisor"
+NO_BUDGET = "means nothing without max_restarts"
+WHEN_SPENT = "is not one of 'escalate', 'park'"
 
 WRONG_OPTIONS: list[tuple[Options, str]] = [
     ({"restart": "sometimes"}, f"restart: 'sometimes' {RESTARTS}"),
@@ -191,9 +214,19 @@ WRONG_OPTIONS: list[tuple[Options, str]] = [
 WRONG_WORKERS: list[tuple[Options, str]] = [
     ({"mailbox": None}, "mailbox: None is not a Mailbox; give a Mailbox"),
     ({"mailbox": 100}, "mailbox: 100 is not a Mailbox; give a Mailbox"),
-    ({"max_restarts": 3}, f"max_restarts: {WORKER_BUDGET}"),
-    ({"max_restarts": 0}, f"max_restarts: {WORKER_BUDGET}"),
-    ({"max_seconds": 5.0}, f"max_seconds: {WORKER_BUDGET}"),
+    ({"max_restarts": -1}, "max_restarts: -1 is negative; give an int >= 0"),
+    ({"max_restarts": True}, "max_restarts: True is not an int; give an int >= 0"),
+    ({"max_restarts": 2.0}, "max_restarts: 2.0 is not an int; give an int >= 0"),
+    ({"max_seconds": 5.0}, f"max_seconds: 5.0 {NO_BUDGET}; give both or neither"),
+    ({"max_seconds": 0}, "max_seconds: 0 is not positive; give seconds > 0"),
+    ({"max_restarts": 1, "max_seconds": -1}, "max_seconds: -1 is negative; give seconds > 0"),
+    ({"max_restarts": 1, "max_seconds": inf}, "max_seconds: inf is not finite; give seconds > 0"),
+    ({"when_spent": "give up"}, f"when_spent: 'give up' {WHEN_SPENT}"),
+    ({"when_spent": None, "max_restarts": 1}, f"when_spent: None {WHEN_SPENT}"),
+    (
+        {"when_spent": "park"},
+        f"when_spent: 'park' {NO_BUDGET}; say how many restarts it may have",
+    ),
 ]
 WRONG_BUDGETS: list[tuple[Options, str]] = [
     ({"max_restarts": -1}, "max_restarts: -1 is negative; give an int >= 0"),
@@ -206,6 +239,12 @@ WRONG_BUDGETS: list[tuple[Options, str]] = [
     ({"max_seconds": inf}, "max_seconds: inf is not finite; give seconds > 0"),
     ({"max_seconds": nan}, "max_seconds: nan is not a number; give seconds > 0"),
     ({"max_seconds": False}, "max_seconds: False is not a number; give seconds > 0"),
+    ({"when_spent": "stay"}, f"when_spent: 'stay' {WHEN_SPENT}"),
+    (
+        {"when_spent": "park"},
+        "when_spent: 'park' is for a worker's own budget; a supervisor's is that of its children,"
+        " so leave it out",
+    ),
 ]
 WRONG_SUPERVISORS: list[tuple[Options, str]] = [
     (

@@ -1,0 +1,381 @@
+"""OTP 1.4: which siblings a restart stops and starts, and how many restarts that is."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import anyio
+import pytest
+
+from actors import Ignore, Killed, Normal
+from supervision import (
+    BRUTAL_KILL,
+    ChildSpec,
+    ChildStopped,
+    DynamicSupervisorSpec,
+    RestartChild,
+    StartChild,
+    SupervisorSpec,
+    TerminateChild,
+)
+from tests.semantics.kit import (
+    ROUNDS,
+    STRATEGIES,
+    Boom,
+    Stage,
+    Worker,
+    answer_to,
+    crash_times,
+    die_together,
+    end_of,
+    ends,
+    exits,
+    settle,
+    slow_stops,
+    starts,
+    stopped,
+)
+
+pytestmark = pytest.mark.dead_letters
+
+ALL = "abcd"
+
+
+@pytest.mark.parametrize("crashed", ALL)
+async def test_1_4_1_one_for_one_starts_that_child_again(crashed: str) -> None:
+    """Under one_for_one the crashed child alone is started again, at its place in the order."""
+    stage = Stage()
+    async with stage.serve(stage.children(ALL), strategy="one_for_one"):
+        stage.take()
+        stage.crash(crashed)
+        await settle()
+        assert stage.take() == [f"-{crashed}", f"+{crashed}"]
+        assert list(await stage.states()) == list(ALL)
+    assert stage.take() == ends("dcba")
+
+
+@pytest.mark.parametrize("crashed", ALL)
+async def test_1_4_2_one_for_all_stops_and_starts_everyone(crashed: str) -> None:
+    """Under one_for_all the others stop in reverse order, then all start in order."""
+    stage = Stage()
+    async with stage.serve(stage.children(ALL), strategy="one_for_all"):
+        stage.take()
+        stage.crash(crashed)
+        await settle()
+        others = "dcba".replace(crashed, "")
+        assert stage.take() == [*ends(crashed + others), *starts(ALL)]
+        assert list(await stage.states()) == list(ALL)
+
+
+async def test_1_4_2_a_nested_supervisor_moves_as_one_child() -> None:
+    """In a round a nested supervisor stops with its whole subtree, and starts with it again."""
+    stage = Stage()
+    inner = SupervisorSpec("in", stage.children("xy"))
+    async with stage.serve([stage.child("a"), inner, stage.child("b")], strategy="one_for_all"):
+        stage.take()
+        stage.crash("b")
+        await settle()
+        stops = ["-b", "-in/y", "-in/x", "-in", "-a"]
+        assert stage.take() == [*stops, "+a", "+in/x", "+in/y", "+in", "+b"]
+
+
+@pytest.mark.parametrize("crashed", ALL)
+async def test_1_4_3_rest_for_one_moves_those_behind(crashed: str) -> None:
+    """Under rest_for_one the same happens from the crashed child on, and none before it moves."""
+    stage = Stage()
+    async with stage.serve(stage.children(ALL), strategy="rest_for_one"):
+        stage.take()
+        stage.crash(crashed)
+        await settle()
+        rest = ALL[ALL.index(crashed) :]
+        behind = rest[:0:-1]
+        assert stage.take() == [*ends(crashed + behind), *starts(rest)]
+        assert list(await stage.states()) == list(ALL)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+async def test_1_4_4_a_round_starts_also_those_that_did_not_run(strategy: str) -> None:
+    """Ended, terminated and ignored children in range come back in a round, at their places."""
+    stage = Stage()
+    tree = [
+        stage.child("u", restart="transient"),
+        stage.child("v", start=[Ignore()]),
+        stage.child("a"),
+        stage.child("e", restart="transient"),
+        stage.child("t"),
+        stage.child("i", start=[Ignore()], restart="transient"),
+        stage.child("z"),
+    ]
+    async with stage.serve(tree, strategy=strategy):
+        for id in "ue":
+            stage.end(id, Normal())
+        await stage.top.ask(TerminateChild("t"))
+        await settle()
+        stage.take()
+        stage.crash("a")
+        await settle()
+        rounds = {
+            "one_for_one": ["-a", "+a"],
+            "one_for_all": ["-a", "-z", *starts("uvaetiz")],
+            "rest_for_one": ["-a", "-z", *starts("aetiz")],
+        }
+        assert stage.take() == rounds[strategy]
+        running = {entry[1] for entry in rounds[strategy] if entry[0] == "+"} | {"z"}
+        assert await stage.states() == {
+            id: "running" if id in running else "terminated" for id in "uvaetiz"
+        }
+
+
+@pytest.mark.parametrize("strategy", ROUNDS)
+async def test_1_4_5_temporary_siblings_in_range_are_gone(strategy: str) -> None:
+    """Temporary siblings in range are terminated in their turn, and their specs removed."""
+    stage = Stage()
+    tree = [
+        stage.child("s", restart="temporary"),
+        stage.child("a"),
+        stage.child("t", restart="temporary"),
+        stage.child("b"),
+        stage.child("u", restart="temporary"),
+    ]
+    async with stage.serve(tree, strategy=strategy, max_restarts=2):
+        stage.take()
+        stage.crash("a")
+        await settle()
+        left = "ab" if strategy == "one_for_all" else "sab"
+        before = "s" if strategy == "one_for_all" else ""
+        assert stage.take() == [*ends(f"aubt{before}"), *starts("ab")]
+        assert list(await stage.states()) == list(left)
+        stage.crash("b")
+        await settle()
+        assert not {"+s", "+t", "+u"} & set(stage.take())
+        assert await answer_to(stage.top, RestartChild("t")) == "ChildNotFound"
+
+
+@pytest.mark.parametrize("strategy", ROUNDS)
+async def test_1_4_6_all_are_dead_before_the_first_start(strategy: str) -> None:
+    """Siblings stop one by one, each dead before the next is asked, and all before any start."""
+    stage = Stage()
+    diary: list[str] = []
+    async with stage.serve(stage.children("abcd"), strategy=strategy):
+        slow_stops(stage, "bcd", 1.0, diary)
+        stage.take()
+        began = anyio.current_time()
+        stage.crash("a")
+        await anyio.sleep(2.5)
+        assert stage.take() == ends("adc")
+        await anyio.sleep(0.6)
+        assert stage.take() == ["-b", *starts("abcd")]
+        assert diary == [f"{id} {what}" for id in "dcb" for what in ("stops", "is done")]
+        assert anyio.current_time() - began == pytest.approx(3.1)
+        stage.stops.clear()
+
+
+@pytest.mark.parametrize("strategy", ROUNDS)
+async def test_1_4_6_each_sibling_has_its_own_shutdown_value(strategy: str) -> None:
+    """In a round a sibling is stopped by its own value: asked, killed at once, or when late."""
+    stage = Stage()
+    tree = [
+        stage.child("a"),
+        stage.child("brutal", shutdown=BRUTAL_KILL),
+        stage.child("late", shutdown=2.0),
+        stage.child("slow", shutdown=9.0),
+    ]
+    async with stage.serve(tree, strategy=strategy):
+        stage.stops |= {"brutal": 50.0, "late": 50.0, "slow": 3.0}
+        stage.take()
+        stage.crash("a")
+        await anyio.sleep(4.9)
+        assert stage.take() == ["-a", "-slow"]
+        await anyio.sleep(0.2)
+        assert stage.take()[:2] == ["-late", "-brutal"]
+        assert stopped(stage) == {
+            "slow": ("shutdown", True),
+            "late": ("killed", False),
+            "brutal": ("killed", True),
+        }
+        stage.stops.clear()
+
+
+@pytest.mark.parametrize("strategy", ROUNDS)
+async def test_1_4_6_an_error_while_a_sibling_stops_changes_nothing(strategy: str) -> None:
+    """A sibling that crashes while it is stopped neither counts nor breaks the round."""
+    stage = Stage()
+    async with stage.serve(stage.children("abc"), strategy=strategy, max_restarts=1):
+        stage.stops["b"] = stage.stops["c"] = Boom("while stopping")
+        stage.take()
+        await crash_times(stage, "a", 1)
+        stage.stops.clear()
+        assert stage.take() == [*ends("acb"), *starts("abc")]
+        assert [event.expected for event in stage.told(ChildStopped)] == [False, False]
+
+
+ORDERS = ["abc", "acb", "bac", "bca", "cab", "cba"]
+
+
+def rounds_for(strategy: str, order: str) -> int:
+    """Count the rounds for three children that die together in this order."""
+    if strategy == "one_for_one":
+        return 3
+    if strategy == "one_for_all":
+        return 1
+    rounds, covered = 0, "d"
+    for id in order:
+        if id < covered:  # no earlier round began at this child or before it
+            rounds, covered = rounds + 1, id
+    return rounds
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+async def test_1_4_7_a_round_counts_once_for_all_whom_it_covers(strategy: str, order: str) -> None:
+    """Children that die together cost one restart for each round, not for each child."""
+    stage = Stage()
+    rounds = rounds_for(strategy, order)
+    async with stage.serve(stage.children("abc"), strategy=strategy, max_restarts=rounds):
+        await die_together(stage, order)
+        assert set((await stage.states()).values()) == {"running"}
+        assert len(exits(stage)) == rounds
+    short = Stage()
+    async with short.dying(
+        short.children("abc"), strategy=strategy, max_restarts=rounds - 1
+    ) as app:
+        await die_together(short, order)
+        await end_of(app)
+    assert exits(short)[-1].endswith("give up")
+
+
+async def test_1_4_7_in_rest_for_one_the_order_of_death_decides() -> None:
+    """First a, then b is one round that covers both; first b, then a is two rounds."""
+    stage = Stage()
+    async with stage.serve(stage.children("abc"), strategy="rest_for_one", max_restarts=3):
+        stage.take()
+        await die_together(stage, "ab")
+        assert stage.take() == [*ends("ab"), "-c", *starts("abc")]
+        await die_together(stage, "ba")
+        assert stage.take() == [*ends("ba"), "-c", *starts("bc"), *ends("cb"), *starts("abc")]
+
+
+async def test_1_4_7_a_swallowed_exit_is_reported() -> None:
+    """The exit of a sibling that died before its turn is swallowed, and reported as an error."""
+    stage = Stage()
+    tree = [
+        stage.child("a"),
+        stage.child("p"),
+        stage.child("t", restart="transient"),
+        stage.child("n", restart="transient"),
+    ]
+    async with stage.serve(tree, strategy="one_for_all", max_restarts=1):
+        async with stage.busy():
+            stage.crash("a")
+            await settle()
+            for id in "pn":
+                stage.end(id, Normal())
+            stage.crash("t")
+            await settle()
+        assert exits(stage) == ["a: restart"]
+        assert stopped(stage) == {
+            "n": ("normal", True),
+            "t": ("crashed: Boom: t", False),
+            "p": ("normal", False),
+        }
+
+
+@pytest.mark.parametrize("strategy", ROUNDS)
+async def test_1_4_8_children_added_later_take_part(strategy: str) -> None:
+    """A child added by `StartChild` is last in the order, and moves with the others."""
+    stage = Stage()
+    async with stage.serve(stage.children("ab"), strategy=strategy, max_restarts=2):
+        await stage.top.ask(StartChild(stage.child("y")))
+        await stage.top.ask(StartChild(stage.child("z")))
+        stage.take()
+        stage.crash("b")
+        await settle()
+        before = "a" if strategy == "one_for_all" else ""
+        assert stage.take() == [*ends(f"bzy{before}"), *starts(f"{before}byz")]
+        stage.crash("y")
+        await settle()
+        before = "ba" if strategy == "one_for_all" else ""
+        assert stage.take() == [*ends(f"yz{before}"), *starts(f"{before[::-1]}yz")]
+    assert stage.take() == ends("zyba")
+
+
+@pytest.mark.parametrize("how", ["killed", "gave up"])
+async def test_1_4_8_they_are_lost_when_the_supervisor_restarts(how: str) -> None:
+    """A supervisor that is restarted begins with the children of its spec, and no others."""
+    stage = Stage()
+    inner = SupervisorSpec("in", stage.children("xy"), max_restarts=0)
+    async with stage.serve([inner]) as app:
+        ref = app.find("in")
+        await ref.ask(StartChild(stage.child("z")))
+        await ref.ask(TerminateChild("y"))
+        assert list(await stage.states(ref)) == ["x", "y", "z"]
+        if how == "killed":
+            ref.kill()
+        else:
+            stage.crash("x")
+        await settle()
+        assert await stage.states(ref) == {"x": "running", "y": "running"}
+        assert not stage.refs["z"].is_alive
+
+
+async def test_1_4_9_dynamic_children_are_restarted_one_by_one_as_they_were() -> None:
+    """A dynamic supervisor restarts each child alone, from its own spec."""
+    stage = Stage()
+    made: list[str] = []
+
+    def start(argument: str) -> Worker:
+        made.append(argument)
+        return Worker(stage, argument[0])
+
+    async with stage.serve(DynamicSupervisorSpec("top", max_restarts=2)):
+        for argument in ("a1", "b2", "c3"):
+            await stage.top.ask(StartChild(ChildSpec(argument[0], partial(start, argument))))
+        stage.take()
+        made.clear()
+        for id in "bc":
+            stage.crash(id)
+            await settle()
+        assert stage.take() == ["-b", "+b", "-c", "+c"]
+        assert made == ["b2", "c3"]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+async def test_1_4_10_the_trigger_may_ignore_its_restart(strategy: str) -> None:
+    """If the child that triggered a round is ignored in it, it stays down and the round goes on."""
+    stage = Stage()
+    tree = [stage.child("a", start=[None, Ignore(), Ignore()]), *stage.children("bc")]
+    async with stage.dying(tree, strategy=strategy, max_restarts=1) as app:
+        stage.take()
+        stage.crash("a")
+        await settle()
+        moved = [] if strategy == "one_for_one" else ["b", "c"]
+        assert stage.take() == ["-a", *ends("".join(moved[::-1])), "~a", *starts("".join(moved))]
+        assert await stage.states() == {"a": "terminated", "b": "running", "c": "running"}
+        stage.crash("b")  # the ignored restart is a done one: it counts, and once only
+        await end_of(app)
+    assert stage.take() == ["-b", "-c"]
+
+
+@pytest.mark.parametrize("strategy", ROUNDS)
+async def test_1_4_10_a_sibling_may_ignore_a_round_too(strategy: str) -> None:
+    """A sibling that is ignored in a round stays down, and those behind it start."""
+    stage = Stage()
+    tree = [stage.child("a"), stage.child("b", start=[None, Ignore()]), stage.child("c")]
+    async with stage.serve(tree, strategy=strategy, max_restarts=1):
+        stage.take()
+        stage.crash("a")
+        await settle()
+        assert stage.take() == [*ends("acb"), "+a", "~b", "+c"]
+        assert await stage.states() == {"a": "running", "b": "terminated", "c": "running"}
+
+
+async def test_1_4_10_a_dynamic_supervisor_drops_a_child_that_ignores_its_restart() -> None:
+    """A dynamic supervisor keeps nothing of a child that ignores its restart."""
+    stage = Stage()
+    async with stage.serve(DynamicSupervisorSpec("top", max_restarts=1, max_children=1)):
+        await stage.top.ask(StartChild(stage.child("a", start=[None, Ignore()])))
+        stage.end("a", Killed())
+        await settle()
+        assert await stage.states() == {}
+        assert await answer_to(stage.top, StartChild(stage.child("b"))) == "/top/b"
+    assert stage.take() == ["+a", "-a", "~a", "+b", "-b"]

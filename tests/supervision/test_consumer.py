@@ -1,0 +1,545 @@
+"""Tests of `consumer`: what it opens it closes, and what it has in hand it finishes."""
+
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from actors import ActorSystem, Crashed, Down, ExitReason, Killed, Normal, Shutdown, StartFailed
+from actors.testing import START, settle
+from supervision import ChildSpec, SpecError, SupervisorSpec, TreeExited, consumer, serve
+
+
+def now() -> float:
+    """Return the seconds since the start of the test's clock."""
+    return round(anyio.current_time() - START, 6)
+
+
+class Boom(Exception):
+    """Crash on purpose."""
+
+
+class Source:
+    """Give numbers, one a second; note what is opened and closed."""
+
+    def __init__(self, trace: list[str], last: float = math.inf) -> None:
+        self.trace = trace
+        self.last = last
+
+    async def numbers(self) -> AsyncGenerator[int, None]:
+        """Be an async generator."""
+        self.trace.append("open")
+        try:
+            number = 0
+            while number < self.last:
+                await anyio.sleep(1)
+                number += 1
+                yield number
+        finally:
+            self.trace.append("closed")
+
+    @asynccontextmanager
+    async def managed(self) -> AsyncGenerator[AsyncIterator[int], None]:
+        """Be an async context manager of an async iterator."""
+        self.trace.append("enter")
+        try:
+            yield self.numbers()
+        finally:
+            self.trace.append("leave")
+
+    async def connect(self) -> AsyncIterator[int]:
+        """Be a coroutine function."""
+        await anyio.sleep(1)
+        return self.numbers()
+
+    def iterable(self) -> "Iterable":
+        """Be no iterator, but something to iterate over."""
+        return Iterable(self)
+
+    def closable(self) -> "Closable":
+        """Be an iterator with an `aclose` that is no generator."""
+        return Closable(self.trace, self.last)
+
+
+class Iterable:
+    """Make a new generator for each iteration."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def __aiter__(self) -> AsyncIterator[int]:
+        return self.source.numbers()
+
+
+class Closable:
+    """Be an iterator like the streams of anyio."""
+
+    def __init__(self, trace: list[str], last: float) -> None:
+        self.trace = trace
+        self.last = last
+        self.number = 0
+        self.trace.append("open")
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> int:
+        await anyio.sleep(1)
+        if self.number >= self.last:
+            raise StopAsyncIteration
+        self.number += 1
+        return self.number
+
+    async def aclose(self) -> None:
+        """Note it."""
+        self.trace.append("closed")
+        await anyio.lowlevel.checkpoint()
+
+
+class AllInOne:
+    """Be a client that can be awaited, entered and iterated over."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def __await__(self) -> Any:
+        raise AssertionError("nobody would close it then")
+
+    async def __aenter__(self) -> Iterable:
+        self.source.trace.append("enter")
+        return Iterable(self.source)
+
+    async def __aexit__(self, *error: object) -> None:
+        self.source.trace.append("leave")
+
+
+SHAPES: dict[str, Callable[[Source], Callable[[], Any]]] = {
+    "generator": lambda source: source.numbers,
+    "context manager": lambda source: source.managed,
+    "coroutine function": lambda source: source.connect,
+    "iterable": lambda source: source.iterable,
+    "with aclose": lambda source: source.closable,
+    "all in one": lambda source: lambda: AllInOne(source),
+}
+each_shape = pytest.mark.parametrize("shape", SHAPES)
+each_concurrency = pytest.mark.parametrize("concurrency", [1, 3])
+
+
+def open_and_closed(shape: str) -> list[str]:
+    """Return what the trace holds of a whole life."""
+    managed = shape in ("context manager", "all in one")
+    return ["enter", "open", "closed", "leave"] if managed else ["open", "closed"]
+
+
+# -- the ways to end, for every shape of a source --------------------------------------------------
+
+
+@each_shape
+@each_concurrency
+async def test_an_exhausted_source_is_a_normal_exit(shape: str, concurrency: int) -> None:
+    """Every item is handled once, in order; then the source is closed and the child ends."""
+    trace: list[str] = []
+    items: list[int] = []
+    source = SHAPES[shape](Source(trace, last=3))
+    async with ActorSystem() as system:
+        proc = await system.spawn(consumer(source, items.append, concurrency=concurrency))
+        assert await proc.wait() == Normal()
+    assert items == [1, 2, 3]
+    assert trace == open_and_closed(shape)
+
+
+@each_shape
+@each_concurrency
+async def test_a_stop_between_items_closes_the_source(shape: str, concurrency: int) -> None:
+    """Told to stop while it waits for an item, it waits no longer."""
+    trace: list[str] = []
+    items: list[int] = []
+    async with ActorSystem() as system:
+        source = SHAPES[shape](Source(trace))
+        proc = await system.spawn(consumer(source, items.append, concurrency=concurrency))
+        await anyio.sleep(2.5)
+        before = now()
+        assert await proc.shutdown() == Shutdown()
+        assert now() == before
+    assert items == [1, 2]
+    assert trace == open_and_closed(shape)
+
+
+@each_shape
+@each_concurrency
+async def test_a_stop_finishes_what_is_in_hand(shape: str, concurrency: int) -> None:
+    """Told to stop in the middle of an item, it finishes that, takes no other, and closes then."""
+    trace: list[str] = []
+    items: list[int] = []
+
+    async def handle(item: int) -> None:
+        await anyio.sleep(4)
+        assert "leave" not in trace  # a context manager is left last
+        assert concurrency > 1 or "closed" not in trace
+        items.append(item)
+
+    async with ActorSystem() as system:
+        source = SHAPES[shape](Source(trace))
+        proc = await system.spawn(consumer(source, handle, concurrency=concurrency))
+        await anyio.sleep(2.5)
+        assert await proc.shutdown(100) == Shutdown()
+    assert items == ([1] if concurrency == 1 else [1, 2])
+    assert trace == open_and_closed(shape)
+
+
+@each_shape
+@each_concurrency
+@pytest.mark.parametrize("in_hand", [True, False])
+async def test_a_kill_closes_the_source(shape: str, concurrency: int, in_hand: bool) -> None:
+    """Killed, with or without an item in hand, the source is closed before the end is announced."""
+    trace: list[str] = []
+
+    async def handle(item: int) -> None:
+        if in_hand:
+            await anyio.sleep_forever()
+
+    async with ActorSystem() as system:
+        source = SHAPES[shape](Source(trace))
+        proc = await system.spawn(consumer(source, handle, concurrency=concurrency))
+        await anyio.sleep(2.5)
+        proc.kill()
+        assert await proc.wait() == Killed()
+        assert trace == open_and_closed(shape)
+
+
+@each_shape
+@each_concurrency
+async def test_a_crash_closes_the_source(shape: str, concurrency: int) -> None:
+    """An error of the handler is the crash, the same object; the source is closed."""
+    trace: list[str] = []
+    error = Boom("item")
+    error.__cause__ = KeyError("why")
+
+    async def handle(item: int) -> None:
+        await anyio.sleep(0.1)
+        if item == 2:
+            raise error
+
+    downs: list[Down] = []
+    async with ActorSystem() as system:
+        source = SHAPES[shape](Source(trace))
+        proc = await system.spawn(consumer(source, handle, concurrency=concurrency))
+        system.monitor(proc, downs.append)
+        reason = await proc.wait()
+    assert isinstance(reason, Crashed)
+    assert reason.error is error
+    assert isinstance(error.__cause__, KeyError)
+    assert trace == open_and_closed(shape)
+
+
+# -- opening ---------------------------------------------------------------------------------------
+
+
+async def test_it_is_ready_when_the_source_is_open() -> None:
+    """The start takes as long as opening does."""
+    async with ActorSystem() as system:
+        await system.spawn(consumer(Source([]).connect, print))
+        assert now() == 1
+
+
+@pytest.mark.parametrize("where", ["call", "await", "enter", "iterate"])
+async def test_a_source_that_cannot_be_opened_is_a_failed_start(where: str) -> None:
+    """An error while opening is the error of the start."""
+
+    class Broken:
+        async def __aenter__(self) -> Self:
+            if where == "enter":
+                raise Boom
+            return self
+
+        async def __aexit__(self, *error: object) -> None:
+            pass
+
+        def __aiter__(self) -> AsyncIterator[int]:
+            raise Boom
+
+    async def connect() -> Broken:
+        if where == "await":
+            raise Boom
+        return Broken()
+
+    def opening() -> Any:
+        if where == "call":
+            raise Boom
+        return connect()
+
+    async with ActorSystem() as system:
+        with pytest.raises(StartFailed) as caught:
+            await system.spawn(consumer(opening, print))
+        assert isinstance(caught.value.__cause__, Boom)
+
+
+@pytest.mark.parametrize("wrong", [[1, 2], None, iter(())], ids=["list", "None", "iterator"])
+async def test_a_source_gives_something_asynchronous(wrong: Any) -> None:
+    """What cannot be iterated over with `async for` is a failed start that says so."""
+    async with ActorSystem() as system:
+        with pytest.raises(StartFailed, match="async for"):
+            await system.spawn(consumer(lambda: wrong, print))
+
+
+async def test_given_up_while_opening() -> None:
+    """A start that is too slow cancels the opening; what was entered already is left."""
+    trace: list[str] = []
+
+    @asynccontextmanager
+    async def slow() -> AsyncGenerator[AsyncIterator[int], None]:
+        trace.append("enter")
+        try:
+            await anyio.sleep_forever()
+            yield Source(trace).numbers()
+        finally:
+            trace.append("leave")
+
+    async with ActorSystem() as system:
+        with pytest.raises(StartFailed):
+            await system.spawn(consumer(slow, print), start_timeout=2)
+    assert trace == ["enter", "leave"]
+
+
+async def test_each_incarnation_opens_anew() -> None:
+    """After a crash the next incarnation opens a source of its own, the old one being closed."""
+    trace: list[str] = []
+
+    def handle(item: int) -> None:
+        trace.append(str(item))
+        if item == 2:
+            raise Boom
+
+    tree = SupervisorSpec(
+        "top", [ChildSpec("numbers", consumer(Source(trace).numbers, handle))], max_restarts=1
+    )
+
+    async def scene() -> None:
+        async with serve(tree) as app:
+            await app.wait()
+
+    with pytest.raises(TreeExited):
+        await scene()
+    assert trace == ["open", "1", "2", "closed"] * 2
+
+
+# -- taking ----------------------------------------------------------------------------------------
+
+
+async def test_it_takes_from_a_stream_of_anyio() -> None:
+    """A memory stream is a source as it is: nothing is lost between it and the handler."""
+    send, receive = anyio.create_memory_object_stream[int](5)
+    items: list[int] = []
+    async with ActorSystem() as system:
+        proc = await system.spawn(consumer(lambda: receive, items.append))
+        async with send:
+            for number in range(20):
+                await send.send(number)
+        assert await proc.wait() == Normal()
+    assert items == list(range(20))
+
+
+async def test_what_has_come_when_it_is_told_to_stop_is_handled() -> None:
+    """An item that was handed over in the turn of the stop is not lost."""
+    send, receive = anyio.create_memory_object_stream[int](0)
+    items: list[int] = []
+    with send, receive:
+        async with ActorSystem() as system:
+            proc = await system.spawn(consumer(receive.clone, items.append))
+            await settle()
+            send.send_nowait(1)
+            proc.stop()
+            await proc.wait()
+            with pytest.raises(anyio.WouldBlock):
+                send.send_nowait(2)  # nobody takes it any more
+    assert items == [1]
+
+
+async def test_one_item_at_a_time() -> None:
+    """By default the next item is not taken before the one in hand is done."""
+    inside: list[int] = []
+    taken: list[int] = []
+
+    async def source() -> AsyncGenerator[int, None]:
+        for number in range(5):
+            taken.append(number)
+            assert inside == []
+            yield number
+
+    async def handle(item: int) -> None:
+        inside.append(item)
+        await anyio.sleep(1)
+        inside.remove(item)
+        assert taken[-1] == item
+
+    async with ActorSystem() as system:
+        proc = await system.spawn(consumer(source, handle))
+        assert await proc.wait() == Normal()
+    assert len(taken) == 5
+
+
+async def test_so_many_items_at_a_time() -> None:
+    """With `concurrency` so many items are in hand at once and no more is taken meanwhile."""
+    inside: list[int] = []
+    taken: list[int] = []
+    most = 0
+
+    async def source() -> AsyncGenerator[int, None]:
+        for number in range(10):
+            taken.append(number)
+            yield number
+
+    async def handle(item: int) -> None:
+        nonlocal most
+        inside.append(item)
+        most = max(most, len(inside))
+        assert len(taken) - 10 <= len(inside) <= 4
+        await anyio.sleep(1)
+        inside.remove(item)
+
+    async with ActorSystem() as system:
+        proc = await system.spawn(consumer(source, handle, concurrency=4))
+        await settle()
+        assert taken == [0, 1, 2, 3]
+        assert await proc.wait() == Normal()
+    assert most == 4
+    assert now() == 3
+
+
+async def test_a_stop_while_all_hands_are_full() -> None:
+    """Told to stop while there is no room for another item, it finishes those in hand."""
+    items: list[int] = []
+
+    async def handle(item: int) -> None:
+        await anyio.sleep(10)
+        items.append(item)
+
+    async with ActorSystem() as system:
+        proc = await system.spawn(consumer(Source([]).numbers, handle, concurrency=2))
+        await anyio.sleep(5)
+        assert await proc.shutdown(60) == Shutdown()
+    assert items == [1, 2]
+    assert now() == 12
+
+
+async def test_a_crash_cancels_the_others_in_hand() -> None:
+    """With several items in hand, the error of one is the crash, and the others are cancelled."""
+    trace: list[str] = []
+
+    async def handle(item: int) -> None:
+        try:
+            await anyio.sleep(5 - item)
+            raise Boom(f"item {item}")
+        except anyio.get_cancelled_exc_class():
+            trace.append(f"cancelled {item}")
+            raise
+
+    downs: list[Down] = []
+    async with ActorSystem() as system:
+        proc = await system.spawn(consumer(Source([]).numbers, handle, concurrency=3))
+        system.monitor(proc, downs.append)
+        reason = await proc.wait()
+    # At 5 s all three are over at once: the first ends the others.
+    assert isinstance(reason, Crashed)
+    assert isinstance(reason.error, Boom | ExceptionGroup)
+
+
+async def test_two_errors_at_once_are_a_group() -> None:
+    """When two items fail, the crash holds both errors."""
+    gate = anyio.Event()
+
+    async def handle(item: int) -> None:
+        try:
+            await gate.wait()
+        finally:
+            raise Boom(str(item))
+
+    downs: list[Down] = []
+    async with ActorSystem() as system:
+        proc = await system.spawn(consumer(Source([], last=2).numbers, handle, concurrency=2))
+        system.monitor(proc, downs.append)
+        await anyio.sleep(2.5)
+        gate.set()
+        reason = await proc.wait()
+    assert isinstance(reason, Crashed)
+    assert isinstance(reason.error, ExceptionGroup)
+    assert {str(error) for error in reason.error.exceptions} == {"1", "2"}
+
+
+async def test_a_source_that_never_waits_holds_nobody_up() -> None:
+    """Between two items others get their turn, so even a flood can be stopped."""
+    items: list[int] = []
+
+    async def flood() -> AsyncGenerator[int, None]:
+        while True:
+            yield 1
+
+    async with ActorSystem() as system:
+        proc = await system.spawn(consumer(flood, items.append))
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+        proc.stop()
+        assert await proc.wait() == Normal()
+    assert 0 < len(items) < 1000
+
+
+@pytest.mark.parametrize("when", ["first", "later", "closing"])
+async def test_an_error_of_the_source_is_a_crash(when: str) -> None:
+    """What the source raises, also while it is closed, is the child's crash."""
+
+    async def broken() -> AsyncGenerator[int, None]:
+        try:
+            if when == "first":
+                raise Boom
+            yield 1
+            if when == "later":
+                raise Boom
+            await anyio.sleep_forever()
+        finally:
+            if when == "closing":
+                raise Boom
+
+    downs: list[Down] = []
+    async with ActorSystem() as system:
+        proc = await system.spawn(consumer(broken, lambda item: None))
+        system.monitor(proc, downs.append)
+        await settle()
+        reason: ExitReason = await proc.shutdown()
+    assert isinstance(reason, Crashed)
+    assert isinstance(reason.error, Boom)
+
+
+async def test_the_deadline_cancels_the_item_in_hand() -> None:
+    """An item that takes longer than the stop may take is cancelled, and the source closed."""
+    trace: list[str] = []
+
+    async def hang(item: int) -> None:
+        await anyio.sleep_forever()
+
+    async with ActorSystem() as system:
+        proc = await system.spawn(consumer(Source(trace).numbers, hang))
+        await anyio.sleep(1.5)
+        assert await proc.shutdown(3) == Killed()
+        assert now() == 4.5
+    assert trace == ["open", "closed"]
+
+
+# -- at the door -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("concurrency", [0, -1, 1.5, True, None, "2"])
+def test_a_bad_concurrency_is_refused(concurrency: Any) -> None:
+    """`concurrency` is an int of at least one."""
+    with pytest.raises(SpecError, match=r"^consumer: concurrency: "):
+        consumer(Source([]).numbers, print, concurrency=concurrency)
+
+
+@pytest.mark.parametrize(("source", "handler"), [(None, print), (Source([]).numbers, 5)])
+def test_what_is_no_function_is_refused(source: Any, handler: Any) -> None:
+    """A source that was opened already, or a handler that is none, is refused at once."""
+    with pytest.raises(TypeError, match="is a function"):
+        consumer(source, handler)
