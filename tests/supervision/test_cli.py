@@ -66,8 +66,9 @@ def test_run_leaves_with_the_code_of_the_tree(target: str, monkeypatch: pytest.M
         sys.exit(17)
 
     monkeypatch.setattr("supervision.cli.run", run)
+    options = ["--backend", "trio", "--grace", "2.5", "--stall-after", "0.5", "--abort-after", "60"]
     with pytest.raises(SystemExit) as caught:
-        main([*"run --backend trio --grace 2.5 --stall-after 0.5 --abort-after 60".split(), target])
+        main(["run", target, *options])
     assert caught.value.code == 17
     assert asked == ["shop_of_cli", "trio", 2.5, 0.5, 60.0]
 
