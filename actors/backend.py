@@ -126,9 +126,6 @@ class Backend(ABC):
     """Offer one running event loop to the engine."""
 
     name: str
-    begins = False
-    """Whether `begin` can be called."""
-
     new_waiter: Callable[[], Waiter[Any]]
     now: Callable[[], float]
     current_task: Callable[[], object]
@@ -150,17 +147,6 @@ class Backend(ABC):
 
         It runs in `context`; default: a copy of the caller's.
         """
-
-    def begin(self, task: Any, context: Context, work: Coroutine[Any, Any, object]) -> object:
-        """Begin a coroutine in the name of another task, which is to go on with it.
-
-        Returns what it waits for; raises StopIteration with its result when it is done.
-        """
-        raise NotImplementedError
-
-    def is_struck(self, task: Any) -> bool:
-        """Tell whether a running task was cancelled and is to see that at its next await."""
-        raise NotImplementedError
 
     @abstractmethod
     async def checkpoint(self) -> None:
@@ -190,11 +176,6 @@ class Backend(ABC):
 @types.coroutine
 def _bare_yield() -> Generator[None, None, None]:
     yield
-
-
-# What asyncio documents for those who bring tasks of their own (asyncio, "Extending").
-enter: Callable[[asyncio.AbstractEventLoop, Any], None] = asyncio.tasks._enter_task
-leave: Callable[[asyncio.AbstractEventLoop, Any], None] = asyncio.tasks._leave_task
 
 
 @final
@@ -258,7 +239,6 @@ class _AsyncioCage(Cage):
 @final
 class _AsyncioBackend(Backend):
     name = "asyncio"
-    begins = True
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -283,20 +263,6 @@ class _AsyncioBackend(Backend):
         # inside this call, before the caller has put the cage where the engine looks for it.
         cage.task = asyncio.Task(main(cage), loop=self._loop, name=label, context=context)
         return cage
-
-    def begin(self, task: Any, context: Context, work: Coroutine[Any, Any, object]) -> object:
-        loop, asking = self._loop, asyncio.current_task()
-        assert asking is not None
-        leave(loop, asking)
-        enter(loop, task)
-        try:
-            return context.run(work.send, None)
-        finally:
-            leave(loop, task)
-            enter(loop, asking)
-
-    def is_struck(self, task: Any) -> bool:
-        return bool(task._must_cancel)
 
     async def checkpoint(self) -> None:
         await _bare_yield()

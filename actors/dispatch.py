@@ -17,10 +17,13 @@ TypeError: Player: no handler for Pong; add a method with @on(Pong), or take it 
 
 from __future__ import annotations
 
+import dis
 import inspect
 import sys
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
+from types import CodeType
 from typing import (
     Any,
     ForwardRef,
@@ -61,11 +64,11 @@ class Dispatch:
 
     `types` maps each accepted type to its Handler. `told` has the functions of messages that nobody
     is answered for, `answers` those of requests whose result is the answer: the two fast lanes
-    of the receive loop. `inline` and `eager` have those of the latter that an asker may call.
+    of the receive loop. `inline` has those of the latter that an asker may call itself.
     Subclasses of an accepted type are accepted too; each is entered when it first comes.
     """
 
-    __slots__ = ("answers", "eager", "inline", "owner", "plain_run", "told", "types", "waited")
+    __slots__ = ("answers", "inline", "owner", "plain_run", "told", "types")
 
     def __init__(self, owner: str, *, plain_run: bool) -> None:
         self.owner = owner
@@ -74,8 +77,6 @@ class Dispatch:
         self.told: dict[type, Callable[..., Any]] = {}
         self.answers: dict[type, Callable[..., Any]] = {}
         self.inline: dict[type, Callable[..., Any]] = {}
-        self.eager: dict[type, Callable[..., Any]] = {}
-        self.waited: dict[type, int] = {}
 
     def add(self, kind: type, handler: Handler) -> None:
         """Enter a handler for a type."""
@@ -87,8 +88,10 @@ class Dispatch:
             self.answers[kind] = function
             # Not when `run` is overridden: what it wraps around the loop, it wraps around handlers.
             if self.plain_run:
-                coroutine = inspect.iscoroutinefunction(function)
-                (self.eager if coroutine else self.inline)[kind] = function
+                if not inspect.iscoroutinefunction(function):
+                    self.inline[kind] = function
+                elif never_waits(function):
+                    self.inline[kind] = partial(finished, function)
 
     def admit(self, kind: type, path: str) -> None:
         """Enter a subclass of an accepted type. Raises TypeError for anything else."""
@@ -107,15 +110,13 @@ class Dispatch:
 class Open:
     """Be what a proc that is no actor accepts: its mailbox types, or anything when unknown."""
 
-    __slots__ = ("accepted", "eager", "inline", "owner", "types", "waited")
+    __slots__ = ("accepted", "inline", "owner", "types")
 
     def __init__(self, owner: str, accepted: tuple[type, ...] | None) -> None:
         self.owner = owner
         self.accepted = accepted
         self.types: dict[type, object] = {}
         self.inline: dict[type, Callable[..., Any]] = {}
-        self.eager: dict[type, Callable[..., Any]] = {}
-        self.waited: dict[type, int] = {}
 
     def admit(self, kind: type, path: str) -> None:
         """Enter a type that is accepted. Raises TypeError for anything else."""
@@ -125,6 +126,31 @@ class Open:
                 f"{path} ({self.owner}) does not accept {kind.__name__}; it accepts {names}"
             )
         self.types[kind] = None
+
+
+def never_waits(function: Callable[..., object]) -> bool:
+    """Tell whether a coroutine function has nothing in it at which it could wait."""
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, CodeType) or not code.co_flags & inspect.CO_COROUTINE:
+        return False  # only marked as one, or something that is called
+    return all(step.opname != "YIELD_VALUE" for step in dis.get_instructions(code))
+
+
+def finished(
+    function: Callable[..., Coroutine[Any, Any, Any]], proc: object, message: object
+) -> Any:
+    """Call a coroutine function that never waits; returns its result."""
+    try:
+        function(proc, message).send(None)
+    except StopIteration as done:
+        result: Any = done.value
+        # Work as an answer is handed over as it is, and not done for it.
+        return _just(result) if inspect.iscoroutine(result) else result
+    raise AssertionError("it cannot wait")
+
+
+async def _just(result: object) -> object:
+    return result
 
 
 def mailbox_types(cls: type) -> tuple[type, ...] | None:

@@ -100,15 +100,12 @@ class Mailbox:
 class Accepts(Protocol):
     """Know which message types an address takes; a door that was passed once stays open.
 
-    `inline` has the plain functions that may answer a request in the asker's turn, `eager` the
-    coroutine functions that may be begun there, `waited` how often in a row each had to wait. All
-    are the same dictionaries for ever: an address holds on to them.
+    `inline` has the functions that may answer a request in the asker's turn. Both are the same
+    dictionaries for ever: an address holds on to them.
     """
 
     types: dict[type, object]
     inline: dict[type, Callable[..., Any]]
-    eager: dict[type, Callable[..., Any]]
-    waited: dict[type, int]
 
     def admit(self, kind: type, path: str) -> None:
         """Add `kind` to `types` when it is taken. Raises TypeError when it is not."""
@@ -129,9 +126,7 @@ class Occupant:
     asking: Address | None
     asked: Envelope | None
 
-    def answer_now(
-        self, request: object, function: Callable[..., Any], *, begin: bool = False
-    ) -> Any:
+    def answer_now(self, request: object, function: Callable[..., Any]) -> Any:
         """Answer in the asker's turn; an Envelope when the answer has to be waited for."""
         raise NotImplementedError
 
@@ -169,8 +164,6 @@ class Hub:
         "backend",
         "dead_letter",
         "deadlines",
-        "depth",
-        "eager",
         "heard",
         "home",
         "in_a_row",
@@ -195,8 +188,6 @@ class Hub:
         self.dead_letter = dead_letter
         self.names: dict[str, Address] = {}
         self.inline = fast_paths.enabled
-        self.eager = fast_paths.enabled and backend.begins
-        self.depth = 0
         self.in_a_row = 0
         # The envelope for the next question that is answered at once: nearly always it comes back.
         self.spare: Envelope | None = None

@@ -175,14 +175,10 @@ class Reader(Answering):
                 self.handled += BATCH - budget
                 budget = BATCH
                 waiter = address.waiter = new_waiter()
-                try:
-                    if patience is None:
-                        await waiter
-                    elif not await self._doze(waiter, patience):
-                        return False
-                except BaseException as error:
-                    if not self.strike(error):
-                        raise
+                if patience is None:
+                    await waiter
+                elif not await self._doze(waiter, patience):
+                    return False
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer the request in hand with an error; the actor lives on."""

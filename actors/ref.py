@@ -164,8 +164,9 @@ class Ref(Generic[M_contra]):
         receiver ends first or has ended; the Refusal that the receiver answered with; NoReply
         when it threw the reply away; AskCycle when the receiver waits for the asker; MailboxFull
         and TypeError like `send`. Cancelled while it waits, the request may still be handled,
-        its answer is dropped. An idle actor's handler may run within this call, in the actor's
-        context (a plain one in the asker's task); that is no checkpoint, 63 times in a row.
+        its answer is dropped. An idle actor's handler that cannot wait (plain, or without `await`)
+        runs within this call, in the actor's context but the asker's task; such an ask is no
+        checkpoint, 63 times in a row.
         """
         address = self._address
         kind = type(request)
@@ -176,10 +177,8 @@ class Ref(Generic[M_contra]):
         idle = address.occupant
         if address.waiter is not None and hub.inline and idle is not None:  # no need to wake it
             answer: Any = NOT_NOW
-            if (plain := address.accepts.inline.get(kind)) is not None:
-                answer = idle.answer_now(request, plain)
-            elif hub.eager and (function := address.accepts.eager.get(kind)) is not None:
-                answer = idle.answer_now(request, function, begin=True)
+            if (function := address.accepts.inline.get(kind)) is not None:
+                answer = idle.answer_now(request, function)
             if type(answer) is not Envelope:
                 return answer  # type: ignore[no-any-return]
             envelope = None if answer is NOT_NOW else answer

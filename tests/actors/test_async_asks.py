@@ -1,7 +1,7 @@
-"""Tests of what nobody must notice when a coroutine handler is begun in the asker's own turn.
+"""Tests of requests that are answered by coroutine handlers, which may wait or not.
 
 Every test runs with and without fast paths, and must say the same both ways. An actor is warm when
-it has a task and waits for mail; only then can its handler be begun by others.
+it has a task and waits for mail.
 """
 
 from __future__ import annotations
@@ -50,16 +50,11 @@ class Run(Request[Any]):
     work: Work
 
 
-@frozen
-class Also(Run):
-    """Ask for it in another way, which no test can spoil for the others."""
-
-
 class No(Refusal):
     """Refuse."""
 
 
-class Worker(Actor[Run | Also]):
+class Worker(Actor[Run]):
     """Answer by a coroutine."""
 
     def __init__(self) -> None:
@@ -69,19 +64,6 @@ class Worker(Actor[Run | Also]):
     async def run_it(self, message: Run) -> Any:
         """Await it."""
         return await message.work(self)
-
-    @on(Also)
-    async def run_also(self, message: Also) -> Any:
-        """Await it."""
-        return await message.work(self)
-
-
-@pytest.fixture(autouse=True)
-def _unspoiled() -> None:
-    """Let handlers be begun at once again, however often those of other tests had to wait."""
-    for kind, handler in Worker.__dispatch__.types.items():
-        Worker.__dispatch__.eager[kind] = handler.function  # type: ignore[attr-defined]
-    Worker.__dispatch__.waited.clear()
 
 
 @asynccontextmanager
@@ -98,7 +80,7 @@ async def nothing(worker: Worker) -> None:
     """Do nothing."""
 
 
-async def warm(system: ActorSystem, **options: Any) -> Ref[Run | Also]:
+async def warm(system: ActorSystem, **options: Any) -> Ref[Run]:
     """Start a worker that has a task and waits for mail."""
     ref = await system.spawn(Worker, **options)
     await ref.ask(Run(nothing))
@@ -504,8 +486,8 @@ async def test_an_asking_proc_that_is_killed_by_the_handler_it_asked() -> None:
 
 
 @pytest.mark.parametrize("stop", ["shutdown", "context.stop"])
-async def test_a_stop_waits_for_the_handler_that_was_begun(stop: str, speed: str) -> None:  # noqa: F811
-    """Told to stop in the same turn, the actor finishes what it has in hand, and answers it."""
+async def test_a_stop_waits_for_the_handler(stop: str) -> None:
+    """Told to stop meanwhile, the actor finishes what it has in hand, and answers it."""
     async with ActorSystem() as system:
         ref = await warm(system)
 
@@ -521,31 +503,5 @@ async def test_a_stop_waits_for_the_handler_that_was_begun(stop: str, speed: str
                 assert await ref.ask(Run(work)) == "finished"
 
             tasks.start_soon(asking)
-            if speed == "fast" and current_backend().name == "asyncio":
-                await anyio.lowlevel.checkpoint()  # begun, but its task has not had its turn
-            else:
-                await settle()
+            await settle()
             assert await ref.shutdown() == Shutdown()
-
-
-async def test_work_that_always_waits_is_left_to_the_actors_task(speed: str) -> None:  # noqa: F811
-    """A handler that waited sixteen times in a row is begun by the actor alone from then on."""
-    async with ActorSystem() as system:
-        ref = await warm(system)
-        eager = Worker.__dispatch__.eager
-
-        async def wait(worker: Worker) -> None:
-            await anyio.sleep(0.1)
-
-        for _ in range(15):
-            await ref.ask(Also(wait))
-            await settle()
-        assert Also in eager
-        await ref.ask(Also(nothing))
-        for _ in range(16):
-            await settle()
-            await ref.ask(Also(wait))
-        begun = speed == "fast" and current_backend().name == "asyncio"
-        assert (Also not in eager) == begun
-        assert Run in eager
-        assert await ref.ask(Also(nothing)) is None
