@@ -53,6 +53,9 @@ SLICE = 256
 GRAIN = 4
 """Looks are gathered: those due within a quarter of a period are one wake-up."""
 
+EARLY = 1e-6
+"""A wake-up that comes so many seconds before its time is taken to be there on time."""
+
 
 @final
 class Watches:
@@ -83,6 +86,10 @@ class Watches:
         """Look at all children that are due."""
         self._timer = None
         now = anyio.current_time()
+        if self._armed is not None and now < self._armed <= now + EARLY:
+            # Event loops fire timers early by a hair's breadth (asyncio: its clock's resolution).
+            # To wait for the rest of it, which is too short for the clock, could go on for ever.
+            now = self._armed
         left = SLICE
         while self._due and self._due[0][0] <= now:
             self._look(heappop(self._due)[2], now)

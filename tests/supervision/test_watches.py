@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from attrs import evolve
 
@@ -26,6 +27,7 @@ from supervision import (
     Watchdog,
     Wedged,
 )
+from supervision.watches import Watches
 from tests.supervision.watched import (
     LATEST,
     LIMIT,
@@ -271,3 +273,31 @@ async def test_a_child_is_watched_once() -> None:
         assert len(seen.hung()) == 1
         await anyio.sleep(LIMIT)
         assert len(life.proc._watches._due) == len(life.proc._watches._watched) == 1
+
+
+# -- time --------------------------------------------------------------------------------------
+
+
+async def test_a_look_that_comes_by_a_hair_too_early_is_the_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A wake-up a fraction of a nanosecond before its time does not set up another one at once."""
+    looks: list[float] = []
+    look_around = Watches.look_around
+
+    async def counted(watches: Watches) -> None:
+        looks.append(anyio.current_time())
+        await look_around(watches)
+
+    monkeypatch.setattr(Watches, "look_around", counted)
+    async with Observed().serve(watched(Worker)):
+        # asyncio runs what is due within its clock's resolution; a clock that stands still while
+        # anything can run shows this time to the supervisor that is woken up to look.
+        period = LIMIT / 4
+        due = anyio.current_time() + period
+        await anyio.sleep_until(due - 4e-10)
+        for _ in range(50):
+            await anyio.lowlevel.checkpoint()
+        assert len(looks) <= 1
+        await anyio.sleep(period * 1.5)
+        assert len(looks) == 2
