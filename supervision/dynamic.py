@@ -29,10 +29,9 @@ from typing import Any
 
 import anyio
 
-from actors import ExitReason
 from supervision.errors import TooManyChildren
 from supervision.events import ChildStopping
-from supervision.keeper import Keeper, Record
+from supervision.keeper import Keeper
 from supervision.plan import ChildState
 from supervision.requests import SupervisorMessage
 from supervision.specs import (
@@ -93,18 +92,6 @@ class DynamicSupervisor(Keeper[SupervisorMessage]):
         limit = self.spec.max_children
         if limit is not None and len(self.records) >= limit:
             raise TooManyChildren(limit)
-
-    def ends_with(self, record: Record, reason: ExitReason) -> bool:
-        """Tell that no child ends a dynamic supervisor by its exit."""
-        return False
-
-    async def carry_out(self, record: Record) -> None:
-        """Restart one child alone."""
-        failure = await self.bring_up(record)
-        if failure is not None:
-            self.restart_failed(record, failure)
-        elif record.state is ChildState.RUNNING:
-            self.restarted(record)
 
 
 register_kind(DynamicSupervisorSpec, DynamicSupervisor)

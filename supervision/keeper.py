@@ -125,13 +125,17 @@ class Keeper(Actor[M]):
     def check(self, spec: ChildSpec[Any]) -> None:
         """Refuse a new child: raises SpecError or a refusal."""
 
-    @abstractmethod
     async def carry_out(self, record: Record) -> None:
-        """Restart a child, with all that its end moves."""
+        """Restart a child, with all that its end moves; by default it alone."""
+        failure = await self.bring_up(record)
+        if failure is not None:
+            self.restart_failed(record, failure)
+        elif record.state is ChildState.RUNNING:
+            self.restarted(record)
 
-    @abstractmethod
     def ends_with(self, record: Record, reason: ExitReason) -> bool:
-        """Tell whether the supervisor shuts down with this exit."""
+        """Tell whether the supervisor shuts down with this exit; by default never."""
+        return False
 
     @abstractmethod
     async def stop_all(self) -> None:

@@ -51,7 +51,7 @@ from zlib import crc32
 
 from attrs import Attribute, evolve, field, frozen
 
-from actors import Crashed, ExitReason, Question, Ref, Reply, Request, on
+from actors import Crashed, Question, Ref, Reply, Request, on
 from supervision.errors import (
     ChildStartFailed,
     NoPartitions,
@@ -59,8 +59,8 @@ from supervision.errors import (
     SpecError,
     SupervisionError,
 )
-from supervision.keeper import Keeper, Record, start_failed
-from supervision.plan import ChildState, stop_order
+from supervision.keeper import Keeper, start_failed
+from supervision.plan import stop_order
 from supervision.requests import (
     AnyStartChild,
     DeleteChild,
@@ -375,18 +375,6 @@ class PartitionSupervisor(Keeper[PartitionMessage]):
     def check(self, spec: ChildSpec[Any]) -> None:
         """Refuse every child that is no partition."""
         raise PartitionsFixed(spec.id)
-
-    def ends_with(self, record: Record, reason: ExitReason) -> bool:
-        """Tell that no partition ends its supervisor by its exit."""
-        return False
-
-    async def carry_out(self, record: Record) -> None:
-        """Restart one partition alone."""
-        failure = await self.bring_up(record)
-        if failure is not None:
-            self.restart_failed(record, failure)
-        elif record.state is ChildState.RUNNING:
-            self.restarted(record)
 
     # -- the number of partitions -----------------------------------------------------------------
 
