@@ -36,11 +36,11 @@ async def test_a_tree_keeps_its_promises_in_an_hour_of_chaos(seed: int) -> None:
     )
     if MINUTES >= 60.0:
         # It was a bad hour, indeed: everything that can befall a tree did so.
-        assert min(chaos.done[deed] for deed in chaos.deeds) > 10
+        assert min(chaos.done[deed] for deed in chaos.deeds) > 5
         assert {"ChildHung", "RestartFailed", "ChildParked", "Ignored"} <= chaos.seen.keys()
-        assert chaos.budgets.gave_up > 10
+        assert chaos.budgets.gave_up > 3
         assert {"answered", "No", "ProcExited", "AskTimeout"} <= chaos.answered.keys()
-        assert sum(chaos.sizes) / len(chaos.sizes) > 150
+        assert sum(chaos.sizes) / len(chaos.sizes) > 120
     if "CHAOS_SEEDS" in os.environ:
         print(seed, chaos.seen, chaos.done, chaos.answered, chaos.budgets.gave_up)
 
