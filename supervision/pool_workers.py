@@ -53,9 +53,13 @@ from supervision.keeper import start_failed
 from supervision.plan import ChildState
 from supervision.pool_messages import WorkerStatistics
 from supervision.pool_spec import PoolSpec, workers_spec
-from supervision.requests import GetChild, StartChild, SupervisorMessage, TerminateChild
+from supervision.requests import StartChild, SupervisorMessage, TerminateChild, WhichChildren
 
 __all__ = ["Worker", "Workers"]
+
+
+SOON = 0.001
+"""Seconds between two looks at a restart that is due."""
 
 
 @final
@@ -194,11 +198,14 @@ class Workers:
     async def has_left(self, worker: Worker, delay: float) -> bool:
         """Tell whether a worker is gone for good, once its restart, in `delay` seconds, is over."""
         await anyio.sleep(delay)
-        try:
-            await self.supervisor.ask(GetChild(worker.id), timeout=None)
-        except ChildNotFound:
-            return True
-        return False
+        while True:
+            children = await self.supervisor.ask(WhichChildren(), timeout=None)
+            state = {child.id: child for child in children}.get(worker.id)
+            if state is None:
+                return True
+            if state.state is not ChildState.RESTARTING or (state.restart_in or 0.0) > SOON:
+                return False  # it is up again, or there is to be another try, and a look after it
+            await anyio.sleep(SOON)  # due, but the supervisor's timer has not had its turn
 
     async def stop(self) -> None:
         """Stop all of them, each after the job in its hand or at its deadline, and wait."""

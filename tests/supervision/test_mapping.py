@@ -85,7 +85,9 @@ async def test_a_slow_source_holds_no_result_up() -> None:
         assert anyio.current_time() - began == pytest.approx(3)
 
 
-@pytest.mark.parametrize("empty", [[], (), iter(()), "", {}], ids=lambda empty: type(empty).__name__)
+@pytest.mark.parametrize(
+    "empty", [[], (), iter(()), "", {}], ids=lambda empty: type(empty).__name__
+)
 async def test_an_empty_source_gives_nothing(empty: Any) -> None:
     """Without items the iteration is over at once."""
     world = World()

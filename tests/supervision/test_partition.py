@@ -75,7 +75,9 @@ def test_routing_is_written_down(key: Any, n: int, partition: int) -> None:
     assert partition_of(key, n) == partition
 
 
-@pytest.mark.parametrize("key", [1.5, None, ("a", "b"), ["a"], object()], ids=lambda key: type(key).__name__)
+@pytest.mark.parametrize(
+    "key", [1.5, None, ("a", "b"), ["a"], object()], ids=lambda key: type(key).__name__
+)
 def test_what_is_no_key_is_refused(key: Any) -> None:
     """A key that is no int, text or bytes is a TypeError that says what would be one."""
     with pytest.raises(TypeError, match="is no key; give an int, a text or bytes"):
