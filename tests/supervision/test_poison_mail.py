@@ -207,10 +207,11 @@ async def importer(
         async with serve(tree, observe=[log]) as app:
             yield app.find("importer")
     else:
-        with pytest.RaisesGroup(Bad):
+        with pytest.raises(ExceptionGroup) as caught:  # nobody supervised it
             async with ActorSystem() as system:
                 system.events.subscribe(log)
                 yield await system.spawn(start, mailbox=mailbox)
+        assert [type(error) for error in caught.value.exceptions] == [Bad]
 
 
 # -- once each ---------------------------------------------------------------------------------
