@@ -29,6 +29,7 @@ and did not is remembered, so that the next `apply` does it.
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Any, Protocol, final
 
 from actors import ExitReason
@@ -37,7 +38,7 @@ from supervision.errors import ChildRestarting, ChildRunning
 from supervision.plan import ChildState
 from supervision.records import Record, start_failed
 from supervision.requests import Arrange, Branch, BringUp, Change, Reconfigure, Retire
-from supervision.specs import ChildSpec, SupervisorSpec
+from supervision.specs import ChildSpec, Strategy, SupervisorSpec
 
 __all__ = ["Books", "Changing"]
 
@@ -164,6 +165,9 @@ class Changing:
         else:
             known = record is not None and self._renew(record, spec)
             record = record if known and record is not None else books.add(spec)
+            if self._waits(spec.id):
+                self._unstarted.discard(spec.id)
+                return  # the round that is due starts it, in its turn
             failure = await books.bring_up(record)
             if failure is not None:
                 if known:
@@ -172,6 +176,22 @@ class Changing:
                     books.drop(record, "its start failed")
                 raise start_failed(spec.id, failure)
         self._unstarted.discard(spec.id)
+
+    def _waits(self, id: str) -> bool:
+        """Tell whether a child has to wait for one before it that is still being restarted."""
+        books = self._books
+        spec = books.own_spec()
+        restarting = {
+            other
+            for other, record in books.records.items()
+            if record.state is ChildState.RESTARTING
+        }
+        if not isinstance(spec, SupervisorSpec) or spec.strategy is Strategy.ONE_FOR_ONE:
+            return False
+        if spec.strategy is Strategy.ONE_FOR_ALL:
+            return bool(restarting)
+        before = takewhile(lambda other: other != id, (child.id for child in spec.children))
+        return not restarting.isdisjoint(before)
 
     def _arrange(self) -> None:
         records = self._books.records

@@ -171,6 +171,8 @@ class Keeper(Actor[M]):
     def drop(self, record: Record, why: str) -> None:
         """Forget a child that does not run."""
         record.void()
+        if self._watches is not None:
+            self._watches.forget(record)
         self.records.pop(record.spec.id, None)
         self._by_ref.pop(record.child.ref, None)
         record.child.release(why)
@@ -473,9 +475,9 @@ class Keeper(Actor[M]):
             record.forgive()
             self._later(record, None, counted=True)
             return
-        unwatched = record.state is ChildState.RUNNING and before.watchdog is None
-        if unwatched and spec.watchdog is not None:
-            self._watch(record, spec.watchdog)
+        dog = spec.watchdog
+        if dog is not None and dog != before.watchdog and record.state is ChildState.RUNNING:
+            self._watch(record, dog)
 
     @property
     def _steps(self) -> Changing:

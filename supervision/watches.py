@@ -32,7 +32,7 @@ Wedged handling Job
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from math import ceil
 from typing import final
 
@@ -52,6 +52,9 @@ SLICE = 256
 
 GRAIN = 4
 """Looks are gathered: those due within a quarter of a period are one wake-up."""
+
+FEW = 64
+"""So many looks may wait without anybody asking whether they are still wanted."""
 
 EARLY = 1e-6
 """A wake-up that comes so many seconds before its time is taken to be there on time."""
@@ -80,7 +83,20 @@ class Watches:
         now = anyio.current_time()
         watch = self._watched[record] = _Watch(record, now)
         self._add(watch, now, dog.period, dog)
+        self._tidy()
         self._arm(now)
+
+    def forget(self, record: Record) -> None:
+        """Let go of a child that is gone; nothing happens when it is not watched."""
+        if self._watched.pop(record, None) is not None:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Throw away what is due for nobody, once that is more than half."""
+        if len(self._due) > FEW and len(self._due) > 2 * len(self._watched):
+            watched = self._watched
+            self._due = [entry for entry in self._due if watched.get(entry[2].record) is entry[2]]
+            heapify(self._due)
 
     async def look_around(self) -> None:
         """Look at all children that are due."""

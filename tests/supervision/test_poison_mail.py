@@ -207,7 +207,7 @@ async def importer(
         async with serve(tree, observe=[log]) as app:
             yield app.find("importer")
     else:
-        with pytest.raises(ExceptionGroup) as caught:  # nobody supervised it
+        with pytest.raises(ExceptionGroup) as caught:  # nobody supervised it  # noqa: PT012
             async with ActorSystem() as system:
                 system.events.subscribe(log)
                 yield await system.spawn(start, mailbox=mailbox)
