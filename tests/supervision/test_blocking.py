@@ -103,6 +103,7 @@ async def test_it_runs_in_a_thread_of_its_own() -> None:
     (thread,) = threads
     assert thread is not threading.main_thread()
     assert (thread.name, thread.daemon) == ("blocking /poller", True)
+    thread.join(5)  # it has said that it is over, and is about to be
     assert not thread.is_alive()
 
 

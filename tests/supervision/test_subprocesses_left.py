@@ -76,11 +76,13 @@ def stop(*_):
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
 worker = child("signal.signal(15, signal.SIG_DFL); say('worker ready'); time.sleep(60)")
+say('knows its worker')
 time.sleep(60)
 """
     async with programs() as run:
         ref = await run.spawn(code, stop_group=False)
         await run.wait_for("worker ready")
+        await run.wait_for("knows its worker")
         assert await ref.shutdown() == Shutdown()
         assert run.said[-1] == f"worker ended by {int(signal.SIGUSR1)}"
 
