@@ -336,8 +336,8 @@ async def live(world: World, script: list[Act], cancel_at: float | None) -> list
                     async with system:
                         recorder.__enter__()
                         await run_tree(world, system, script, outside)
-                except* (ValueError, LinkBroken):
-                    pass
+                except* (ValueError, LinkBroken, StartFailed):
+                    pass  # StartFailed: of a child that was stopped while its starter was killed
             assert +world.code == Counter(), "no code is running when the system was left"
     return recorder.events
 
