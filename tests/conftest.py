@@ -6,7 +6,8 @@ virtual clock of its own, so sleeps and timeouts cost no time. Two markers chang
 - `real_time`: ordinary clocks, for tests of threads, subprocesses and signals;
 - `core`: one more run on uvloop, whose clock is always real.
 
-`pytest --eager-tasks` (Python 3.12 or later) makes asyncio start tasks eagerly.
+`pytest --eager-tasks` (Python 3.12 or later) makes asyncio start tasks eagerly, and
+`pytest --without-fast-paths` has the actors do without what is only there for speed.
 A test marked with `@pytest.mark.asyncio` is left to pytest-asyncio.
 
 To have the same in another project, copy the `anyio_backend` fixture, with
@@ -40,6 +41,7 @@ from hypothesis import HealthCheck, settings
 from actors import ActorSystem, DeadLetter
 from actors import backend as engine
 from actors.clock import backend_options
+from actors.mailbox import fast_paths
 from actors.ref import ref_of
 
 if TYPE_CHECKING:
@@ -58,11 +60,16 @@ settings.load_profile("project")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--eager-tasks`."""
+    """Add `--eager-tasks` and `--without-fast-paths`."""
     parser.addoption(
         "--eager-tasks",
         action="store_true",
         help="start tasks eagerly on asyncio (Python 3.12 or later)",
+    )
+    parser.addoption(
+        "--without-fast-paths",
+        action="store_true",
+        help="do without what is only there for speed, in every test",
     )
 
 
@@ -75,6 +82,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     if config.getoption("--eager-tasks") and sys.version_info < (3, 12):
         raise pytest.UsageError("--eager-tasks needs Python 3.12 or later")
+    if config.getoption("--without-fast-paths"):
+        fast_paths.enabled = False
 
 
 @pytest.hookimpl(tryfirst=True)
