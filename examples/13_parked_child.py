@@ -13,7 +13,6 @@ from attrs import frozen
 from actors import Actor, Event, Request, on
 from supervision import (
     Backoff,
-    ChildParked,
     ChildSpec,
     RestartChild,
     SupervisorSpec,
@@ -21,6 +20,7 @@ from supervision import (
     WhichChildren,
     serve,
 )
+from supervision.events import ChildParked
 
 
 @frozen

@@ -12,7 +12,8 @@ import anyio
 from attrs import frozen
 
 from actors import Actor, CancellationToken, Event, Proc, ProcExited, Request, on
-from supervision import ChildHung, ChildSpec, SupervisorSpec, Watchdog, serve
+from supervision import ChildSpec, SupervisorSpec, Watchdog, serve
+from supervision.events import ChildHung
 
 
 @frozen

@@ -10,16 +10,9 @@ import sys
 import anyio
 
 from actors import Event
-from supervision import (
-    INFINITY,
-    BlockingToken,
-    ChildSpec,
-    ProcessOutput,
-    SupervisorSpec,
-    blocking,
-    serve,
-    subprocess,
-)
+from supervision import INFINITY, ChildSpec, SupervisorSpec, blocking, serve, subprocess
+from supervision.adapters import BlockingToken
+from supervision.events import ProcessOutput
 
 SERVER = """
 import signal

@@ -7,7 +7,9 @@ what is left, and a crash that nobody waits for is told.
 import anyio
 
 from actors import Crashed, Event
-from supervision import ChildExited, Failed, Tasks, TaskSupervisorSpec, serve
+from supervision import Tasks, TaskSupervisorSpec, serve
+from supervision.events import ChildExited
+from supervision.tasks import Failed
 
 
 async def fetch(page: int) -> str:

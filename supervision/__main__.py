@@ -6,9 +6,10 @@
 
 import sys
 
-from supervision.cli import main
+from supervision.process import main
 
 __all__ = ["main"]
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -30,6 +30,7 @@ from typing import Any, final
 
 import actors
 from actors import Crashed, ExitReason, Place, Ref, Refusal, Shutdown
+from supervision.describe import describe_error, describe_reason, one_line
 
 __all__ = [
     "ChildExists",
@@ -46,32 +47,7 @@ __all__ = [
     "TooManyChildren",
     "TreeExited",
     "Wedged",
-    "describe_error",
-    "describe_reason",
 ]
-
-
-def describe_error(error: BaseException) -> str:
-    """Tell an exception in one line: its type and, if it has one, its text."""
-    name, text = type(error).__name__, _one_line(error)
-    return f"{name}: {text}" if text else name
-
-
-def describe_reason(reason: ExitReason) -> str:
-    """Tell an exit reason in one line, ready to stand after a colon.
-
-    >>> describe_reason(Crashed(KeyError("ada"))), describe_reason(Shutdown("deploy"))
-    ("KeyError: 'ada'", 'shutdown (deploy)')
-    """
-    return describe_error(reason.error) if isinstance(reason, Crashed) else _one_line(reason)
-
-
-def _one_line(value: object) -> str:
-    try:
-        return " ".join(str(value).split())
-    except Exception:
-        # User code: a broken __str__ must not take the supervisor down with it.
-        return "(its text cannot be printed)"
 
 
 class SupervisionError(Exception):
@@ -314,7 +290,7 @@ class ProcessFailed(SupervisionError):
         more = f": {problem}" if problem and returncode is None else f" {problem}".rstrip()
         last = next((f": {line}" for line in reversed(lines) if line.strip()), "")
         # Not the arguments: they hold passwords, and this text goes into logs.
-        super().__init__(_one_line(f"{argv[0]} {ended}{more}{last}"))
+        super().__init__(one_line(f"{argv[0]} {ended}{more}{last}"))
         self.argv = tuple(argv)
         self.returncode = returncode
         self.last_lines = lines

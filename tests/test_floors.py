@@ -1,48 +1,41 @@
-"""The floors of both packages: imports go strictly downwards, whatever form they take.
+"""The house: rooms on floors, imports that go strictly downwards, and doors between rooms.
 
-The tables below are the order of the house. A module may import those that stand before it, on
-a lower floor or further left on its own, and nothing else; so there can be no cycle. Imports
-inside functions and under `TYPE_CHECKING` count like all others.
+The tables below are the order of the house. A module may import those that stand before it, and
+other rooms and packages through their faces alone (`from supervision.specs import ChildSpec`, not
+from a module inside). Inside of a room any order will do that has no cycle. Imports inside
+functions and under `TYPE_CHECKING` count like all others.
 """
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 
-FLOORS: dict[str, dict[str, str]] = {
-    "actors": {
-        "0 ground": "exits errors names backend clock messages cancellation",
-        "1 parts": "deadlines mailbox timer ref notices events stash vitals",
-        "2 engine": (
-            "registry context dispatch actor traits answering reader bonds orders cell spawning "
-            "threads system"
-        ),
-        "3 comforts": "groups topics routers streams wire nodes telemetry",
-        "4 doors": "__init__ testing",
-    },
-    "supervision": {
-        "0 ground": "errors backoff watchdog specs events",
-        "1 deciding": "intensity plan requests changes lines"
-        " routing pool_messages pool_orders pool_spec",
-        "2 kinds": "budgets records watches changing keeper supervisor dynamic partition jobs"
-        " mapping tasks hosting pipes services blocking subprocesses",
-        "3 running": "logs signals stalls reports recording applying application running drawing"
-        " targets config cli pool_workers pool_resizing pool_dispatcher pool health observer",
-        "4 doors": "__init__ __main__",
-    },
+# Modules and rooms (a name with a slash), lowest first.
+FLOORS: dict[str, str] = {
+    "actors": (
+        "exits errors names backend clock messages cancellation "
+        "deadlines mailbox timer ref notices events stash vitals "
+        "registry context dispatch actor traits answering reader bonds orders cell spawning "
+        "threads system __init__ testing"
+    ),
+    "supervision": (
+        "describe errors event_types keys specs/ supervisors/ tasks/ pool/ adapters/ telemetry/ "
+        "application/ process/ events __init__ __main__"
+    ),
 }
 
 # The packages below each package, and the doors through which they may be used.
-DOORS: dict[str, dict[str, tuple[str, ...]]] = {
-    "actors": {},
-    "supervision": {"actors": ("__init__", "testing")},
+DOORS: dict[str, tuple[str, ...]] = {
+    "actors": (),
+    "supervision": ("actors", "actors.testing"),
 }
 
 # What is not the standard library: where it may be imported, "*" standing for everywhere.
@@ -57,179 +50,162 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "sniffio": _EITHER_LOOP,
     # Where data enters or leaves the process.
     "cattrs": ("actors.wire", "supervision.config"),
-    # The one subscriber that turns events into log lines.
-    "loguru": ("supervision.logs",),
+    # What writes log lines.
+    "loguru": ("supervision.telemetry",),
 }
 
 
 @pytest.mark.parametrize("package", FLOORS)
 def test_every_import_goes_down(package: str) -> None:
-    """A module imports only what stands below it, and other packages only as the tables allow."""
-    assert violations(ROOT, package, FLOORS) == []
-
-
-@pytest.mark.parametrize("package", FLOORS)
-def test_the_tables_name_each_module_once(package: str) -> None:
-    """A module has exactly one place in its package."""
-    names = _order(FLOORS[package])
-    assert len(names) == len(set(names))
+    """A module imports only what stands below it, and other rooms only through their faces."""
+    assert violations(ROOT, package, FLOORS[package]) == []
 
 
 @pytest.mark.parametrize(
     ("module", "line", "complaint"),
     [
         ("low", "from actors.high import x", "imports actors.high, which stands above it"),
-        ("low", "import actors.high as h", "imports actors.high, which stands above it"),
         ("low", "from . import high", "imports actors.high, which stands above it"),
-        ("low", "from .high import x", "imports actors.high, which stands above it"),
-        ("low", "from actors import x", "imports actors.__init__, which stands above it"),
         ("low", "def f():\n    import actors.high", "imports actors.high, which stands above it"),
         ("low", "if TYPE_CHECKING:\n    from .high import x", "stands above it"),
-        ("low", "from actors.low import x", "imports actors.low, which stands above it"),
+        ("low", "from actors import x", "imports actors.__init__, which stands above it"),
         ("low", "from actors.nowhere import x", "imports actors.nowhere, which has no place"),
-        ("low", "import supervision", "imports supervision, which it must not use"),
-        ("low", "import asyncio.events", "imports asyncio, which only"),
+        ("low", "import supervision", "imports supervision, which is no door"),
         ("low", "from loguru import logger", "imports loguru, which only"),
         ("low", "import numpy", "imports numpy, which is not a dependency"),
-        ("high", "from actors.nested.deep import x", "imports actors.nested, which has no place"),
+        ("high", "from actors.room.one import x", "imports actors.room.one past its face"),
+        ("room/one", "from actors.room.two import x", "stands in a circle"),
+        ("room/one", "from actors.room import x", "imports its own face"),
+        ("stranger", "", "has no place; add it to FLOORS in tests/test_floors.py"),
     ],
 )
 def test_a_forbidden_import_is_caught(
     tmp_path: Path, module: str, line: str, complaint: str
 ) -> None:
-    """Each form of an upward or foreign import is found, with its file and its line."""
-    floors = _fake_package(tmp_path, {"low": "", "high": "", module: line})
-    (found,) = violations(tmp_path, "actors", {"actors": floors})
+    """Each form of a forbidden import is found, with its file."""
+    _fake_package(tmp_path, {module: line})
+    (found,) = violations(tmp_path, "actors", "low room/ high __init__")
     assert complaint in found
-    assert f"actors/{module}.py:{1 + line.count(chr(10))}: " in found
-
-
-def test_a_cycle_is_caught(tmp_path: Path) -> None:
-    """Of the two imports that make a cycle, the one that goes up is found."""
-    floors = _fake_package(
-        tmp_path, {"low": "from actors.high import x", "high": "from actors.low import y"}
-    )
-    (found,) = violations(tmp_path, "actors", {"actors": floors})
-    assert "actors/low.py:1: imports actors.high" in found
+    assert found.startswith(f"actors/{module}.py:")
 
 
 def test_imports_that_go_down_pass(tmp_path: Path) -> None:
     """Downward imports, the standard library and the base dependencies are all in order."""
-    floors = _fake_package(
+    _fake_package(
         tmp_path,
         {
             "low": "import anyio.abc, collections.abc\nfrom attrs import frozen",
-            "high": "from . import low\nfrom .low import x\nfrom actors.low import y",
-            "__init__": "from actors import low, high\nfrom actors.high import x",
+            "high": "from . import low\nfrom .low import x\nfrom actors.room import y",
         },
     )
-    assert violations(tmp_path, "actors", {"actors": floors}) == []
-
-
-def test_a_module_without_a_place_is_caught(tmp_path: Path) -> None:
-    """A new module must be given its place in the table first."""
-    floors = _fake_package(tmp_path, {"low": ""})
-    (tmp_path / "actors" / "stranger.py").write_text("")
-    (found,) = violations(tmp_path, "actors", {"actors": floors})
-    assert found == "actors/stranger.py:1: has no place; add it to FLOORS in tests/test_floors.py"
+    assert violations(tmp_path, "actors", "low room/ high __init__") == []
 
 
 @pytest.mark.parametrize(
     ("line", "allowed"),
     [
         ("from actors import Ref", True),
-        ("import actors", True),
         ("from actors.testing import probe", True),
-        ("from actors import testing", True),
         ("from actors.ref import Ref", False),
         ("import actors.ref", False),
-        ("from actors import ref", False),
     ],
 )
 def test_supervision_uses_the_doors_alone(tmp_path: Path, line: str, allowed: bool) -> None:
     """`supervision` may import `actors` and `actors.testing`, but nothing behind them."""
     (tmp_path / "supervision").mkdir()
-    (tmp_path / "supervision" / "plan.py").write_text(line)
-    found = violations(tmp_path, "supervision", FLOORS)
-    if allowed:
-        assert found == []
-    else:
-        assert found == ["supervision/plan.py:1: imports actors.ref, which is not a door"]
+    (tmp_path / "supervision" / "errors.py").write_text(line)
+    found = violations(tmp_path, "supervision", FLOORS["supervision"])
+    expected = [] if allowed else ["supervision/errors.py:1: imports actors.ref, which is no door"]
+    assert found == expected
 
 
-def violations(root: Path, package: str, floors: Mapping[str, Mapping[str, str]]) -> list[str]:
+def violations(root: Path, package: str, floors: str) -> list[str]:
     """List the imports of a package that break the order, as `path:line: complaint`."""
-    ranks = {name: _order(table) for name, table in floors.items()}
+    order = [place.rstrip("/") for place in floors.split()]
     found: list[str] = []
+    inside: dict[str, dict[str, set[str]]] = {}
     for path in sorted((root / package).rglob("*.py")):
-        name = ".".join(path.relative_to(root / package).with_suffix("").parts)
+        parts = path.relative_to(root / package).with_suffix("").parts
         place = path.relative_to(root).as_posix()
-        if name not in ranks[package]:
+        if parts[0] not in order:
             found.append(f"{place}:1: has no place; add it to FLOORS in tests/test_floors.py")
             continue
-        for line, target, members in _imports(path, package):
-            complaints = _complaints(package, name, target, members, ranks)
-            found += [f"{place}:{line}: imports {complaint}" for complaint in complaints]
-    return found
+        for line, target in _imports(path, root):
+            complaint = _complaint(package, parts, target, order)
+            if complaint is not None:
+                found.append(f"{place}:{line}: imports {complaint}")
+            elif len(parts) > 1 and target.startswith(f"{package}.{parts[0]}."):
+                graph = inside.setdefault(parts[0], {})
+                graph.setdefault(parts[-1], set()).add(target.split(".")[2])
+    return found + list(_circles(package, inside))
 
 
-def _imports(path: Path, package: str) -> Iterator[tuple[int, str, list[str]]]:
-    """Yield the line, the module and the imported members of each import, at any depth."""
+def _circles(package: str, inside: Mapping[str, dict[str, set[str]]]) -> Iterator[str]:
+    for room, graph in inside.items():
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as error:
+            circle = error.args[1]
+            yield f"{package}/{room}/{min(circle)}.py:1: stands in a circle: {' -> '.join(circle)}"
+
+
+def _imports(path: Path, root: Path) -> Iterator[tuple[int, str]]:
+    """Yield the line and the module of each import, at any depth; `from room import module` too."""
+    package = path.relative_to(root).parent.parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield node.lineno, alias.name, []
+                yield node.lineno, alias.name
         elif isinstance(node, ast.ImportFrom):
-            target = node.module or ""
-            if node.level:
-                target = f"{package}.{target}".rstrip(".")
-            yield node.lineno, target, [alias.name for alias in node.names]
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            target = ".".join([*above, *filter(None, [node.module])])
+            modules = [f"{target}.{alias.name}" for alias in node.names]
+            folder = root / target.replace(".", "/")
+            known = [module for module in modules if _is_module(folder, module.split(".")[-1])]
+            for module in known or [target]:
+                yield node.lineno, module
 
 
-def _complaints(
-    package: str, name: str, target: str, members: list[str], ranks: Mapping[str, list[str]]
-) -> Iterator[str]:
-    top, _, rest = target.partition(".")
+def _is_module(folder: Path, name: str) -> bool:
+    return (folder / f"{name}.py").is_file() or (folder / name / "__init__.py").is_file()
+
+
+def _complaint(
+    package: str, importer: tuple[str, ...], target: str, order: list[str]
+) -> str | None:
+    top, *rest = target.split(".")
+    if top == package:
+        return _inside(package, importer, rest or ["__init__"], order)
     if top in FLOORS:
-        modules = [rest.partition(".")[0]] if rest else _through_door(top, members, ranks)
-        for module in modules:
-            if top == package:
-                yield from _inside(package, name, module, ranks[package])
-            elif top not in DOORS[package]:
-                yield f"{top}, which it must not use"
-            elif module not in DOORS[package][top]:
-                yield f"{top}.{module}, which is not a door"
-    elif top in OUTSIDE:
-        if not {"*", f"{package}.{name}"} & set(OUTSIDE[top]):
-            yield f"{top}, which only {', '.join(OUTSIDE[top])} may use"
-    elif top not in sys.stdlib_module_names:
-        yield f"{top}, which is not a dependency"
+        return None if target in DOORS[package] else f"{target}, which is no door"
+    if top in OUTSIDE:
+        allowed = OUTSIDE[top]
+        if "*" in allowed or f"{package}.{importer[0]}" in allowed:
+            return None
+        return f"{top}, which only {', '.join(allowed)} may use"
+    return None if top in sys.stdlib_module_names else f"{top}, which is not a dependency"
 
 
-def _through_door(
-    package: str, members: list[str], ranks: Mapping[str, list[str]]
-) -> Sequence[str]:
-    """Tell which modules `from package import members` means: submodules, or the door."""
-    submodules = [member for member in members if member in ranks.get(package, ())]
-    return (
-        submodules if submodules and len(submodules) == len(members) else [*submodules, "__init__"]
-    )
+def _inside(
+    package: str, importer: tuple[str, ...], target: list[str], order: list[str]
+) -> str | None:
+    name = ".".join([package, *target])
+    if target[0] not in order:
+        return f"{name}, which has no place in FLOORS"
+    if target[0] == importer[0]:
+        return None if len(target) > 1 or importer == ("__init__",) else f"its own face, {name}"
+    if order.index(target[0]) > order.index(importer[0]):
+        return f"{name}, which stands above it"
+    if len(target) > 1 and importer[0] not in ("__init__", "events"):
+        return f"{name} past its face"
+    return None
 
 
-def _inside(package: str, name: str, module: str, order: list[str]) -> Iterator[str]:
-    if module not in order:
-        yield f"{package}.{module}, which has no place in FLOORS"
-    elif order.index(module) >= order.index(name) and not module == name == "__init__":
-        yield f"{package}.{module}, which stands above it"
-
-
-def _order(floors: Mapping[str, str]) -> list[str]:
-    """Put the modules of all floors into one row, lowest first."""
-    return " ".join(floors.values()).split()
-
-
-def _fake_package(root: Path, modules: dict[str, str]) -> dict[str, str]:
-    (root / "actors").mkdir()
-    for name, text in modules.items():
-        (root / "actors" / f"{name}.py").write_text(text)
-    return {"0": "low", "1": "high", "2": "__init__"}
+def _fake_package(root: Path, modules: Mapping[str, str]) -> None:
+    """Write a package of two modules, a room between them and a door, with `modules` in place."""
+    room = {"room/one": "x = 1", "room/two": "from actors.room.one import x"}
+    door = {"__init__": "from actors import low", "room/__init__": "from actors.room.one import x"}
+    for name, text in {"low": "", **room, "high": "", **door, **modules}.items():
+        path = root / "actors" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)

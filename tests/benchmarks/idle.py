@@ -40,7 +40,7 @@ class Answer:
     """Answer all who wait."""
 
 
-class Keeper(Actor[Question | Answer]):
+class BaseSupervisor(Actor[Question | Answer]):
     """Keep its askers waiting until it is told to answer."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ async def idle(actors: int, *, asks: int, window: float) -> float:
         refs = [await system.spawn(Settled) for _ in range(actors)]
         for ref in refs[actors // 10 :]:
             ref.tell(message)
-        keepers = [await system.spawn(Keeper) for _ in range(KEEPERS)]
+        keepers = [await system.spawn(BaseSupervisor) for _ in range(KEEPERS)]
         answered: list[int] = []
         async with anyio.create_task_group() as askers:
             for number in range(asks):

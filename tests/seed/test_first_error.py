@@ -5,14 +5,8 @@ import pytest
 
 from actors import CancellationToken, Crashed, Event, Proc, StopError, task
 from actors.testing import settle
-from supervision import (
-    ChildSpec,
-    ChildStartFailed,
-    ChildStopped,
-    SupervisorSpec,
-    TreeExited,
-    serve,
-)
+from supervision import ChildSpec, ChildStartFailed, SupervisorSpec, TreeExited, serve
+from supervision.events import ChildStopped
 
 pytestmark = pytest.mark.dead_letters
 

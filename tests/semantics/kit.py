@@ -18,7 +18,8 @@ import anyio
 
 from actors import ExitReason, ProcExited, Ref, Refusal, Request
 from actors.testing import settle
-from supervision import Application, ChildExited, ChildStopped, SpecError, SupervisorMessage
+from supervision import Application, SpecError, SupervisorMessage
+from supervision.events import ChildExited, ChildStopped
 from tests.supervision.kit import Act, Boom, Life, Note, Stage, Step, Worker, forever
 
 __all__ = [

@@ -18,13 +18,13 @@ from attrs import evolve, frozen
 
 from actors import Exited, ExitReason, Ref
 from supervision import ChildState, Restart, Strategy
-from supervision import supervisor as engine
-from supervision.intensity import Intensity
-from supervision.keeper import Keeper
-from supervision.plan import Member, Round, restart_round
-from supervision.records import Record
-from supervision.requests import TryAgain
-from supervision.supervisor import Supervisor
+from supervision.supervisors import supervisor as engine
+from supervision.supervisors.base import BaseSupervisor
+from supervision.supervisors.child import Record
+from supervision.supervisors.intensity import Intensity
+from supervision.supervisors.plan import Member, Round, restart_round
+from supervision.supervisors.requests import TryAgain
+from supervision.supervisors.supervisor import Supervisor
 from tests.semantics.scripts import (
     Count,
     Crash,
@@ -40,7 +40,7 @@ from tests.semantics.scripts import (
 
 __all__ = ["MISTAKES", "Mistake"]
 
-INSIDES: Any = Keeper
+INSIDES: Any = BaseSupervisor
 """What is broken into: also where nobody else should look."""
 
 Break: TypeAlias = Callable[[pytest.MonkeyPatch], None]
@@ -84,7 +84,7 @@ def uncounted(patch: pytest.MonkeyPatch) -> None:
     def wrong(self: Any, record: Record, delay: float | None, *, counted: bool) -> None:
         later(self, record, delay, counted=True)
 
-    patch.setattr(Keeper, "_later", wrong)
+    patch.setattr(BaseSupervisor, "_later", wrong)
 
 
 # -- a start that fails ----------------------------------------------------------------------------
@@ -106,10 +106,10 @@ def loop_inside(patch: pytest.MonkeyPatch) -> None:
 def dies_of_it(patch: pytest.MonkeyPatch) -> None:
     """End when a restart does not succeed (1.2.3 v 1.6.1)."""
 
-    def wrong(self: Keeper[Any], record: Record, reason: ExitReason) -> None:
+    def wrong(self: BaseSupervisor[Any], record: Record, reason: ExitReason) -> None:
         raise RuntimeError(f"{record.spec.id} did not start again")
 
-    patch.setattr(Keeper, "restart_failed", wrong)
+    patch.setattr(BaseSupervisor, "restart_failed", wrong)
 
 
 def other_way_round(strategy: Strategy, members: list[Member], id: str) -> Round:
@@ -165,20 +165,20 @@ def deaths_counted(patch: pytest.MonkeyPatch) -> None:
         if reason.is_abnormal:
             self._spend(record)
 
-    patch.setattr(Keeper, "went_down", wrong)
+    patch.setattr(BaseSupervisor, "went_down", wrong)
 
 
 def any_incarnation(patch: pytest.MonkeyPatch) -> None:
     """Take the exit of an old incarnation for that of the new one (1.3.4, 1.7.4)."""
     on_exit = INSIDES.on_exit
 
-    async def wrong(self: Keeper[Any], exited: Exited) -> None:
+    async def wrong(self: BaseSupervisor[Any], exited: Exited) -> None:
         ref: Ref[Any] = exited.ref
         known = [record.child for record in self.records.values() if record.child.ref == ref]
         number = known[0].incarnation if known else exited.incarnation
         await on_exit(self, evolve(exited, incarnation=number))
 
-    patch.setattr(Keeper, "on_exit", wrong)
+    patch.setattr(BaseSupervisor, "on_exit", wrong)
 
 
 def restarts_while_stopping(patch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,6 @@ import pytest
 from actors import ActorSystem, Crashed, Ignore, Normal, Proc, Shutdown, StartFailed
 from supervision import (
     BRUTAL_KILL,
-    ChildExited,
     ChildSpec,
     ChildStartFailed,
     CountChildren,
@@ -22,6 +21,7 @@ from supervision import (
     Supervisor,
     SupervisorSpec,
 )
+from supervision.events import ChildExited
 from tests.semantics.kit import (
     Boom,
     Stage,

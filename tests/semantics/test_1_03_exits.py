@@ -10,12 +10,12 @@ import pytest
 from actors import Crashed, Exited, ExitReason, Killed, Normal, Shutdown
 from supervision import (
     DynamicSupervisorSpec,
-    LogLines,
     RestartChild,
     StartChild,
     SupervisorSpec,
     TerminateChild,
 )
+from supervision.events import LogLines
 from tests.semantics.kit import (
     ROUNDS,
     STRATEGIES,

@@ -11,13 +11,13 @@ from actors import Ignore, Killed, Normal
 from supervision import (
     BRUTAL_KILL,
     ChildSpec,
-    ChildStopped,
     DynamicSupervisorSpec,
     RestartChild,
     StartChild,
     SupervisorSpec,
     TerminateChild,
 )
+from supervision.events import ChildStopped
 from tests.semantics.kit import (
     ROUNDS,
     STRATEGIES,

@@ -9,16 +9,14 @@ import pytest
 
 from actors import Ignore, Killed, Normal, Shutdown
 from supervision import (
-    ChildExited,
     DynamicSupervisorSpec,
     IntensityExceeded,
     RestartChild,
     StartChild,
-    SupervisorEnding,
-    SupervisorGaveUp,
     SupervisorSpec,
     TerminateChild,
 )
+from supervision.events import ChildExited, SupervisorEnding, SupervisorGaveUp
 from tests.semantics.kit import (
     ROUNDS,
     STRATEGIES,

@@ -13,12 +13,12 @@ from supervision import (
     DeleteChild,
     DynamicSupervisorSpec,
     RestartChild,
-    RestartFailed,
     StartChild,
     SupervisorSpec,
     TerminateChild,
     WhichChildren,
 )
+from supervision.events import RestartFailed
 from tests.semantics.kit import (
     A_MOMENT,
     ROUNDS,

@@ -13,7 +13,6 @@ from supervision import (
     BRUTAL_KILL,
     INFINITY,
     Backoff,
-    ChildStopped,
     CountChildren,
     DynamicSupervisorSpec,
     RestartChild,
@@ -21,6 +20,7 @@ from supervision import (
     SupervisorSpec,
     TerminateChild,
 )
+from supervision.events import ChildStopped
 from tests.semantics.kit import (
     A_MOMENT,
     ROUNDS,

@@ -14,10 +14,10 @@ from supervision import (
     IntensityExceeded,
     RestartChild,
     StartChild,
-    SupervisorEnding,
     SupervisorSpec,
     TerminateChild,
 )
+from supervision.events import SupervisorEnding
 from tests.semantics.kit import (
     ROUNDS,
     STRATEGIES,

@@ -25,10 +25,10 @@ from supervision import (
     RestartChild,
     SpecError,
     StartChild,
-    SupervisorGaveUp,
     SupervisorSpec,
     TerminateChild,
 )
+from supervision.events import SupervisorGaveUp
 from tests.semantics.kit import (
     ROUNDS,
     STRATEGIES,

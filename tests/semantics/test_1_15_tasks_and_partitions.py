@@ -24,13 +24,11 @@ from actors import (
 )
 from actors.testing import settle
 from supervision import (
-    ChildExited,
     ChildSpec,
     ChildState,
     CountChildren,
     DynamicSupervisorSpec,
     GetChildSpec,
-    Next,
     Partitions,
     PartitionSupervisorSpec,
     Restart,
@@ -38,9 +36,10 @@ from supervision import (
     TaskSupervisorSpec,
     TooManyChildren,
     WhichChildren,
-    partition_of,
     serve,
 )
+from supervision.events import ChildExited, Next
+from supervision.supervisors import partition_of
 
 
 class Boom(Exception):

@@ -17,10 +17,10 @@ from supervision import (
     CountChildren,
     DynamicSupervisorSpec,
     StartChild,
-    SupervisorGaveUp,
     SupervisorSpec,
     TerminateChild,
 )
+from supervision.events import SupervisorGaveUp
 from tests.semantics.kit import (
     ROUNDS,
     STRATEGIES,

@@ -18,10 +18,10 @@ from supervision import (
     DynamicSupervisorSpec,
     RestartChild,
     StartChild,
-    SupervisorEnding,
     SupervisorSpec,
     TerminateChild,
 )
+from supervision.events import SupervisorEnding
 from tests.semantics.kit import (
     ROUNDS,
     STRATEGIES,

@@ -27,9 +27,7 @@ from supervision import (
     Application,
     ChildState,
     DeleteChild,
-    GetPartition,
     Pool,
-    ResizePartitions,
     RestartChild,
     StartChild,
     SupervisionError,
@@ -37,8 +35,9 @@ from supervision import (
     TerminateChild,
     WhichChildren,
     serve,
-    walk,
 )
+from supervision.specs import walk
+from supervision.supervisors import GetPartition, ResizePartitions
 from tests.supervision.chaos_checks import Budgets, Check, Lives, Mail, Order
 from tests.supervision.chaos_rules import (
     Numbered,

@@ -19,14 +19,14 @@ from collections.abc import Callable, Iterator
 from typing import final
 
 from actors import AnyRef, DeadLetter, Event, ProcEnded, ProcFailedToStart, ProcStarted
-from supervision import (
+from supervision import Restart
+from supervision.events import (
     ChildExited,
     ChildParked,
     ChildRestarted,
     ChildStopped,
     ChildStopping,
     Next,
-    Restart,
     RestartFailed,
     SupervisorGaveUp,
 )

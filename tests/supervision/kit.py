@@ -44,23 +44,25 @@ from actors import (
 from actors.testing import settle
 from supervision import (
     Application,
-    ChildExited,
     ChildInfo,
-    ChildParked,
-    ChildRestarted,
     ChildSpec,
     ChildState,
-    ChildStopped,
     CountChildren,
-    RestartFailed,
     StartChild,
-    SupervisorEnding,
-    SupervisorGaveUp,
     SupervisorMessage,
     SupervisorSpec,
     TreeExited,
     WhichChildren,
     serve,
+)
+from supervision.events import (
+    ChildExited,
+    ChildParked,
+    ChildRestarted,
+    ChildStopped,
+    RestartFailed,
+    SupervisorEnding,
+    SupervisorGaveUp,
 )
 from tests.supervision.workers import Act, Boom, Gate, Life, Note, Script, Step, Worker, forever
 

@@ -10,14 +10,8 @@ import anyio
 import pytest
 
 from actors.testing import settle
-from supervision import (
-    Application,
-    TaskMap,
-    Tasks,
-    TaskSupervisorSpec,
-    WhichChildren,
-    serve,
-)
+from supervision import Application, Tasks, TaskSupervisorSpec, WhichChildren, serve
+from supervision.tasks import TaskMap
 
 
 class Boom(Exception):

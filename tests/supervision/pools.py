@@ -28,16 +28,8 @@ from attrs import frozen
 
 from actors import Actor, DeadLetter, Event, ProcExited, Refusal, Request, on
 from actors.testing import settle
-from supervision import (
-    Application,
-    ChildSpec,
-    Pool,
-    PoolSpec,
-    PoolStatistics,
-    SupervisorSpec,
-    TreeExited,
-    serve,
-)
+from supervision import Application, ChildSpec, Pool, PoolSpec, SupervisorSpec, TreeExited, serve
+from supervision.pool import PoolStatistics
 from tests.supervision.kit import task_names
 
 __all__ = ["Bench", "Boom", "Hand", "Hold", "No", "spoken"]

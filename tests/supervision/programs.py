@@ -30,7 +30,9 @@ from actors import (
     StartFailed,
 )
 from actors.testing import Recorder
-from supervision import ProcessFailed, ProcessOutput, subprocess
+from supervision import subprocess
+from supervision.errors import ProcessFailed
+from supervision.events import ProcessOutput
 
 __all__ = [
     "FOREVER",

@@ -14,10 +14,11 @@ from attrs import evolve
 
 from actors import ExitReason
 from actors.cell import Incarnation
-from supervision import Strategy, supervisor
-from supervision.intensity import Intensity
-from supervision.keeper import Keeper
-from supervision.plan import Member, Round, restart_round, stop_order
+from supervision import Strategy
+from supervision.supervisors import supervisor as supervisor
+from supervision.supervisors.base import BaseSupervisor
+from supervision.supervisors.intensity import Intensity
+from supervision.supervisors.plan import Member, Round, restart_round, stop_order
 from tests.supervision.chaos import Chaos
 
 SEEDS = [int(seed) for seed in os.environ.get("CHAOS_SEEDS", "1").split(",")]
@@ -78,12 +79,12 @@ def _count_twice(keeper: Any, record: Any) -> object:
 
 
 _GIVE_UP_MAIL = Incarnation._give_up_mail
-_SPEND = Keeper._spend
+_SPEND = BaseSupervisor._spend
 
 MISTAKES: dict[str, tuple[object, str, object, str]] = {
     "one restart too many": (Intensity, "exceeded", property(_generous), "there were more"),
     "one restart too few": (Intensity, "exceeded", property(_stingy), "there were only"),
-    "counted twice": (Keeper, "_spend", _count_twice, "there were only"),
+    "counted twice": (BaseSupervisor, "_spend", _count_twice, "there were only"),
     "stopped in order of start": (supervisor, "stop_order", _stop_forwards, "started after it"),
     "started backwards": (supervisor, "restart_round", _start_backwards, "is not ready"),
     "a sibling forgotten": (supervisor, "restart_round", _forget_one, "is not ready"),

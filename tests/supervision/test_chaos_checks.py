@@ -20,18 +20,16 @@ from actors import (
     ProcStarted,
     task,
 )
-from supervision import (
+from supervision import ChildSpec, IntensityExceeded, SupervisorSpec
+from supervision.events import (
     ChildExited,
     ChildParked,
     ChildRestarted,
-    ChildSpec,
     ChildStopped,
     ChildStopping,
-    IntensityExceeded,
     Next,
     RestartFailed,
     SupervisorGaveUp,
-    SupervisorSpec,
 )
 from tests.supervision.chaos_checks import Budgets, Check, Lives, Mail, Order
 from tests.supervision.chaos_rules import Beginning, Handled, Numbered, Rules, Taken

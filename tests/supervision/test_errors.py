@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors import Crashed, ExitReason, Killed, NoProc, Normal, Ref, Refusal, Shutdown
+from supervision.describe import describe_error, describe_reason
 from supervision.errors import (
     ChildExists,
     ChildNotFound,
@@ -19,8 +20,6 @@ from supervision.errors import (
     SupervisionError,
     TooManyChildren,
     TreeExited,
-    describe_error,
-    describe_reason,
 )
 
 BOOM = Crashed(ValueError("boom"))

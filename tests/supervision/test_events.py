@@ -8,17 +8,19 @@ from actors.testing import settle
 from supervision import (
     BRUTAL_KILL,
     Backoff,
+    DynamicSupervisorSpec,
+    StartChild,
+    SupervisorSpec,
+    serve,
+)
+from supervision.events import (
     ChildExited,
     ChildRestarted,
     ChildStopped,
-    DynamicSupervisorSpec,
     Next,
     RestartFailed,
-    StartChild,
     SupervisorEnding,
     SupervisorGaveUp,
-    SupervisorSpec,
-    serve,
 )
 from tests.supervision.kit import DECISIONS, Boom, Stage
 

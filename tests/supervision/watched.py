@@ -17,16 +17,8 @@ from actors import (
     Request,
     on,
 )
-from supervision import (
-    Application,
-    ChildExited,
-    ChildHung,
-    ChildSpec,
-    LogLines,
-    SupervisorSpec,
-    Watchdog,
-    serve,
-)
+from supervision import Application, ChildSpec, SupervisorSpec, Watchdog, serve
+from supervision.events import ChildExited, ChildHung, LogLines
 
 LIMIT = 8.0
 LATEST = 1.5

@@ -17,17 +17,10 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from actors import ActorSystem, CancellationToken, Event, Ref
-from supervision import (
-    BlockingToken,
-    ChildSpec,
-    ProcessFailed,
-    ProcessOutput,
-    ThreadAbandoned,
-    blocking,
-    consumer,
-    periodic,
-    subprocess,
-)
+from supervision import ChildSpec, blocking, consumer, periodic, subprocess
+from supervision.adapters import BlockingToken
+from supervision.errors import ProcessFailed
+from supervision.events import ProcessOutput, ThreadAbandoned
 
 
 def sweep() -> None: ...

@@ -12,18 +12,17 @@ from actors import CancellationToken, Event, Ref, task
 from supervision import (
     Backoff,
     ChildInfo,
-    ChildParked,
     ChildSpec,
     ChildState,
     DynamicSupervisorSpec,
     IntensityExceeded,
-    Next,
     RestartChild,
     SupervisorMessage,
     SupervisorSpec,
     WhenSpent,
     WhichChildren,
 )
+from supervision.events import ChildParked, Next
 
 
 async def work(shutdown: CancellationToken) -> None:

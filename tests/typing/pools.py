@@ -14,20 +14,16 @@ from actors import Actor, ActorSystem, AnyRef, Name, Ref, Request, on
 from supervision import (
     Backoff,
     ChildSpec,
-    Discard,
     JobExpired,
     NoWorkers,
     Pool,
     PoolDraining,
     PoolFull,
-    PoolJob,
     PoolSpec,
-    PoolStatistics,
-    Routing,
     SupervisorSpec,
-    WorkerStatistics,
     serve,
 )
+from supervision.pool import Discard, PoolJob, PoolStatistics, Routing, WorkerStatistics
 
 
 @frozen

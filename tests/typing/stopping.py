@@ -11,23 +11,24 @@ from typing import assert_type
 from actors import Actor, CancellationToken, Event, ExitReason, on, task
 from supervision import (
     Application,
-    ApplyReport,
     ChildSpec,
-    ChildStopping,
     DynamicSupervisorSpec,
+    StopReport,
+    SupervisorSpec,
+    serve,
+)
+from supervision.application import (
+    ApplyReport,
     ReorderStep,
     StartStep,
     Step,
     StepOutcome,
     StepReport,
     StoppedProc,
-    StopReport,
     StopStep,
-    SupervisorSpec,
-    SupervisorStopping,
     UpdateStep,
-    serve,
 )
+from supervision.events import ChildStopping, SupervisorStopping
 
 
 class Store(Actor[str]):

@@ -15,25 +15,23 @@ from actors import Actor, AnyRef, Ref, Request, on, task
 from supervision import (
     INFINITY,
     ChildSpec,
-    Failed,
-    GetPartition,
-    Outcome,
-    PartitionMessage,
     Partitions,
-    PartitionSupervisor,
     PartitionSupervisorSpec,
-    ResizePartitions,
     Restart,
-    Succeeded,
     SupervisorMessage,
     SupervisorSpec,
-    TaskMap,
     Tasks,
-    TaskSupervisor,
     TaskSupervisorSpec,
-    partition_of,
     serve,
 )
+from supervision.supervisors import (
+    GetPartition,
+    PartitionMessage,
+    PartitionSupervisor,
+    ResizePartitions,
+    partition_of,
+)
+from supervision.tasks import Failed, Outcome, Succeeded, TaskMap, TaskSupervisor
 
 
 @frozen

@@ -19,18 +19,10 @@ from actors import (
     Vitals,
     task,
 )
-from supervision import (
-    ChildHung,
-    ChildSpec,
-    DynamicSupervisorSpec,
-    LoopStalled,
-    LoopWatchdog,
-    SupervisorSpec,
-    Watchdog,
-    Wedged,
-    run,
-    serve,
-)
+from supervision import ChildSpec, DynamicSupervisorSpec, SupervisorSpec, Watchdog, run, serve
+from supervision.errors import Wedged
+from supervision.events import ChildHung, LoopStalled
+from supervision.telemetry import LoopWatchdog
 
 
 async def beating(shutdown: CancellationToken) -> None:

@@ -1,0 +1,81 @@
+"""Look at the functions that users give to adapters, and call them.
+
+>>> takes_token("periodic", lambda shutdown: None)
+True
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Final
+
+from supervision.errors import SpecError
+
+__all__ = ["check_seconds", "only_error", "takes_token"]
+
+
+LONGEST: Final = 1e9
+"""The longest time in seconds: some thirty years. A longer one is a mistake."""
+
+
+# -- for both -------------------------------------------------------------------------------------
+
+
+async def call(fn: Callable[..., object], *arguments: object) -> None:
+    result = fn(*arguments)
+    if inspect.isawaitable(result):
+        await result
+
+
+def takes_token(what: str, fn: Callable[..., object]) -> bool:
+    """Tell whether a function has to be given one argument, rather than none.
+
+    Raises TypeError when it needs more than that, or is no function at all.
+
+    >>> takes_token("periodic", lambda shutdown: None), takes_token("periodic", lambda: None)
+    (True, False)
+    """
+    if not callable(fn):
+        raise TypeError(f"{what} wants a function of a token, or of nothing, not {fn!r}")
+    try:
+        parameters = inspect.signature(fn).parameters.values()
+    except (TypeError, ValueError):
+        return False  # written in C, and silent about it
+    needed = [
+        entry
+        for entry in parameters
+        if entry.default is entry.empty
+        and entry.kind not in (entry.VAR_POSITIONAL, entry.VAR_KEYWORD)
+    ]
+    if len(needed) > 1 or any(entry.kind is entry.KEYWORD_ONLY for entry in needed):
+        names = ", ".join(entry.name for entry in needed)
+        raise TypeError(
+            f"{what} calls its function with a token, or with nothing, but {name_of(fn)} needs "
+            f"{names}; use functools.partial"
+        )
+    return bool(needed)
+
+
+def check_seconds(what: str, option: str, value: object, *, least: float) -> None:
+    """Refuse what is no time that can be waited for. Raises SpecError."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SpecError(what, option, f"{value!r} is not a number; give seconds >= {least:g}")
+    if not least <= value <= LONGEST:
+        raise SpecError(what, option, f"{value!r} is out of range; give seconds >= {least:g}")
+
+
+def name_of(fn: Callable[..., object]) -> str:
+    """Name a function for a person."""
+    return getattr(fn, "__qualname__", None) or repr(fn)
+
+
+def only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return what a task group of one's own wraps if that is one error, else the group.
+
+    >>> only_error(ExceptionGroup("two", [KeyError("a"), KeyError("b")]))
+    ExceptionGroup('two', [KeyError('a'), KeyError('b')])
+    >>> only_error(ExceptionGroup("one", [KeyError("a")]))
+    KeyError('a')
+    """
+    return group.exceptions[0] if len(group.exceptions) == 1 else group

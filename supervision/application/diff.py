@@ -1,0 +1,382 @@
+"""Compare a running tree with a new one: the steps that lead from the one to the other.
+
+Pure: a `Running` describes what there is, a spec what there is to be; `changes` lists the steps,
+and `Application.apply` carries them out. What differs decides:
+
+==============================  ===================================================================
+differs                         what is done
+==============================  ===================================================================
+`start`                         the child is stopped, and started anew at the same address
+`name`, `mailbox`, the kind     the same at a new address: its mail is lost, old refs are dead
+any other option                the running child, or supervisor, goes on with the new one
+a child is missing, or added    it is stopped, or started; its siblings do not notice
+the order of the children       it counts from then on; nobody is restarted for it
+==============================  ===================================================================
+
+Steps come in this order: what is changed in place; stops, in reverse start order; starts, in start
+order. So in the whole tree whatever is to go is gone before anything new comes.
+
+Factories are equal when they are the same, or when they are `partial`s of equal functions and equal
+arguments; a lambda that is made anew each time is a different one. A supervisor whose own options
+can be changed in place is not restarted: its children are compared.
+
+What was done to the running tree on purpose stays: children added by `StartChild` live on unless
+the new tree has one with that id; a child that was terminated, deleted, parked or has ended well is
+left as it is, unless its `start` changes, which makes it another child.
+
+>>> from functools import partial
+>>> from actors import Actor, on
+>>> class Shop(Actor[str]):
+...     def __init__(self, path: str) -> None: ...
+...     @on(str)
+...     def sell(self, message: str) -> None: ...
+>>> def tree(path: str, shutdown: float) -> SupervisorSpec:
+...     return SupervisorSpec("top", [
+...         ChildSpec("a", partial(Shop, path)),
+...         ChildSpec("b", partial(Shop, "b.db"), shutdown=shutdown),
+...     ])
+>>> for step in changes(running(tree("a.db", 5.0)), tree("c.db", 9.0)):
+...     print(step)
+update /top/b: shutdown 5.0 -> 9.0
+stop /top/a: its start changed
+start /top/a: its start changed
+>>> changes(running(tree("a.db", 5.0)), tree("a.db", 5.0))
+()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, final
+
+from attrs import frozen
+
+from supervision.specs import (
+    ChildSpec,
+    DynamicSupervisorSpec,
+    Renewal,
+    SupervisorSpec,
+    differing,
+    renewal,
+    same_tree,
+    walk,
+)
+from supervision.supervisors import ChildState
+
+__all__ = [
+    "ReorderStep",
+    "Running",
+    "StartStep",
+    "Step",
+    "StopStep",
+    "Target",
+    "UpdateStep",
+    "changes",
+    "running",
+    "targets",
+]
+
+
+@final
+@frozen
+class Running:
+    """Describe a child as it is now, with its own children in start order.
+
+    - `spec`: what it runs by; for a supervisor that includes the children it began with.
+    - `state`: whether it runs.
+    - `children`: those of a `SupervisorSpec` that runs, also added ones; else none.
+    - `unstarted`, `unstopped`: ids that an earlier change was to start or stop, and did not.
+    """
+
+    spec: ChildSpec[Any]
+    state: ChildState = ChildState.RUNNING
+    children: tuple[Running, ...] = ()
+    unstarted: frozenset[str] = frozenset()
+    unstopped: frozenset[str] = frozenset()
+
+
+def running(spec: ChildSpec[Any]) -> Running:
+    """Return a tree that runs as its spec says."""
+    done: dict[str, Running] = {}
+    for path, found in reversed(list(walk(spec))):
+        below = found.children if isinstance(found, SupervisorSpec) else ()
+        done[path] = Running(
+            found, children=tuple(done.pop(f"{path}/{child.id}") for child in below)
+        )
+    return done[spec.id]
+
+
+@frozen
+class Step:
+    """Change one thing at `path` (`/shop/db`); `why` says what differs."""
+
+    path: str
+    why: str
+
+    def __str__(self) -> str:
+        verb = type(self).__name__.removesuffix("Step").lower()
+        return f"{verb} {self.path}: {self.why}"
+
+    @property
+    def parent(self) -> str:
+        """Return the path of the supervisor."""
+        return self.path.rpartition("/")[0]
+
+    @property
+    def id(self) -> str:
+        """Return the id of the child."""
+        return self.path.rpartition("/")[2]
+
+
+@final
+@frozen
+class UpdateStep(Step):
+    """Change options in place; nobody is restarted."""
+
+
+@final
+@frozen
+class ReorderStep(Step):
+    """Give the children of the supervisor at `path` this order, for later stops and rounds."""
+
+    order: tuple[str, ...]
+
+
+@final
+@frozen
+class StopStep(Step):
+    """Stop a child, if it runs. `spec` is what starts there later; None: it is forgotten."""
+
+    spec: ChildSpec[Any] | None
+
+
+@final
+@frozen
+class StartStep(Step):
+    """Start a child by this spec, at its place in the order."""
+
+    spec: ChildSpec[Any]
+
+
+@final
+@frozen
+class Target:
+    """Give the supervisor at `path` its new spec, and what it is to start and to stop."""
+
+    path: str
+    spec: ChildSpec[Any]
+    start: frozenset[str]
+    stop: frozenset[str]
+
+
+def changes(tree: Running, new: ChildSpec[Any]) -> tuple[Step, ...]:
+    """List the steps from a running tree to a new one with the same root; none if nothing differs.
+
+    The root itself is only ever changed in place.
+    """
+    in_place: list[Step] = [*_update(f"/{new.id}", tree, new)]
+    starts: list[Step] = []
+    for pair in _pairs(tree, new):
+        in_place += pair.updates()
+        starts += pair.starts()
+    stops: list[Step] = []
+    for pair in _pairs(tree, new, old_order=True):
+        stops += pair.stops()
+    in_place += [step for pair in _supervisors(tree, new) for step in pair.reorders()]
+    return (*in_place, *reversed(stops), *starts)
+
+
+def targets(tree: Running, new: ChildSpec[Any], steps: Sequence[Step]) -> tuple[Target, ...]:
+    """List the running supervisors that need a new spec, each before those below it.
+
+    Also those above a change, since a restart of theirs has to bring the new tree. `steps` are
+    those that `changes` lists.
+    """
+    starts = _by_parent(step for step in steps if isinstance(step, StartStep))
+    stops = _by_parent(step for step in steps if isinstance(step, StopStep) and step.spec is None)
+    # What is out of order, or out of step with its supervisor, is so though the specs are equal.
+    above = {step.path for step in steps if isinstance(step, ReorderStep)}
+    above |= {step.parent for step in steps if isinstance(step, UpdateStep)}
+    found: list[Target] = []
+    for both in reversed(list(_supervisors(tree, new))):
+        path = both.path
+        if path in above or both.differs():
+            above.add(path.rpartition("/")[0])
+            start, stop = starts.get(path, ()), stops.get(path, ())
+            found.append(Target(path, both.new, frozenset(start), frozenset(stop)))
+    return tuple(reversed(found))
+
+
+def _by_parent(steps: Iterator[Step]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for step in steps:
+        found.setdefault(step.parent, []).append(step.id)
+    return found
+
+
+# -- one supervisor, and one child of it ----------------------------------------------------------
+
+
+@final
+@frozen
+class _Both:
+    """Compare a running supervisor with its new spec."""
+
+    path: str
+    old: Running
+    new: ChildSpec[Any]
+
+    def reorders(self) -> Iterator[Step]:
+        if not isinstance(self.new, SupervisorSpec):
+            return
+        there = [child.spec.id for child in self.old.children]
+        wanted = dict.fromkeys(child.id for child in self.new.children)
+        # What was added at run time and is of no concern to the specs stays, behind the others.
+        gone = _ids(self.old.spec) | self.old.unstopped
+        stay = [id for id in there if id in wanted or id not in gone]
+        known = set(there)
+        order = [id for id in wanted if id in known] + [id for id in stay if id not in wanted]
+        if order != stay:
+            yield ReorderStep(self.path, ", ".join(order), tuple(order))
+
+    def differs(self) -> bool:
+        """Tell whether its own spec differs; not what is below children that are compared."""
+        if differing(self.old.spec, self.new):
+            return True
+        there = {child.spec.id: child for child in self.old.children}
+        before, after = _children(self.old.spec), _children(self.new)
+        return len(before) != len(after) or any(
+            one.id != other.id
+            or not (
+                (one.id in there and _is_compared(there[one.id], other)) or same_tree(one, other)
+            )
+            for one, other in zip(before, after, strict=True)
+        )
+
+
+@final
+@frozen
+class _Pair:
+    """Compare one child: what there is, if there is something, with what there is to be."""
+
+    path: str
+    old: Running | None
+    new: ChildSpec[Any] | None
+    declared: ChildSpec[Any] | None
+    unstarted: bool
+
+    def updates(self) -> Iterator[Step]:
+        if self.old is None or self.new is None:
+            return
+        again = renewal(self.old.spec, self.new)
+        if again is None:
+            yield from _update(self.path, self.old, self.new)
+        elif self._restarting(again):
+            yield UpdateStep(
+                self.path, f"{again.why}; it is being restarted, and takes the new one"
+            )
+
+    def stops(self) -> Iterator[Step]:
+        if self.old is None:
+            return
+        if self.new is None:
+            yield StopStep(self.path, "not in the new tree", None)
+            return
+        again = renewal(self.old.spec, self.new)
+        lives = self.old.state in (ChildState.RUNNING, ChildState.RESTARTING)
+        if again is not None and lives and not self._restarting(again):
+            yield StopStep(self.path, again.why, self.new)
+
+    def starts(self) -> Iterator[Step]:
+        if self.new is None:
+            return
+        if self.old is None:
+            before = None if self.declared is None else renewal(self.declared, self.new)
+            if self.declared is None or self.unstarted:
+                yield StartStep(self.path, "new", self.new)
+            elif before is not None:
+                yield StartStep(self.path, before.why, self.new)
+            return
+        again = renewal(self.old.spec, self.new)
+        if again is not None and not self._restarting(again):
+            yield StartStep(self.path, again.why, self.new)
+        elif again is None and self.unstarted and self.old.state is ChildState.TERMINATED:
+            yield StartStep(self.path, "was not started yet", self.new)
+
+    def _restarting(self, again: Renewal) -> bool:
+        """Tell whether the restart that is due anyway can bring the new one."""
+        assert self.old is not None
+        return again.same_address and self.old.state is ChildState.RESTARTING
+
+
+def _supervisors(tree: Running, new: ChildSpec[Any]) -> Iterator[_Both]:
+    """Go through the supervisors that are compared, each before those below it."""
+    waiting = [_Both(f"/{new.id}", tree, new)]
+    while waiting:
+        both = waiting.pop()
+        yield both
+        there = {child.spec.id: child for child in both.old.children}
+        below = [
+            _Both(f"{both.path}/{child.id}", there[child.id], child)
+            for child in _children(both.new)
+            if child.id in there and _is_compared(there[child.id], child)
+        ]
+        waiting.extend(reversed(below))
+
+
+def _pairs(tree: Running, new: ChildSpec[Any], *, old_order: bool = False) -> Iterator[_Pair]:
+    """Go through the children of all supervisors that are compared, in new or old start order."""
+    waiting: list[_Pair] = _children_of(_Both(f"/{new.id}", tree, new), old_order)[::-1]
+    while waiting:
+        pair = waiting.pop()
+        yield pair
+        if pair.old is not None and pair.new is not None and _is_compared(pair.old, pair.new):
+            waiting.extend(_children_of(_Both(pair.path, pair.old, pair.new), old_order)[::-1])
+
+
+def _children_of(both: _Both, old_order: bool) -> list[_Pair]:
+    there = {child.spec.id: child for child in both.old.children}
+    wanted = {child.id: child for child in _children(both.new)}
+    declared = {child.id: child for child in _children(both.old.spec)}
+    if old_order:
+        # One that was added at run time is of no concern to the specs.
+        ids = [id for id in there if id in wanted or id in declared or id in both.old.unstopped]
+    else:
+        ids = list(wanted)
+    return [
+        _Pair(
+            f"{both.path}/{id}",
+            there.get(id),
+            wanted.get(id),
+            declared.get(id),
+            id in both.old.unstarted,
+        )
+        for id in ids
+    ]
+
+
+def _is_compared(old: Running, new: ChildSpec[Any]) -> bool:
+    """Tell whether a supervisor goes on, so that what is below it is compared."""
+    kinds = SupervisorSpec | DynamicSupervisorSpec
+    goes_on = isinstance(new, kinds) and old.state is ChildState.RUNNING
+    return goes_on and renewal(old.spec, new) is None
+
+
+def _children(spec: ChildSpec[Any]) -> tuple[ChildSpec[Any], ...]:
+    return spec.children if isinstance(spec, SupervisorSpec) else ()
+
+
+def _ids(spec: ChildSpec[Any]) -> frozenset[str]:
+    return frozenset(child.id for child in _children(spec))
+
+
+def _update(path: str, old: Running, new: ChildSpec[Any]) -> Iterator[Step]:
+    """Change a child in place whose options differ, or one that does not run in any way."""
+    texts = [
+        f"{option} {getattr(old.spec, option)} -> {getattr(new, option)}"
+        for option in differing(old.spec, new)
+    ]
+    if not texts and old.state is not ChildState.RUNNING and not same_tree(old.spec, new):
+        texts = ["what is below it changed"]
+    if texts:
+        yield UpdateStep(path, ", ".join(texts))

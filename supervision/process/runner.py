@@ -1,0 +1,263 @@
+"""Run a tree as a whole process: log lines, signals, an exit code.
+
+`run(tree)` blocks until the tree has ended, and leaves the process. SIGINT and SIGTERM stop the
+tree in order; a second one kills it; `grace` bounds the whole stop, also of code that blocks. At
+the end it logs how the stop went (see `reports`): a summary, and a line for each thing that went
+wrong; a process that has to be ended by force names the procs that have not ended.
+
+=========  ===================================================================
+exit code  how it ended
+=========  ===================================================================
+0          in order: told to stop, or by itself (automatic shutdown)
+1          gave up, failed to start, crashed, or not stopped within `grace`
+70         its event loop stood still for `abort_after` seconds
+130        killed by a second signal
+=========  ===================================================================
+
+Code in a proc that calls `sys.exit(code)` stops the tree in order; the process leaves with `code`.
+
+>>> from actors import CancellationToken, task
+>>> from supervision import AutoShutdown, ChildSpec, SupervisorSpec
+>>> async def once(shutdown: CancellationToken) -> None:
+...     pass
+>>> tree = SupervisorSpec(
+...     "job",
+...     [ChildSpec("once", task(once), restart="transient", significant=True)],
+...     auto_shutdown=AutoShutdown.ANY_SIGNIFICANT,
+... )
+>>> run(tree, log=False)
+Traceback (most recent call last):
+    ...
+SystemExit: 0
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal, NoReturn, TypeAlias, final
+
+import anyio
+
+from actors import ActorSystem, ProcInfo
+from supervision.adapters import kill_programs
+from supervision.application import StopRecorder, StopReport, check_tree, serve_in, write_report
+from supervision.describe import where
+from supervision.errors import ChildStartFailed, IntensityExceeded, TreeExited
+from supervision.process.signals import FORCED, Signals
+from supervision.specs import ChildSpec
+from supervision.telemetry import (
+    LogLines,
+    LoopWatchdog,
+    check_stalls,
+    compact_log,
+    explain_error,
+    say,
+)
+
+__all__ = ["BackendName", "check_grace", "loop_options", "run"]
+
+
+BackendName: TypeAlias = Literal["asyncio", "trio", "uvloop"]
+"""The event loops that `run` knows."""
+
+
+def run(
+    tree: ChildSpec[Any],
+    *,
+    backend: BackendName = "asyncio",
+    grace: float = 30.0,
+    log: bool = True,
+    stall_after: float | None = 1.0,
+    abort_after: float | None = None,
+) -> NoReturn:
+    """Run a tree until it ends, and leave the process with its exit code (SystemExit).
+
+    `backend`: "asyncio" (default), "trio" or "uvloop", of which the last two are extras to install.
+    `grace` in seconds, default 30.0: how long stopping may take after the first signal; what is
+    left then is killed, and 2 s later the process is ended, whatever it is doing.
+    `log`, default True: write a line through loguru for each thing that happens in the tree; the
+    reason for its end is logged in any case. `stall_after` in seconds, default 1.0: an event loop
+    that stands still for so long gets a line that says where; None: nobody watches. `abort_after`
+    in seconds, default None (never), at least `stall_after`: then the process is ended at once,
+    with exit code 70. Raises TypeError when `tree` is no supervisor's spec, ValueError for
+    another backend or numbers that cannot be meant. In a thread other than the main one
+    it runs without signals, until the tree ends.
+    """
+    check_tree(tree)
+    check_grace(grace)
+    check_stalls(stall_after, abort_after)
+    name, options = loop_options(backend)
+    process = _Process(tree, log, (stall_after, abort_after))
+    compact_log()
+    if log:
+        process.say("INFO", f"starts on {backend}, as process {os.getpid()}")
+    with Signals(grace, process.say, f"/{tree.id}", process.farewell) as signals:
+        anyio.run(process.main, signals, backend=name, backend_options=options)
+        code = process.conclude(signals)
+        signals.linger(code if isinstance(code, int) else 1)
+    sys.exit(code)
+
+
+def check_grace(grace: float) -> None:
+    """Refuse what is no time to wait. Raises ValueError."""
+    if not (grace >= 0) or math.isinf(grace):
+        raise ValueError(f"grace is a number of seconds >= 0, not {grace!r}")
+
+
+def loop_options(backend: str) -> tuple[str, dict[str, Any]]:
+    """Return what `anyio.run` wants for a backend. Raises ValueError that says what is missing."""
+    if backend not in ("asyncio", "trio", "uvloop"):
+        raise ValueError(f"backend is 'asyncio', 'trio' or 'uvloop', not {backend!r}")
+    if backend == "asyncio":
+        return "asyncio", {}
+    try:
+        __import__(backend)
+    except ImportError:
+        raise ValueError(
+            f"backend {backend!r} is not installed; install super-visor[{backend}]"
+        ) from None
+    return ("trio", {}) if backend == "trio" else ("asyncio", {"use_uvloop": True})
+
+
+@final
+class _Process:
+    """Run one tree under signals, and work out the exit code.
+
+    `code` may be whatever `sys.exit` takes, since that is what a proc may have called.
+    """
+
+    def __init__(
+        self,
+        tree: ChildSpec[Any],
+        log: bool,
+        stalls: tuple[float | None, float | None] = (None, None),
+    ) -> None:
+        self._tree = tree
+        self._log = log
+        self._stalls = stalls
+        self._code: int | str | None = 1
+        self._level = "CRITICAL"
+        self._end = "ended"
+        self._asked_at: float | None = None
+        self._recorder = StopRecorder(f"/{tree.id}")
+        self._system: ActorSystem | None = None
+
+    def say(self, level: str, text: str) -> None:
+        """Write a line about the tree as a whole."""
+        say(level, f"/{self._tree.id}", text)
+
+    async def main(self, signals: Signals) -> None:
+        """Serve the tree until it ends or is stopped."""
+        with signals.early():
+            async with anyio.create_task_group() as tasks:
+                system, scope = ActorSystem(self._tree.id), anyio.CancelScope()
+                self._system = system
+                tasks.start_soon(self._obey, signals, system, scope)
+                await self._guarded(system, scope)
+                tasks.cancel_scope.cancel()
+
+    def conclude(self, signals: Signals) -> int | str | None:
+        """Say how it ended; returns the exit code."""
+        if signals.code:
+            self._code = signals.code
+            self._level = "CRITICAL" if self._code != FORCED else "WARNING"
+            self._end = "killed"
+        self._tell_report(self._recorder.report)
+        shown = 0 if self._code is None else self._code
+        self.say(self._level, f"{self._end}; exit code {shown if isinstance(shown, int) else 1}")
+        return self._code
+
+    def farewell(self) -> None:
+        """Say how far the stop has come, from a thread, when the process is ended by force."""
+        if self._system is not None:
+            self._tell_report(self._recorder.so_far(_snapshot(self._system)))
+
+    def _tell_report(self, report: StopReport | None) -> None:
+        if report is None or not (report.stopped or report.left):
+            return
+        if self._log or not report.went_well:
+            write_report(report, say)
+
+    async def _guarded(self, system: ActorSystem, scope: anyio.CancelScope) -> None:
+        """Serve the tree; whatever it raises becomes an exit code and a reason."""
+        try:
+            async with system:
+                if self._log:
+                    system.events.subscribe(LogLines())
+                with self._watching(system), scope:
+                    async with serve_in(system, self._tree, self._recorder) as application:
+                        await application.wait()
+        except ChildStartFailed as error:
+            self._end = f"did not start: {_start_failure(error)}"
+        except TreeExited as error:
+            self._end = _tree_failure(error)
+        except (SystemExit, KeyboardInterrupt) as error:
+            self._code = error.code if isinstance(error, SystemExit) else FORCED
+            self._level = "WARNING"
+            self._end = f"told to exit from within by {explain_error(error)}"
+        except (Exception, BaseExceptionGroup) as error:
+            self._end = f"failed: {explain_error(error)}"
+        else:
+            self._code = 0
+            self._level = "INFO"
+            self._end = self._orderly()
+
+    def _watching(self, system: ActorSystem) -> AbstractContextManager[object]:
+        """Watch for an event loop that stands still, if that is wanted."""
+        stall_after, abort_after = self._stalls
+        if stall_after is None:
+            return nullcontext()
+        return LoopWatchdog(
+            system,
+            stall_after,
+            abort_after=abort_after,
+            say=self._say_stall,
+            farewell=kill_programs,
+        )
+
+    def _say_stall(self, level: str, text: str) -> None:
+        if self._log or level == "CRITICAL":
+            self.say(level, text)
+
+    def _orderly(self) -> str:
+        if self._asked_at is None:
+            return "ended by itself"
+        return f"stopped in {time.monotonic() - self._asked_at:.2f} s"
+
+    async def _obey(self, signals: Signals, system: ActorSystem, scope: anyio.CancelScope) -> None:
+        """Stop the tree at the first signal; kill it when that is due."""
+        await signals.stop.wait()
+        self._asked_at = time.monotonic()
+        self._recorder.begin()
+        scope.cancel()
+        await signals.force.wait()
+        system.kill()
+
+
+def _snapshot(system: ActorSystem) -> tuple[ProcInfo, ...]:
+    """Look at the tree from another thread, while its own may go on."""
+    for _ in range(10):
+        try:
+            return system.snapshot()
+        except (RuntimeError, KeyError):
+            time.sleep(0.01)  # it changed under our eyes
+    return ()
+
+
+def _start_failure(error: ChildStartFailed) -> str:
+    innermost: BaseException = error
+    while innermost.__cause__ is not None and isinstance(innermost, ChildStartFailed):
+        innermost = innermost.__cause__
+    return f"{error}{where(innermost)}"
+
+
+def _tree_failure(error: TreeExited) -> str:
+    gave_up = getattr(error.reason, "detail", None)
+    if isinstance(gave_up, IntensityExceeded):
+        last = where(gave_up.crashes[-1]) if gave_up.crashes else ""
+        return str(gave_up).removeprefix(f"{gave_up.path} ") + last
+    return f"{error.reason}{where(error.__cause__)}"

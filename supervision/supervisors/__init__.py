@@ -1,0 +1,73 @@
+"""Run the children of a spec: supervisors, their requests, and what they decide."""
+
+from supervision.supervisors.child import Record, shutdown_timeout, start_failed
+from supervision.supervisors.dynamic import DynamicSupervisor
+from supervision.supervisors.partition import (
+    GetPartition,
+    Key,
+    PartitionMessage,
+    Partitions,
+    PartitionSupervisor,
+    PartitionSupervisorSpec,
+    ResizePartitions,
+    partition_of,
+)
+from supervision.supervisors.plan import ChildState
+from supervision.supervisors.requests import (
+    Arrange,
+    Branch,
+    BringUp,
+    Change,
+    ChildCounts,
+    ChildInfo,
+    CountChildren,
+    DeleteChild,
+    GetChild,
+    GetChildSpec,
+    Inspect,
+    Reconfigure,
+    RestartChild,
+    Retire,
+    StartChild,
+    SupervisorMessage,
+    TerminateChild,
+    TryAgain,
+    WhichChildren,
+)
+from supervision.supervisors.supervisor import Supervisor
+
+__all__ = [
+    "Arrange",
+    "Branch",
+    "BringUp",
+    "Change",
+    "ChildCounts",
+    "ChildInfo",
+    "ChildState",
+    "CountChildren",
+    "DeleteChild",
+    "DynamicSupervisor",
+    "GetChild",
+    "GetChildSpec",
+    "GetPartition",
+    "Inspect",
+    "Key",
+    "PartitionMessage",
+    "PartitionSupervisor",
+    "PartitionSupervisorSpec",
+    "Partitions",
+    "Reconfigure",
+    "Record",
+    "ResizePartitions",
+    "RestartChild",
+    "Retire",
+    "StartChild",
+    "Supervisor",
+    "SupervisorMessage",
+    "TerminateChild",
+    "TryAgain",
+    "WhichChildren",
+    "partition_of",
+    "shutdown_timeout",
+    "start_failed",
+]

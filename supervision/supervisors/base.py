@@ -1,0 +1,526 @@
+"""Keep children: what both kinds of supervisor do with one child.
+
+A `BaseSupervisor` is an ordinary actor that owns the addresses of its children. This module starts
+and stops one child, keeps the record of its state, spends the budget, and answers the requests that
+read. What a child's exit means for the others is decided in `plan` and carried out by the kinds.
+
+Guarantees: a failed restart never loops in here, it goes through the mailbox; an exit counts only
+for the incarnation that made it; a stop waits for death; an error while stopping one child
+does not keep the next from being stopped.
+
+>>> import anyio
+>>> from actors import ActorSystem, task
+>>> from supervision import ChildSpec, CountChildren, Supervisor, SupervisorSpec
+>>> async def work(shutdown: object) -> None:
+...     await anyio.sleep_forever()
+>>> async def main() -> None:
+...     spec = SupervisorSpec("shop", [ChildSpec("a", task(work), shutdown=0)])
+...     async with ActorSystem() as system:
+...         shop = await system.spawn(lambda: Supervisor(spec), id="shop")
+...         print(await shop.ask(CountChildren()))
+>>> anyio.run(main)
+ChildCounts(specs=1, active=1, supervisors=0, workers=1)
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from functools import partial
+from itertools import count
+from random import Random
+from typing import Any, TypeVar
+
+import anyio
+
+from actors import (
+    Actor,
+    CancellationToken,
+    Context,
+    Crashed,
+    Event,
+    Exited,
+    ExitReason,
+    IdTaken,
+    Ignore,
+    NameTaken,
+    Ref,
+    Refusal,
+    Reply,
+    Shutdown,
+    StartFailed,
+    on,
+)
+from supervision.errors import (
+    ChildExists,
+    ChildNotFound,
+    ChildRestarting,
+    ChildRunning,
+    ChildStartFailed,
+    SupervisionError,
+)
+from supervision.event_types import (
+    ChildExited,
+    ChildParked,
+    ChildRestarted,
+    ChildStopped,
+    ChildStopping,
+    Next,
+    RestartFailed,
+    SupervisorGaveUp,
+    SupervisorStopping,
+)
+from supervision.specs import BRUTAL_KILL, ChildSpec, Restart, Watchdog, renewal
+from supervision.supervisors.child import Record, shutdown_timeout, start_failed
+from supervision.supervisors.hang_detector import HangDetector
+from supervision.supervisors.intensity import Budget, Intensity, Permit, exceeded, spend
+from supervision.supervisors.plan import ChildState, Verdict, is_expected, verdict
+from supervision.supervisors.reconfigure import Reconfiguration
+from supervision.supervisors.requests import (
+    AnyStartChild,
+    Branch,
+    Change,
+    ChildCounts,
+    ChildInfo,
+    CountChildren,
+    DeleteChild,
+    GetChild,
+    GetChildSpec,
+    Inspect,
+    LookAround,
+    RestartChild,
+    TerminateChild,
+    TryAgain,
+    WhichChildren,
+)
+
+__all__ = ["BaseSupervisor", "Record", "shutdown_timeout", "start_failed"]
+
+
+M = TypeVar("M")
+
+# For all supervisors together: a reminder can outlive its supervisor in the mail that the next
+# incarnation gets, and must not pass for one of that incarnation's own.
+_TICKETS = count(1)
+
+
+class BaseSupervisor(Actor[M]):
+    """Be what both kinds of supervisor have in common; not to be used by itself."""
+
+    keeps_ended = True
+    """Whether a child that ended for good keeps its place, to be started again by request."""
+
+    def __init__(self, max_restarts: int, max_seconds: float, random: Random | None) -> None:
+        self.records: dict[str, Record] = {}
+        self._by_ref: dict[Ref[Any], Record] = {}
+        self._budget = Budget(Intensity(max_restarts, max_seconds))
+        self._watches: HangDetector | None = None
+        self._changing: Reconfiguration | None = None
+        self._random = Random() if random is None else random
+
+    # -- what the kinds decide ------------------------------------------------------------------
+
+    @abstractmethod
+    def check(self, spec: ChildSpec[Any]) -> None:
+        """Refuse a new child: raises SpecError or a refusal."""
+
+    async def carry_out(self, record: Record) -> None:
+        """Restart a child, with all that its end moves; by default it alone."""
+        failure = await self.bring_up(record)
+        if failure is not None:
+            self.restart_failed(record, failure)
+        elif record.state is ChildState.RUNNING:
+            self.restarted(record)
+
+    def ends_with(self, record: Record, reason: ExitReason) -> bool:
+        """Tell whether the supervisor shuts down with this exit; by default never."""
+        return False
+
+    @abstractmethod
+    async def stop_all(self) -> None:
+        """Stop all children that run."""
+
+    async def run(self, shutdown: CancellationToken) -> None:
+        """Supervise until told to stop, or giving up; then stop the children."""
+        await super().run(shutdown)
+        for record in self.records.values():
+            record.void()
+        await self.wind_up()
+
+    async def wind_up(self) -> None:
+        """Say that the end has begun, and stop all children that run."""
+        self.publish(SupervisorStopping(self.context.ref))
+        await self.stop_all()
+
+    # -- one child --------------------------------------------------------------------------------
+
+    def add(self, spec: ChildSpec[Any]) -> Record:
+        """Give a spec an address. Raises ChildStartFailed when its name is taken."""
+        try:
+            child = self.context.child(
+                spec.id, name=spec.name, mailbox=spec.mailbox, shutdown=shutdown_timeout(spec)
+            )
+        except (NameTaken, IdTaken) as error:
+            raise ChildStartFailed(spec.id, Crashed(error)) from error
+        record = Record(spec, child)
+        self.records[spec.id] = record
+        self._by_ref[child.ref] = record
+        return record
+
+    def drop(self, record: Record, why: str) -> None:
+        """Forget a child that does not run."""
+        record.void()
+        if self._watches is not None:
+            self._watches.forget(record)
+        self.records.pop(record.spec.id, None)
+        self._by_ref.pop(record.child.ref, None)
+        record.child.release(why)
+
+    async def bring_up(self, record: Record) -> ExitReason | None:
+        """Start a child; returns why that failed, None when it is ready or was ignored."""
+        spec = record.spec
+        record.void()
+        try:
+            await record.child.start(spec.start, timeout=spec.start_timeout)
+        except StartFailed as failure:
+            record.state = ChildState.TERMINATED
+            return failure.reason
+        except Ignore:
+            record.state = ChildState.TERMINATED
+            if spec.restart is Restart.TEMPORARY or not self.keeps_ended:
+                self.drop(record, "ignored its start")
+            else:
+                record.child.suspend("ignored its start")
+            return None
+        record.state = ChildState.RUNNING
+        record.ready_at = anyio.current_time()
+        if spec.watchdog is not None:
+            self._watch(record, spec.watchdog)
+        return None
+
+    def _watch(self, record: Record, dog: Watchdog) -> None:
+        if self._watches is None:
+            context: Context[Any] = self.context
+            remind = partial(context.send_after, message=LookAround())
+            self._watches = HangDetector(remind, self.publish)
+        self._watches.begin(record, dog)
+
+    @on(LookAround)
+    async def look_around(self, message: LookAround) -> None:
+        """Look at the children that have a watchdog, as far as that is due."""
+        if self._watches is not None:
+            await self._watches.look_around()
+
+    async def bring_down(self, record: Record) -> None:
+        """Stop a child and wait for its death; an error in it is reported, and that is all."""
+        began = anyio.current_time()
+        self.publish(ChildStopping(record.child.ref, record.shutdown_timeout))
+        if record.spec.shutdown is BRUTAL_KILL:
+            reason = await record.child.kill()
+        else:
+            reason = await record.child.stop(record.shutdown_timeout)
+        self.went_down(record, reason, anyio.current_time() - began)
+
+    def went_down(self, record: Record, reason: ExitReason, seconds: float) -> None:
+        """Note that a child was stopped."""
+        spec = record.spec
+        record.state = ChildState.TERMINATED
+        expected = is_expected(spec.restart, spec.shutdown, reason)
+        self.publish(ChildStopped(record.child.ref, reason, expected, seconds))
+
+    def publish(self, event: Event) -> None:
+        """Say what is done; costs nothing when nobody listens."""
+        events = self.context.system.events
+        if events.heard:
+            events.publish(event)
+
+    # -- exits and restarts -----------------------------------------------------------------------
+
+    async def on_exit(self, exited: Exited) -> None:
+        """Do what the plan says about a child that ended by itself."""
+        record = self._by_ref.get(exited.ref)
+        if (
+            record is None
+            or record.state is not ChildState.RUNNING
+            or record.child.incarnation != exited.incarnation
+        ):
+            return  # stopped by this supervisor, or replaced since
+        record.state = ChildState.TERMINATED
+        if _ends_the_process(exited.reason):
+            # The system is coming down for it already; a second incarnation is the last thing
+            # that anybody wants now.
+            self._report(record, exited.reason, Next.KEEP)
+            return
+        match verdict(record.spec.restart, exited.reason):
+            case Verdict.RESTART:
+                await self._restart(record, exited.reason)
+                return
+            case Verdict.KEEP if self.keeps_ended:
+                self._report(record, exited.reason, Next.KEEP)
+                record.child.suspend(f"ended ({exited.reason})")
+            case _:
+                self._report(record, exited.reason, Next.REMOVE)
+                self.drop(record, f"ended ({exited.reason})")
+        if self.ends_with(record, exited.reason):
+            self.context.stop(Shutdown())
+
+    async def _restart(self, record: Record, reason: ExitReason) -> None:
+        self._note(record, reason)
+        match self._spend(record):
+            case Permit.GIVE_UP:
+                self._report(record, reason, Next.GIVE_UP)
+                self._give_up(record)
+            case Permit.PARK:
+                self._report(record, reason, Next.PARK)
+                self._park(record)
+            case Permit.GRANTED:
+                await self._restart_granted(record, reason)
+
+    async def _restart_granted(self, record: Record, reason: ExitReason) -> None:
+        delay = self._pause(record)
+        if delay is None:
+            self._report(record, reason, Next.RESTART)
+            await self.carry_out(record)
+        else:
+            self._report(record, reason, Next.WAIT, delay)
+            self._later(record, delay, counted=True)
+
+    def _note(self, record: Record, reason: ExitReason) -> None:
+        """Keep the crash that led here."""
+        now = anyio.current_time()
+        self._budget.note(reason, now)
+        if record.budget is not None:
+            record.budget.note(reason, now)
+
+    def _pause(self, record: Record) -> float | None:
+        backoff = record.spec.backoff
+        if backoff is None:
+            return None
+        healthy = anyio.current_time() - record.ready_at
+        record.failures = backoff.failures_after(record.failures, healthy) + 1
+        if record.random is None:
+            record.random = backoff.generator(record.child.ref.path) or self._random
+        return backoff.delay(record.failures, record.random)
+
+    def _spend(self, record: Record) -> Permit:
+        """Count one attempt, in the child's own budget first."""
+        now = anyio.current_time()
+        return spend(record.budget, record.spec.when_spent, self._budget, now)
+
+    def _later(self, record: Record, delay: float | None, *, counted: bool) -> None:
+        """Try again later: behind what waits in the mailbox, or after `delay` seconds."""
+        record.state = ChildState.RESTARTING
+        record.ticket = next(_TICKETS)
+        record.due = anyio.current_time() + (delay or 0.0)
+        message = TryAgain(record.spec.id, record.ticket, counted)
+        # Every kind takes this message, whatever it takes beside those of all supervisors.
+        context: Context[Any] = self.context
+        if delay is None:
+            context.ref.tell(message)
+        else:
+            record.timer = context.send_after(delay, message)
+
+    def restart_failed(self, record: Record, reason: ExitReason) -> None:
+        """Have a restart that did not succeed tried again."""
+        self._note(record, reason)
+        record.ready_at = anyio.current_time()
+        delay = self._pause(record)
+        next = Next.RESTART if delay is None else Next.WAIT
+        self.publish(RestartFailed(record.child.ref, reason, next, delay or 0.0))
+        self._later(record, delay, counted=False)
+
+    def restarted(self, record: Record) -> None:
+        """Note that a child is ready again."""
+        record.restarts += 1
+        self.publish(ChildRestarted(record.child.ref, record.restarts))
+
+    @on(TryAgain)
+    async def try_again(self, message: TryAgain) -> None:
+        """Carry out a restart that is due, if it is still wanted."""
+        record = self.records.get(message.id)
+        if (
+            record is None
+            or record.state is not ChildState.RESTARTING
+            or record.ticket != message.ticket
+        ):
+            return
+        match Permit.GRANTED if message.counted else self._spend(record):
+            case Permit.GRANTED:
+                await self.carry_out(record)
+            case Permit.PARK:
+                self._park(record)
+                await self.go_on_without(record)
+            case Permit.GIVE_UP:
+                record.stand_down()
+                self._give_up(record)
+
+    def _park(self, record: Record) -> None:
+        """Leave a child down whose own budget is spent."""
+        assert record.budget is not None
+        record.void()
+        record.state = ChildState.PARKED
+        error = exceeded(self.context.path, record.budget, child=record.spec.id, parked=True)
+        self.publish(ChildParked(record.child.ref, error))
+        record.child.suspend("parked")
+
+    async def go_on_without(self, record: Record) -> None:
+        """Start those who waited for a restart that will not be; nobody by default."""
+
+    def _give_up(self, record: Record) -> None:
+        own = record.budget
+        if own is not None and own.window.exceeded:
+            error = exceeded(self.context.path, own, child=record.spec.id)
+        else:
+            error = exceeded(self.context.path, self._budget)
+        self.publish(SupervisorGaveUp(self.context.ref, error))
+        self.context.stop(Shutdown(error))
+
+    def _report(self, record: Record, reason: ExitReason, next: Next, delay: float = 0.0) -> None:
+        self.publish(ChildExited(record.child.ref, reason, record.restarts, next, delay))
+
+    # -- requests ---------------------------------------------------------------------------------
+
+    def find(self, id: str) -> Record:
+        """Return the record of a child. Raises ChildNotFound."""
+        record = self.records.get(id)
+        if record is None:
+            raise ChildNotFound(id)
+        return record
+
+    def find_idle(self, id: str) -> Record:
+        """Return the record of a child that does not run. Raises ChildRunning, ChildRestarting."""
+        record = self.find(id)
+        if record.state is ChildState.RUNNING:
+            raise ChildRunning(id)
+        if record.state is ChildState.RESTARTING:
+            raise ChildRestarting(id)
+        return record
+
+    @on(AnyStartChild)
+    async def start_child(self, message: AnyStartChild, reply: Reply[Ref[Any] | None]) -> None:
+        """Start one more child."""
+        spec = message.spec
+        try:
+            known = self.records.get(spec.id)
+            if known is not None:
+                running = known.state is ChildState.RUNNING
+                raise ChildExists(spec.id, known.child.ref if running else None)
+            self.check(spec)
+            record = self.add(spec)
+        except SupervisionError as error:
+            reply.fail(error)  # a SpecError among them is no Refusal, but no crash either
+            return
+        failure = await self.bring_up(record)
+        if failure is not None:
+            self.drop(record, "its start failed")
+            raise start_failed(spec.id, failure)
+        reply.send(record.child.ref if record.state is ChildState.RUNNING else None)
+
+    @on(TerminateChild)
+    async def terminate_child(self, message: TerminateChild) -> None:
+        """Stop a child; its pending restart is void."""
+        record = self.find(message.id)
+        if record.state is ChildState.RUNNING:
+            await self.bring_down(record)
+        voided = record.state is ChildState.RESTARTING
+        record.stand_down()
+        if record.spec.restart is Restart.TEMPORARY or not self.keeps_ended:
+            self.drop(record, "terminated")
+        else:
+            record.child.suspend("terminated")
+        if voided:
+            self.retry_voided()
+
+    def retry_voided(self) -> None:
+        """Do what follows when a pending restart was taken back; nothing by default."""
+
+    @on(RestartChild)
+    async def restart_child(self, message: RestartChild) -> Ref[Any] | None:
+        """Start a child again that is not running; one that was parked stays so if that fails."""
+        record = self.find_idle(message.id)
+        before = record.state
+        failure = await self.bring_up(record)
+        if failure is not None:
+            record.state = before
+            record.child.suspend("parked" if before is ChildState.PARKED else "its start failed")
+            raise start_failed(message.id, failure)
+        record.forgive()
+        return record.child.ref if record.state is ChildState.RUNNING else None
+
+    @on(DeleteChild)
+    def delete_child(self, message: DeleteChild) -> None:
+        """Remove the spec of a child that is not running."""
+        self.drop(self.find_idle(message.id), "deleted")
+
+    # -- changes while it runs --------------------------------------------------------------------
+
+    def own_spec(self) -> ChildSpec[Any]:
+        """Return the spec that it runs by. Refused by a kind that cannot be changed."""
+        raise Refusal(f"{self.context.path} is of a kind that cannot be changed while it runs")
+
+    def take_spec(self, spec: ChildSpec[Any]) -> None:
+        """Go on by another one of the same type."""
+
+    def resize_budget(self, max_restarts: int, max_seconds: float) -> None:
+        """Change its own budget; what was counted stays counted."""
+        self._budget.resize(max_restarts, max_seconds)
+
+    def adopt(self, record: Record, spec: ChildSpec[Any]) -> None:
+        """Have a child go on by a changed spec; one that waits to be restarted is so at once."""
+        before = record.spec
+        record.adopt(spec)
+        if record.state is ChildState.RESTARTING and renewal(before, spec) is not None:
+            record.void()
+            record.forgive()
+            self._later(record, None, counted=True)
+            return
+        dog = spec.watchdog
+        if dog is not None and dog != before.watchdog and record.state is ChildState.RUNNING:
+            self._watch(record, dog)
+
+    @property
+    def _steps(self) -> Reconfiguration:
+        if self._changing is None:
+            self._changing = Reconfiguration(self)
+        return self._changing
+
+    @on(Inspect)
+    def inspect(self, message: Inspect) -> Branch:
+        """Show by which specs this supervisor runs."""
+        return self._steps.inspect()
+
+    @on(Change)
+    async def change(self, message: Change) -> None:
+        """Do one step of a change of the tree."""
+        await self._steps.carry_out(message)
+
+    @on(WhichChildren)
+    def which_children(self, message: WhichChildren) -> tuple[ChildInfo, ...]:
+        """List the children in start order."""
+        now = anyio.current_time()
+        return tuple(record.info(now) for record in self.records.values())
+
+    @on(CountChildren)
+    def count_children(self, message: CountChildren) -> ChildCounts:
+        """Count the children."""
+        records = self.records.values()
+        supervisors = sum(record.spec.kind == "supervisor" for record in records)
+        return ChildCounts(
+            specs=len(records),
+            active=sum(record.child.ref.is_alive for record in records),
+            supervisors=supervisors,
+            workers=len(records) - supervisors,
+        )
+
+    @on(GetChild)
+    def get_child(self, message: GetChild) -> Ref[Any]:
+        """Look a child's ref up."""
+        return self.find(message.id).child.ref
+
+    @on(GetChildSpec)
+    def get_child_spec(self, message: GetChildSpec) -> ChildSpec[Any]:
+        """Look a child's spec up."""
+        return self.find(message.id).spec
+
+
+def _ends_the_process(reason: ExitReason) -> bool:
+    return isinstance(reason, Crashed) and isinstance(reason.error, SystemExit | KeyboardInterrupt)

@@ -1,0 +1,209 @@
+"""A budget of restarts: how many are allowed in how many seconds.
+
+An `Intensity` is a frozen value; `attempt` gives the next one. A supervisor keeps one for
+all its children together, and one for each child that has a budget of its own. It replaces
+them at each restart attempt, **before** anything is stopped or started; what follows when
+the new one is `exceeded` is decided in `plan`.
+
+Guarantees:
+
+- Exactly `max_restarts` attempts fit in any window of `max_seconds`; the next one exceeds.
+  With `max_restarts=0` the first attempt does.
+- An attempt is remembered as long as it is at most `max_seconds` old, the very end
+  included. Only age removes it: success never does.
+- It remembers at most `max_restarts + 1` attempts, so its size is bounded.
+
+OTP counts in whole seconds and so forgets an attempt up to one second late; this module
+keeps the clock as it is given, without rounding. That is a named difference.
+
+Worked example, two restarts in ten seconds:
+
+>>> budget = Intensity(max_restarts=2, max_seconds=10.0)
+>>> budget = budget.attempt(100.0).attempt(104.0)
+>>> budget.exceeded
+False
+>>> budget.attempt(110.0).exceeded                      # 100.0 still counts
+True
+>>> budget.attempt(110.5).exceeded                      # 100.0 is forgotten
+False
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from enum import Enum
+from typing import Any, final
+
+from attrs import frozen
+
+from actors import Crashed, ExitReason, Shutdown
+from supervision.errors import IntensityExceeded
+from supervision.specs import ChildSpec, WhenSpent
+
+__all__ = [
+    "Attempt",
+    "Budget",
+    "Intensity",
+    "Permit",
+    "attempt_restart",
+    "exceeded",
+    "own_budget",
+    "own_window",
+    "spend",
+]
+
+
+@final
+class Permit(Enum):
+    """Say what the budgets make of an attempt to restart a child."""
+
+    GRANTED = "restart it"
+    PARK = "park it"
+    GIVE_UP = "give up"
+
+
+@final
+@frozen
+class Attempt:
+    """Tell whether a child may be restarted, and the two windows with this attempt in them.
+
+    `own` is the child's, None when it has none; `shared` is its supervisor's. Under `GIVE_UP`
+    it is the child's that is spent if `own` is exceeded, and the supervisor's otherwise.
+    """
+
+    permit: Permit
+    own: Intensity | None
+    shared: Intensity
+
+
+def own_window(spec: ChildSpec[Any]) -> Intensity | None:
+    """Give the window of a child's own budget, empty; None when it has none.
+
+    The budget in the spec of a supervisor is that of its children, so it counts for nothing
+    here.
+    """
+    if spec.kind != "worker" or spec.max_restarts is None or spec.max_seconds is None:
+        return None
+    return Intensity(spec.max_restarts, spec.max_seconds)
+
+
+def attempt_restart(
+    own: Intensity | None, when_spent: WhenSpent, shared: Intensity, now: float
+) -> Attempt:
+    """Count one attempt to restart a child at `now`, and say what is to be done.
+
+    To be asked before anything is stopped or started, after an exit as well as before the
+    retry of a restart that failed (1.5.2, 1.5.4). The child's own window comes first; when
+    it is exceeded, the attempt is not counted in the supervisor's.
+    """
+    if own is not None:
+        own = own.attempt(now)
+        if own.exceeded:
+            parks = when_spent is WhenSpent.PARK
+            return Attempt(Permit.PARK if parks else Permit.GIVE_UP, own, shared)
+    shared = shared.attempt(now)
+    return Attempt(Permit.GIVE_UP if shared.exceeded else Permit.GRANTED, own, shared)
+
+
+@final
+@frozen
+class Intensity:
+    """Remember the recent restart attempts of one supervisor, or of one child.
+
+    `max_restarts` (at least 0) and `max_seconds` (above 0) are the budget; `attempts` are
+    the times remembered, oldest first, in seconds of one monotonic clock. A supervisor
+    begins with none, also after its own restart, and so do its children's own budgets.
+    """
+
+    max_restarts: int
+    max_seconds: float
+    attempts: tuple[float, ...] = ()
+
+    def attempt(self, now: float) -> Intensity:
+        """Add one attempt at `now` and forget those older than `max_seconds`.
+
+        `now` must not be before an earlier attempt. Costs time in proportion to
+        `max_restarts` at the most.
+        """
+        oldest = now - self.max_seconds
+        kept = (*self.attempts[bisect_left(self.attempts, oldest) :], now)
+        # One more than allowed proves the excess; older ones could prove nothing more.
+        newest = kept[-(self.max_restarts + 1) :]
+        return Intensity(self.max_restarts, self.max_seconds, newest)
+
+    def resized(self, max_restarts: int, max_seconds: float) -> Intensity:
+        """Return the same attempts under another budget; what was forgotten stays forgotten."""
+        return Intensity(max_restarts, max_seconds, self.attempts[-(max_restarts + 1) :])
+
+    @property
+    def exceeded(self) -> bool:
+        """Tell whether the attempts in the window are more than `max_restarts`."""
+        return len(self.attempts) > self.max_restarts
+
+
+CRASHES_KEPT = 100
+"""So many crashes in the window are remembered at the most: each keeps its traceback alive."""
+
+
+@final
+class Budget:
+    """Hold a window, and the crashes in it."""
+
+    __slots__ = ("_crashes", "window")
+
+    def __init__(self, window: Intensity) -> None:
+        self.window = window
+        self._crashes: deque[tuple[float, BaseException]] | None = None
+
+    def note(self, reason: ExitReason, now: float) -> None:
+        """Keep the crash that led here; for a supervisor that gave up, those that led there."""
+        crashes = self._crashes
+        while crashes and crashes[0][0] < now - self.window.max_seconds:
+            crashes.popleft()  # out of the window; and it keeps a whole dead proc alive
+        match reason:
+            case Crashed(error):
+                found: tuple[BaseException, ...] = (error,)
+            case Shutdown(detail=IntensityExceeded() as inner):
+                found = inner.crashes
+            case _:
+                return
+        if crashes is None:
+            crashes = self._crashes = deque(maxlen=CRASHES_KEPT)
+        crashes.extend((now, error) for error in found)
+
+    def resize(self, max_restarts: int, max_seconds: float) -> None:
+        """Go on by another budget; what was counted stays counted."""
+        self.window = self.window.resized(max_restarts, max_seconds)
+
+    @property
+    def crashes(self) -> tuple[BaseException, ...]:
+        """Return the crashes noted, oldest first."""
+        return tuple(error for _, error in self._crashes or ())
+
+
+def own_budget(spec: ChildSpec[Any]) -> Budget | None:
+    """Return a child's own budget, unspent; None when it has none."""
+    window = own_window(spec)
+    return None if window is None else Budget(window)
+
+
+def spend(own: Budget | None, when_spent: WhenSpent, shared: Budget, now: float) -> Permit:
+    """Count one attempt in both budgets; returns what is to be done."""
+    attempt = attempt_restart(None if own is None else own.window, when_spent, shared.window, now)
+    if own is not None and attempt.own is not None:
+        own.window = attempt.own
+    shared.window = attempt.shared
+    return attempt.permit
+
+
+def exceeded(
+    path: str, budget: Budget, *, child: str | None = None, parked: bool = False
+) -> IntensityExceeded:
+    """Return the error for a budget that is spent; the last crash is its cause."""
+    window, crashes = budget.window, budget.crashes
+    error = IntensityExceeded(
+        path, window.max_restarts, window.max_seconds, crashes, child=child, parked=parked
+    )
+    error.__cause__ = crashes[-1] if crashes else None
+    return error

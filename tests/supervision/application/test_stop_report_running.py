@@ -1,0 +1,251 @@
+"""Tests of the stop report in the log of `run`: real processes, real signals, nothing lost."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from loguru import logger
+
+from actors import CancellationToken, task
+from supervision import ChildSpec, SupervisorSpec, run
+from tests.supervision.process.test_runner import STARTED, Shop, each_loop
+
+pytestmark = pytest.mark.real_time
+
+TREES = """
+import time
+import anyio
+from actors import Proc
+from supervision import *
+import supervision.process.signals
+supervision.process.signals.PATIENCE = 0.5
+
+class Base(Proc[object]):
+    async def run(self, shutdown):
+        await shutdown.wait()
+
+class BadStop(Base):
+    async def on_stop(self, reason):
+        raise OSError("disk full")
+
+class Deaf(Base):
+    async def run(self, shutdown):
+        await anyio.sleep_forever()
+
+class Undead(Base):
+    async def run(self, shutdown):
+        while True:
+            try:
+                await anyio.sleep(0.01)
+            except BaseException:
+                pass
+
+class Crash(Base):
+    async def run(self, shutdown):
+        await anyio.sleep(0.05)
+        raise ConnectionError("peer is gone")
+
+class BadStart(Base):
+    async def on_start(self):
+        raise OSError("no such device")
+
+class SlowStop(Base):
+    async def on_stop(self, reason):
+        await anyio.sleep(0.3)
+
+class SlowStart(Base):
+    async def on_start(self):
+        print("starts slowly", flush=True)
+        await anyio.sleep(60)
+
+class Blocking(Base):
+    async def run(self, shutdown):
+        print("blocks", flush=True)
+        time.sleep(60)
+
+def shop(*kinds, **options):
+    letters = "abcdef"
+    return SupervisorSpec(
+        "shop", [ChildSpec(letters[n], kind, **options) for n, kind in enumerate(kinds)],
+        max_restarts=0,
+    )
+
+late = shop(Base, Deaf, shutdown=0.1)
+bad_stop = shop(Base, BadStop)
+deaf = shop(Base, Deaf, BadStop, shutdown=INFINITY)
+undead = SupervisorSpec("shop", [
+    ChildSpec("a", Base),
+    SupervisorSpec("in", [ChildSpec("b", Undead, shutdown=0.1), ChildSpec("c", BadStop)]),
+])
+gives_up = shop(BadStop, Crash)
+slow_start = shop(SlowStop, SlowStart)
+bad_start = shop(BadStop, BadStart)
+blocking = shop(Base, Blocking)
+"""
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
+    """Start processes; whatever a test leaves running is killed."""
+    (tmp_path / "shop_of_run.py").write_text(TREES)
+    shops: list[Shop] = []
+
+    def start_one(target: str, loop: str = "asyncio", *options: str) -> Shop:
+        shop = Shop(tmp_path, target, loop, *options)
+        shops.append(shop)
+        return shop
+
+    yield start_one
+    for shop in shops:
+        shop.process.kill()
+        shop.process.communicate()
+
+
+def report(shop: Shop) -> list[str]:
+    """Return the lines of the report, from its summary to the last but one line of the log."""
+    (first,) = (
+        number
+        for number, line in enumerate(shop.said)
+        if re.search(r" /shop \d+ procs? stopped in ", line)
+    )
+    return [re.sub(r"[.]py:\d+", ".py:N", line) for line in shop.said[first:-1]]
+
+
+@each_loop
+def test_who_did_not_stop_in_time(start: Callable[..., Shop], loop: str) -> None:
+    """An orderly stop with a late child says so again at the end, behind a summary."""
+    shop = start("late", loop)
+    shop.until(STARTED)
+    shop.tell(signal.SIGTERM)
+    assert shop.end() == 0
+    assert report(shop) == [
+        "WARNING /shop 2 procs stopped in N s; 1 not in time",
+        "WARNING /shop/b did not stop within 0.1 s, and was killed",
+    ]
+
+
+@each_loop
+def test_an_error_is_told_with_its_place(start: Callable[..., Shop], loop: str) -> None:
+    """Errors raised while stopping are in the report with the place in the user's code."""
+    shop = start("bad_stop", loop)
+    shop.until(STARTED)
+    shop.tell(signal.SIGTERM)
+    assert shop.end() == 0
+    assert report(shop) == [
+        "WARNING /shop 2 procs stopped in N s; 1 error",
+        "ERROR /shop/b raised while stopping: OSError: disk full"
+        " at shop_of_run.py:N in BadStop.on_stop",
+    ]
+
+
+@each_loop
+@pytest.mark.parametrize("how", ["grace", "second signal"])
+def test_nothing_is_lost_when_everything_is_killed(
+    start: Callable[..., Shop], loop: str, how: str
+) -> None:
+    """Killed after the grace, or by a second signal, the report has what went before, too."""
+    options = ["--grace", "0.3"] if how == "grace" else []
+    shop = start("deaf", loop, *options)
+    shop.until(STARTED)
+    shop.tell(signal.SIGTERM)
+    if how == "second signal":
+        shop.until("/shop/c raised while stopping")
+        shop.tell(signal.SIGTERM)
+    assert shop.end() == (1 if how == "grace" else 130)
+    summary, error, *killed = report(shop)
+    assert summary == "WARNING /shop 3 procs stopped in N s; 2 killed, 1 error"
+    assert error.startswith("ERROR /shop/c raised while stopping: OSError: disk full")
+    assert sorted(re.sub(r"\d\.\d+ s", "N s", line) for line in killed) == [
+        "WARNING /shop/a was killed before it was told to stop",
+        "WARNING /shop/b was killed after N s",
+    ]
+
+
+@each_loop
+def test_a_proc_that_swallows_its_kill_is_named(start: Callable[..., Shop], loop: str) -> None:
+    """What has not ended when the process is ended by force is named, behind what had ended."""
+    shop = start("undead", loop, "--grace", "0.5")
+    shop.until(STARTED)
+    shop.tell(signal.SIGTERM)
+    assert shop.end() == 1
+    assert shop.took < 3
+    assert report(shop) == [
+        "WARNING /shop 2 procs stopped in N s; 1 killed, 1 error, 1 not ended",
+        "ERROR /shop/in/c raised while stopping: OSError: disk full"
+        " at shop_of_run.py:N in BadStop.on_stop",
+        "WARNING /shop/a was killed before it was told to stop",
+        "ERROR /shop not ended: /shop/in/b",
+    ]
+    assert "ending the process, exit code 1" in shop.said[-1]
+
+
+def test_a_blocked_loop_names_who_is_left(start: Callable[..., Shop]) -> None:
+    """When the loop itself is blocked, all who are left are named, from outside of it."""
+    shop = start("blocking", "asyncio", "--grace", "0.1")
+    shop.until("blocks")
+    shop.tell(signal.SIGTERM)
+    assert shop.end() == 1
+    assert report(shop)[-1].startswith("ERROR /shop not ended: /shop/a, /shop/b")
+
+
+@each_loop
+def test_a_tree_that_gives_up_is_reported(start: Callable[..., Shop], loop: str) -> None:
+    """When the tree ends by itself, its stop is in the log as well, before the last line."""
+    shop = start("gives_up", loop)
+    assert shop.end() == 1
+    assert report(shop) == [
+        "WARNING /shop 1 proc stopped in N s; 1 error",
+        "ERROR /shop/a raised while stopping: OSError: disk full"
+        " at shop_of_run.py:N in BadStop.on_stop",
+    ]
+
+
+@each_loop
+def test_a_failed_start_is_reported(start: Callable[..., Shop], loop: str) -> None:
+    """What had started when a child failed is stopped, and reported."""
+    shop = start("bad_start", loop)
+    assert shop.end() == 1
+    assert [line.split(":")[0] for line in report(shop)] == [
+        "WARNING /shop 1 proc stopped in N s; 1 error",
+        "ERROR /shop/a raised while stopping",
+    ]
+
+
+def test_a_start_that_is_cut_short_is_reported(start: Callable[..., Shop]) -> None:
+    """Told to stop while it starts, the tree reports what had started, and how long it took."""
+    shop = start("slow_start")
+    shop.until("starts slowly")
+    shop.tell(signal.SIGTERM)
+    assert shop.end() == 0
+    (summary,) = [line for line in shop.lines if "1 proc stopped in" in line]
+    assert 0.3 <= float(summary.split("stopped in ")[1].split()[0]) < 1.5
+
+
+async def _brief(shutdown: CancellationToken) -> None:
+    """Be done at once."""
+
+
+async def _bad_end(shutdown: CancellationToken) -> None:
+    await shutdown.wait()
+    raise OSError("disk full")
+
+
+def test_without_log_only_what_went_wrong_is_told() -> None:
+    """With `log=False` a stop that went wrong is still reported; one that went well is not."""
+    job = ChildSpec("once", task(_brief), restart="transient", significant=True)
+    bad = ChildSpec("bad", task(_bad_end))
+    for children, lines in [([job], 1), ([bad, job], 3)]:
+        tree = SupervisorSpec("job", children, auto_shutdown="any_significant")
+        heard: list[str] = []
+        handler = logger.add(heard.append, format="{level} {message}")
+        try:
+            with pytest.raises(SystemExit):
+                run(tree, log=False)
+        finally:
+            logger.remove(handler)
+        assert len(heard) == lines
+        assert heard[-1] == "INFO /job ended by itself; exit code 0\n"

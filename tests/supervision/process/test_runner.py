@@ -1,0 +1,493 @@
+"""Tests of `run`, with real processes and real signals: log lines, exit codes, bounded time."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from loguru import logger
+
+from actors import CancellationToken, task
+from supervision import ChildSpec, SupervisorSpec, run
+
+ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.real_time
+each_loop = pytest.mark.parametrize("loop", ["asyncio", "trio", "uvloop"])
+
+TREES = """
+import asyncio, os, signal, sqlite3, sys, time
+import anyio, anyio.to_thread
+import supervision.process.signals
+from actors import Actor, Proc, on, task
+from supervision import *
+
+class Base(Proc[object]):
+    async def run(self, shutdown):
+        await shutdown.wait()
+
+class Blocking(Base):
+    async def run(self, shutdown):
+        print("blocks", flush=True)
+        time.sleep(60)
+
+class InC(Base):
+    async def run(self, shutdown):
+        print("blocks", flush=True)
+        sqlite3.connect(":memory:").execute(
+            "with recursive t(n) as (select 1 union all select n + 1 from t)"
+            " select count(*) from t where n < 0"
+        ).fetchone()
+
+class Deaf(Base):
+    async def run(self, shutdown):
+        while True:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                print("will not go", flush=True)
+
+class BadStop(Base):
+    async def on_stop(self, reason):
+        raise OSError("disk full")
+
+class SlowStart(Base):
+    async def on_start(self):
+        print("starts slowly", flush=True)
+        await anyio.sleep(60)
+
+class BadStart(Base):
+    async def on_start(self):
+        raise OSError("no such device")
+
+class Crash(Base):
+    async def run(self, shutdown):
+        raise ConnectionError("peer is gone")
+
+class Brief(Base):
+    async def run(self, shutdown):
+        pass
+
+class Exit(Actor[str]):
+    async def on_start(self):
+        self.context.ref.tell("now")
+    @on(str)
+    def leave(self, message: str) -> None:
+        sys.exit(7)
+
+class Thread(Base):
+    async def run(self, shutdown):
+        print("in a thread", flush=True)
+        await anyio.to_thread.run_sync(time.sleep, 60, abandon_on_cancel=True)
+
+class Executor(Base):
+    async def run(self, shutdown):
+        asyncio.get_running_loop().run_in_executor(None, time.sleep, 60)
+        await shutdown.wait()
+
+class Fork(Base):
+    async def run(self, shutdown):
+        child = os.fork()
+        if not child:
+            time.sleep(60)
+            os._exit(0)
+        os.kill(child, signal.SIGTERM)
+        _, status = os.waitpid(child, 0)
+        print("child ended by", signal.Signals(os.WTERMSIG(status)).name, flush=True)
+        await shutdown.wait()
+
+class OwnSignal(Base):
+    async def run(self, shutdown):
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, lambda: print("mine", flush=True))
+        print("listens", flush=True)
+        await shutdown.wait()
+        loop.remove_signal_handler(signal.SIGUSR1)
+
+def shop(kind, **options):
+    return SupervisorSpec("shop", [ChildSpec("a", Base), ChildSpec("b", kind, **options)])
+
+quiet = shop(Base)
+blocking = shop(Blocking)
+in_c = shop(InC)
+deaf = shop(Deaf, shutdown=INFINITY)
+late = shop(Deaf, shutdown=0.1)
+bad_stop = shop(BadStop)
+slow_start = shop(SlowStart)
+bad_start = shop(BadStart)
+crash = shop(Crash)
+leave = shop(Exit)
+thread = shop(Thread, shutdown=0.1)
+executor = shop(Executor)
+fork = shop(Fork)
+own_signal = shop(OwnSignal)
+job = SupervisorSpec(
+    "shop",
+    [ChildSpec("a", Base), ChildSpec("b", Brief, restart="transient", significant=True)],
+    auto_shutdown="any_significant",
+)
+def impatient(tree):
+    def make():
+        supervision.process.signals.PATIENCE = 0.3
+        return tree
+    return make
+impatient_blocking = impatient(blocking)
+impatient_in_c = impatient(in_c)
+impatient_thread = impatient(thread)
+impatient_executor = impatient(executor)
+"""
+
+
+class Shop:
+    """A real process that runs a tree; what it writes can be waited for."""
+
+    def __init__(self, folder: Path, target: str, loop: str, *options: str) -> None:
+        command = ["run", f"shop_of_run.py:{target}", "--backend", loop, *options]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "supervision", *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        self.lines: list[str] = []
+        self.told_at = 0.0
+
+    def until(self, text: str) -> None:
+        """Wait until a line says so."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if text in line:
+                return
+        pytest.fail(f"{text!r} was never said:\n" + "\n".join(self.lines))
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.told_at = time.monotonic()
+        self.process.send_signal(number)
+
+    def end(self) -> int:
+        """Wait for the end; returns the exit code."""
+        rest, _ = self.process.communicate(timeout=20)
+        self.took = time.monotonic() - self.told_at
+        self.lines += rest.splitlines()
+        assert "Traceback" not in "\n".join(self.lines)
+        return self.process.returncode
+
+    @property
+    def said(self) -> list[str]:
+        """Return the log lines, without time and process."""
+        texts = (re.sub(r"^[-0-9]+ [:.0-9]+ [|] (\w+) +[|] ", r"\1 ", line) for line in self.lines)
+        return [re.sub(r"(stopped in) [0-9.]+ s([;,])", r"\1 N s\2", text) for text in texts]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
+    """Start processes; whatever a test leaves running is killed."""
+    (tmp_path / "shop_of_run.py").write_text(TREES)
+    shops: list[Shop] = []
+
+    def start_one(target: str, loop: str = "asyncio", *options: str) -> Shop:
+        shop = Shop(tmp_path, target, loop, *options)
+        shops.append(shop)
+        return shop
+
+    yield start_one
+    for shop in shops:
+        shop.process.kill()
+        shop.process.communicate()
+
+
+STARTED = "/shop started"
+TOLD = "INFO /shop told to stop by {}; killed at a second signal, or after 30 s"
+
+
+@each_loop
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_tree_in_order(
+    start: Callable[..., Shop], loop: str, number: signal.Signals
+) -> None:
+    """SIGTERM or Ctrl-C stops the tree in reverse order, at once, with exit code 0."""
+    shop = start("quiet", loop)
+    shop.until(STARTED)
+    shop.tell(number)
+    assert shop.end() == 0
+    assert shop.took < 2
+    assert re.fullmatch(rf"INFO /shop starts on {loop}, as process \d+", shop.said[0])
+    assert shop.said[1:] == [
+        "INFO /shop/a started",
+        "INFO /shop/b started",
+        "INFO /shop started",
+        TOLD.format(number.name),
+        "INFO /shop/b stopped",
+        "INFO /shop/a stopped",
+        "INFO /shop stopped",
+        "INFO /shop 2 procs stopped in N s, all well",
+        "INFO /shop stopped in N s; exit code 0",
+    ]
+
+
+@each_loop
+def test_a_second_signal_kills_what_is_left(start: Callable[..., Shop], loop: str) -> None:
+    """A proc that would stop for ever is killed at the second signal, with exit code 130."""
+    shop = start("deaf", loop)
+    shop.until(STARTED)
+    shop.tell(signal.SIGINT)
+    shop.until("told to stop by SIGINT")
+    shop.tell(signal.SIGTERM)
+    assert shop.end() == 130
+    assert shop.took < 1.5
+    assert (
+        "WARNING /shop told to end by a second signal, SIGTERM: killing what is left" in shop.said
+    )
+    assert shop.said[-1] == "WARNING /shop killed; exit code 130"
+
+
+@each_loop
+def test_a_proc_that_ignores_its_token_is_killed_at_its_deadline(
+    start: Callable[..., Shop], loop: str
+) -> None:
+    """A child that does not stop in its time is killed, and the stop is still an orderly one."""
+    shop = start("late", loop)
+    shop.until(STARTED)
+    shop.tell(signal.SIGTERM)
+    assert shop.end() == 0
+    killed = re.compile(r"WARNING /shop/b killed( after \d\.\d s)?: did not stop in time")
+    assert any(map(killed.fullmatch, shop.said))
+    assert "INFO /shop/a stopped" in shop.said
+
+
+@each_loop
+def test_the_grace_bounds_the_whole_stop(start: Callable[..., Shop], loop: str) -> None:
+    """What has not stopped within the grace is killed, with exit code 1."""
+    shop = start("deaf", loop, "--grace", "0.2")
+    shop.until(STARTED)
+    shop.tell(signal.SIGTERM)
+    assert shop.end() == 1
+    assert 0.2 <= shop.took < 2
+    assert "ERROR /shop not stopped within 0.2 s: killing what is left" in shop.said
+    assert shop.said[-1] == "CRITICAL /shop killed; exit code 1"
+
+
+@each_loop
+@pytest.mark.parametrize("target", ["impatient_blocking", "impatient_in_c"])
+def test_a_blocked_loop_is_ended_at_the_second_signal(
+    start: Callable[..., Shop], loop: str, target: str
+) -> None:
+    """Code that blocks the event loop, in Python or in C, is named, and ended, with 130."""
+    shop = start(target, loop)
+    shop.until("blocks")
+    shop.tell(signal.SIGTERM)
+    shop.until("told to stop by SIGTERM")
+    shop.tell(signal.SIGTERM)
+    assert shop.end() == 130
+    assert shop.took < 2
+    assert re.fullmatch(
+        r"CRITICAL /shop still not ended 0.3 s after the kill"
+        r" \(MainThread at shop_of_run[.]py:\d+ in (Blocking|InC)[.]run\):"
+        r" ending the process, exit code 130",
+        shop.said[-1],
+    )
+
+
+def test_a_blocked_loop_is_ended_after_the_grace(start: Callable[..., Shop]) -> None:
+    """With one signal only, a blocked loop is ended two seconds after the grace, with 1."""
+    shop = start("blocking", "asyncio", "--grace", "0.1")
+    shop.until("blocks")
+    shop.tell(signal.SIGTERM)
+    assert shop.end() == 1
+    assert 2.1 <= shop.took < 3.5
+    assert shop.said[-1].endswith(": ending the process, exit code 1")
+
+
+@pytest.mark.parametrize("target", ["impatient_thread", "impatient_executor"])
+def test_a_thread_that_never_returns_is_ended_too(start: Callable[..., Shop], target: str) -> None:
+    """Worker threads for which Python waits at its end do not outlast the grace by much."""
+    shop = start(target, "asyncio", "--grace", "0.5")
+    shop.until(STARTED)
+    shop.tell(signal.SIGTERM)
+    assert shop.end() == 1
+    assert 0.5 <= shop.took < 2.5
+    assert shop.said[-1].startswith("CRITICAL /shop ")
+
+
+@each_loop
+def test_a_signal_during_the_start_ends_it(start: Callable[..., Shop], loop: str) -> None:
+    """A start that is told to stop is cut short, what had started is stopped; exit code 0."""
+    shop = start("slow_start", loop)
+    shop.until("starts slowly")
+    shop.tell(signal.SIGTERM)
+    assert shop.end() == 0
+    assert shop.took < 2
+    assert "INFO /shop/b stopped while it was starting" in shop.said
+    assert "INFO /shop/a stopped" in shop.said
+    assert shop.said[-1] == "INFO /shop stopped in N s; exit code 0"
+
+
+@each_loop
+def test_a_tree_that_gives_up_leaves_with_1(start: Callable[..., Shop], loop: str) -> None:
+    """Giving up is told with the last crash and its place, and the exit code is 1."""
+    shop = start("crash", loop)
+    assert shop.end() == 1
+    gave_up = "CRITICAL /shop gave up: more than 3 restarts in 5 s; last crash: ConnectionError:"
+    place = r" peer is gone at shop_of_run[.]py:\d+ in Crash[.]run; exit code 1"
+    assert re.fullmatch(re.escape(gave_up) + place, shop.said[-1])
+    assert "INFO /shop/a stopped" in shop.said
+
+
+def test_a_tree_that_fails_to_start_leaves_with_1(start: Callable[..., Shop]) -> None:
+    """A failed start is told with its cause and place, and the exit code is 1."""
+    shop = start("bad_start")
+    assert shop.end() == 1
+    reason = "CRITICAL /shop did not start: b failed to start: OSError: no such device at "
+    assert shop.said[-1].startswith(reason + "shop_of_run.py:")
+    assert shop.said[-1].endswith(" in BadStart.on_start; exit code 1")
+
+
+@each_loop
+def test_an_automatic_shutdown_leaves_with_0(start: Callable[..., Shop], loop: str) -> None:
+    """A tree that ends by itself leaves with 0, without a signal."""
+    shop = start("job", loop)
+    assert shop.end() == 0
+    assert shop.said[-1] == "INFO /shop ended by itself; exit code 0"
+
+
+@each_loop
+def test_an_error_in_on_stop_does_not_spoil_an_orderly_stop(
+    start: Callable[..., Shop], loop: str
+) -> None:
+    """A crash while stopping is told, the others are stopped, and the exit code is 0."""
+    shop = start("bad_stop", loop)
+    shop.until(STARTED)
+    shop.tell(signal.SIGTERM)
+    assert shop.end() == 0
+    assert any("/shop/b raised while stopping: OSError: disk full" in line for line in shop.said)
+    assert "INFO /shop/a stopped" in shop.said
+
+
+@each_loop
+def test_sys_exit_in_a_handler_stops_the_tree(start: Callable[..., Shop], loop: str) -> None:
+    """The code given to sys.exit in a handler is the exit code, after an orderly stop."""
+    shop = start("leave", loop)
+    assert shop.end() == 7
+    assert "INFO /shop/a stopped" in shop.said
+    assert not any("/shop/b started again" in line for line in shop.said)
+    assert re.fullmatch(
+        r"WARNING /shop told to exit from within by SystemExit: 7"
+        r" at shop_of_run[.]py:\d+ in Exit[.]leave; exit code 7",
+        shop.said[-1],
+    )
+
+
+def test_a_forked_process_keeps_its_signals_to_itself(start: Callable[..., Shop]) -> None:
+    """A signal ends the forked worker that it is sent to, not the tree that forked it."""
+    shop = start("fork")
+    shop.until("child ended by SIGTERM")
+    shop.tell(signal.SIGINT)
+    assert shop.end() == 0
+    assert TOLD.format("SIGINT") in shop.said
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_other_signal_handlers_of_the_loop_work_beside_it(
+    start: Callable[..., Shop], loop: str
+) -> None:
+    """A handler that the tree adds for another signal works, and SIGTERM as before."""
+    shop = start("own_signal", loop)
+    shop.until("listens")
+    shop.tell(signal.SIGUSR1)
+    shop.until("mine")
+    shop.tell(signal.SIGTERM)
+    assert shop.end() == 0
+
+
+def test_a_process_that_is_killed_can_be_started_again(start: Callable[..., Shop]) -> None:
+    """SIGKILL ends the process without a word, and leaves nothing in the way of the next."""
+    first = start("quiet")
+    first.until(STARTED)
+    first.tell(signal.SIGKILL)
+    assert first.end() == -signal.SIGKILL
+    assert first.said[-1] == "INFO /shop started"
+    second = start("quiet")
+    second.until(STARTED)
+    second.tell(signal.SIGTERM)
+    assert second.end() == 0
+
+
+# -- within this process --------------------------------------------------------------------------
+
+
+async def _brief(shutdown: CancellationToken) -> None:
+    """Be done at once."""
+
+
+JOB = SupervisorSpec(
+    "job",
+    [ChildSpec("once", task(_brief), restart="transient", significant=True)],
+    auto_shutdown="any_significant",
+)
+
+
+@each_loop
+def test_run_leaves_by_system_exit(loop: str) -> None:
+    """A program that calls `run` leaves with its code; the signals are given back."""
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as caught:
+        run(JOB, backend=loop, log=False)  # type: ignore[arg-type]
+    assert caught.value.code == 0
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@each_loop
+def test_run_in_a_thread_runs_without_signals(loop: str) -> None:
+    """In a thread `run` touches no signals and ends with the tree."""
+    codes: list[object] = []
+
+    def in_thread() -> None:
+        try:
+            run(JOB, backend=loop, log=False)  # type: ignore[arg-type]
+        except SystemExit as error:
+            codes.append(error.code)
+
+    thread = threading.Thread(target=in_thread)
+    thread.start()
+    thread.join(10)
+    assert codes == [0]
+
+
+def test_without_log_only_the_reason_for_the_end_is_logged() -> None:
+    """`log=False` leaves one line: how it ended, with the exit code."""
+    heard: list[str] = []
+    handler = logger.add(heard.append, format="{level} {message}")
+    try:
+        with pytest.raises(SystemExit):
+            run(JOB, log=False)
+    finally:
+        logger.remove(handler)
+    assert heard == ["INFO /job ended by itself; exit code 0\n"]
+
+
+@pytest.mark.parametrize("grace", [-1, float("nan"), float("inf"), -0.1])
+def test_a_bad_grace_is_refused(grace: float) -> None:
+    """A grace that is no number of seconds is a ValueError that shows it."""
+    with pytest.raises(ValueError, match=rf"grace is a number of seconds >= 0, not {grace}"):
+        run(JOB, grace=grace)
+
+
+def test_an_unknown_backend_is_refused() -> None:
+    """A backend that does not exist is a ValueError that names those that do."""
+    with pytest.raises(ValueError, match="backend is 'asyncio', 'trio' or 'uvloop', not 'curio'"):
+        run(JOB, backend="curio")  # type: ignore[arg-type]
+
+
+def test_a_worker_is_no_tree() -> None:
+    """Only a supervisor's spec can be run; anything else is a TypeError."""
+    with pytest.raises(TypeError, match="a tree is a SupervisorSpec, not"):
+        run(ChildSpec("a", task(_brief)))

@@ -1,0 +1,216 @@
+"""Tests of signals: what the first and the second do, and what is given back afterwards."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from supervision.process.signals import FORCED, Signals
+
+# Real signals come from outside of the loop, so the clock must be the real one.
+pytestmark = [pytest.mark.real_time, pytest.mark.core]
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    """Check that a test leaves the signals as it found them."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+def send(number: signal.Signals) -> None:
+    """Send a signal to this process."""
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_the_first_signal_stops_and_the_second_forces(number: signal.Signals) -> None:
+    """One signal cancels `stop`, another one `force`, with their names as the reasons."""
+    with Signals() as signals, signals.early():
+        assert not signals.stop.cancelled
+        send(number)
+        await signals.stop.wait()
+        assert signals.stop.reason == number.name
+        assert not signals.force.cancelled
+        assert signals.code == 0
+        send(signal.SIGTERM)
+        await signals.force.wait()
+        assert signals.force.reason == "SIGTERM"
+        assert signals.code == FORCED
+
+
+async def test_without_early_it_is_the_same() -> None:
+    """Also with Python's own handlers alone, each signal counts once."""
+    with Signals() as signals:
+        send(signal.SIGINT)
+        await signals.stop.wait()
+        send(signal.SIGINT)
+        await signals.force.wait()
+
+
+async def test_a_signal_that_is_heard_of_twice_counts_once() -> None:
+    """The C level and Python's handler report the same signal; it is not a second one."""
+    with Signals() as signals, signals.early():
+        send(signal.SIGTERM)
+        await signals.stop.wait()
+        await anyio.sleep(0.05)
+        assert not signals.force.cancelled
+
+
+async def test_other_signals_are_none_of_its_business() -> None:
+    """A handler that somebody else has set is called, and stops nothing."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
+    try:
+        with Signals() as signals, signals.early():
+            send(signal.SIGUSR1)
+            await anyio.sleep(0.05)
+            assert heard == [signal.SIGUSR1]
+            assert not signals.stop.cancelled
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+async def test_the_grace_bounds_the_stop() -> None:
+    """When the grace has passed without a second signal, `force` is cancelled, with code 1."""
+    said: list[tuple[str, str]] = []
+    with Signals(0.01, lambda level, text: said.append((level, text))) as signals:
+        send(signal.SIGTERM)
+        await signals.force.wait()
+        assert signals.code == 1
+    assert said == [
+        ("INFO", "told to stop by SIGTERM; killed at a second signal, or after 0.01 s"),
+        ("ERROR", "not stopped within 0.01 s: killing what is left"),
+    ]
+
+
+async def test_what_is_done_is_said_before_it_is_done() -> None:
+    """The line about a signal is written before anything is stopped or killed."""
+    said: list[tuple[str, bool]] = []
+
+    def say(level: str, text: str) -> None:
+        said.append((text, signals.stop.cancelled and signals.force.cancelled))
+
+    signals = Signals(30.0, say)
+    with signals:
+        send(signal.SIGINT)
+        await signals.stop.wait()
+        send(signal.SIGTERM)
+        await signals.force.wait()
+    assert said == [
+        ("told to stop by SIGINT; killed at a second signal, or after 30 s", False),
+        ("told to end by a second signal, SIGTERM: killing what is left", False),
+    ]
+
+
+async def test_a_log_that_is_stuck_keeps_nothing_from_being_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A line that cannot be written is given up; the signal is obeyed all the same."""
+    monkeypatch.setattr("supervision.process.signals.SPEECH", 0.01)
+    unstuck = threading.Event()
+    with Signals(30.0, lambda level, text: void(unstuck.wait(10))) as signals:
+        send(signal.SIGTERM)
+        await signals.stop.wait()
+        unstuck.set()
+
+
+def void(value: object) -> None:
+    """Return nothing."""
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.SIG_DFL, signal.default_int_handler])
+async def test_the_former_handlers_are_given_back(
+    handler: Callable[..., object] | signal.Handlers,
+) -> None:
+    """After the block the signals mean what they meant before."""
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with Signals():
+            assert signal.getsignal(signal.SIGINT) is not handler
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+async def test_what_the_loop_wants_to_hear_is_passed_on() -> None:
+    """Whoever had the wakeup descriptor gets every signal, and the descriptor back."""
+    ear, mouth = socket.socketpair()
+    mouth.setblocking(False)
+    loops = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+    try:
+        with Signals() as signals:
+            with signals.early():
+                send(signal.SIGTERM)
+                await signals.stop.wait()
+                ear.settimeout(5)
+                assert ear.recv(1) == bytes([signal.SIGTERM])
+            assert signal.set_wakeup_fd(mouth.fileno()) == mouth.fileno()
+    finally:
+        signal.set_wakeup_fd(loops, warn_on_full_buffer=False)
+        ear.close()
+        mouth.close()
+
+
+async def test_a_wakeup_descriptor_set_meanwhile_is_left_alone() -> None:
+    """Somebody else who takes the descriptor keeps it, and signals are heard of all the same."""
+    ear, mouth = socket.socketpair()
+    mouth.setblocking(False)
+    loops = -1
+    try:
+        with Signals() as signals:
+            with signals.early():
+                signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+                send(signal.SIGTERM)
+                await signals.stop.wait()
+                loops = signals._loops
+            assert signal.set_wakeup_fd(loops, warn_on_full_buffer=False) == mouth.fileno()
+    finally:
+        signal.set_wakeup_fd(loops, warn_on_full_buffer=False)
+        ear.close()
+        mouth.close()
+
+
+async def test_outside_of_the_main_thread_nothing_is_caught() -> None:
+    """In another thread the block runs without signals, and disturbs nobody's handlers."""
+
+    def block() -> bool:
+        before = signal.getsignal(signal.SIGTERM)
+        with Signals() as signals, signals.early():
+            return signal.getsignal(signal.SIGTERM) is before and not signals.stop.cancelled
+
+    assert await anyio.to_thread.run_sync(block)
+
+
+async def test_the_thread_ends_with_the_block() -> None:
+    """No thread and no socket is left, whether there was a signal or not."""
+    before = threading.active_count()
+    for number in (None, signal.SIGTERM):
+        with Signals() as signals:
+            if number is not None:
+                send(number)
+                await signals.stop.wait()
+    assert [t.name for t in threading.enumerate() if t.name == "supervision signals"] == []
+    assert threading.active_count() <= before + 1  # a log line may be on its last step
+
+
+async def test_lingering_does_nothing_to_a_process_that_lives_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process that goes on after its tree, having caught the SystemExit, is not ended."""
+    monkeypatch.setattr("supervision.process.signals.PATIENCE", 0.01)
+    ended: list[int] = []
+    monkeypatch.setattr("os._exit", ended.append)
+    with Signals(0.02) as signals:
+        send(signal.SIGTERM)
+        await signals.stop.wait()
+        signals.linger(0)
+    await anyio.sleep(0.05)
+    assert ended == []

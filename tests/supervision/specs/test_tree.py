@@ -1,0 +1,555 @@
+"""Tests of `supervision.specs`: what a spec holds, and every way in which one is refused."""
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from math import inf, nan
+from typing import Any, cast
+
+import attrs
+import pytest
+
+from actors import CancellationToken, Mailbox, Name, Proc, task
+from supervision.errors import SpecError, SupervisionError
+from supervision.specs import tree as specs
+from supervision.specs.backoff import Backoff
+from supervision.specs.options import (
+    BRUTAL_KILL,
+    INFINITY,
+    AutoShutdown,
+    Restart,
+    ShutdownPolicy,
+    Strategy,
+    WhenSpent,
+)
+from supervision.specs.tree import (
+    ChildSpec,
+    DynamicSupervisorSpec,
+    SupervisorSpec,
+    check_child,
+    register_kind,
+    walk,
+)
+
+Options = dict[str, Any]
+
+# What no type checker would let pass is what these tests are about.
+child: Callable[..., ChildSpec[Any]] = ChildSpec
+supervisor: Callable[..., SupervisorSpec] = SupervisorSpec
+dynamic: Callable[..., DynamicSupervisorSpec] = DynamicSupervisorSpec
+
+
+class Worker(Proc[str]):
+    """A proc with constructor arguments; it is never run here."""
+
+    def __init__(self, owner: str = "nobody", *, size: int = 0) -> None:
+        self.owner, self.size = owner, size
+
+    async def run(self, shutdown: CancellationToken) -> None:
+        """Do nothing."""
+
+
+async def report(shutdown: CancellationToken) -> None:
+    """Do nothing: an ordinary coroutine function."""
+
+
+class AsyncCallable:
+    """An object that is called like a coroutine function."""
+
+    async def __call__(self, shutdown: CancellationToken) -> None:
+        """Do nothing."""
+
+
+def refused(make: Callable[..., object], *args: object, **options: object) -> str:
+    """Give the text with which this call is refused."""
+    with pytest.raises(SpecError) as caught:
+        make(*args, **options)
+    error = caught.value
+    assert str(error) == f"{error.path}: {error.field}: {error.problem}"
+    return str(error)
+
+
+@pytest.fixture
+def no_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test register kinds of its own, for itself alone."""
+    monkeypatch.setattr(specs, "_makers", {})
+
+
+# --- defaults ---------------------------------------------------------------------------------
+
+
+def test_a_worker_has_the_defaults_of_the_contract() -> None:
+    """A child spec is permanent, gets 5 seconds to stop, and has no name and no backoff."""
+    spec = ChildSpec("db", Worker)
+    assert (spec.id, spec.start, spec.kind) == ("db", Worker, "worker")
+    assert (spec.restart, spec.shutdown, spec.significant) == (Restart.PERMANENT, 5.0, False)
+    assert (spec.name, spec.backoff, spec.start_timeout) == (None, None, None)
+    assert spec.mailbox == Mailbox()
+    assert (spec.max_restarts, spec.max_seconds) == (None, None)
+    assert spec.when_spent is WhenSpent.ESCALATE
+
+
+def test_a_budget_of_its_own_has_a_window_of_5_seconds() -> None:
+    """With `max_restarts` alone a worker has the usual window, and equals one that names it."""
+    spec = ChildSpec("db", Worker, max_restarts=2)
+    assert (spec.max_restarts, spec.max_seconds) == (2, 5.0)
+    assert spec == ChildSpec("db", Worker, max_restarts=2, max_seconds=5)
+    assert spec != ChildSpec("db", Worker, max_restarts=2, max_seconds=60.0)
+    assert spec == attrs.evolve(ChildSpec("db", Worker), max_restarts=2)
+    assert attrs.evolve(spec, max_restarts=None, max_seconds=None) == ChildSpec("db", Worker)
+
+
+def test_a_budget_of_its_own_is_shown() -> None:
+    """The repr of a spec with a budget is a call that makes an equal spec."""
+    spec = ChildSpec("db", Worker, max_restarts=2, max_seconds=60.0, when_spent="park")
+    text = "ChildSpec('db', Worker, max_restarts=2, max_seconds=60.0, when_spent=WhenSpent.PARK)"
+    assert repr(spec) == text
+    assert eval(text) == spec
+
+
+def test_a_supervisor_has_the_defaults_of_the_contract() -> None:
+    """A supervisor spec is one_for_one, allows 3 restarts in 5 s and stops without a limit."""
+    spec = SupervisorSpec("shop")
+    assert isinstance(spec, ChildSpec)
+    assert (spec.id, spec.children, spec.kind) == ("shop", (), "supervisor")
+    assert (spec.strategy, spec.auto_shutdown) == (Strategy.ONE_FOR_ONE, AutoShutdown.NEVER)
+    assert (spec.max_restarts, spec.max_seconds) == (3, 5.0)
+    assert (spec.restart, spec.shutdown, spec.significant) == (Restart.PERMANENT, INFINITY, False)
+    assert spec.mailbox == Mailbox()
+
+
+def test_a_dynamic_supervisor_has_the_defaults_of_the_contract() -> None:
+    """A dynamic supervisor has no limit of children and the budget of the others."""
+    spec = DynamicSupervisorSpec("pool")
+    assert isinstance(spec, ChildSpec)
+    assert (spec.id, spec.max_children, spec.kind) == ("pool", None, "supervisor")
+    assert (spec.max_restarts, spec.max_seconds, spec.shutdown) == (3, 5.0, INFINITY)
+
+
+def test_options_are_kept_as_given() -> None:
+    """Every option of a child spec can be read back."""
+    name, mailbox, backoff = Name[str]("db"), Mailbox(capacity=8), Backoff(0.1, 30.0)
+    start = partial(Worker, "ada", size=3)
+    spec = ChildSpec(
+        "db",
+        start,
+        restart=Restart.TRANSIENT,
+        shutdown=0,
+        significant=True,
+        name=name,
+        mailbox=mailbox,
+        backoff=backoff,
+        start_timeout=2,
+    )
+    assert spec.start is start
+    assert (spec.restart, spec.shutdown, spec.significant) == (Restart.TRANSIENT, 0, True)
+    assert (spec.name, spec.mailbox, spec.backoff) == (name, mailbox, backoff)
+    assert spec.start_timeout == 2
+
+
+# --- conversions ------------------------------------------------------------------------------
+
+
+def test_words_are_converted() -> None:
+    """OTP's words stand for the members of the enums, as arguments and as values."""
+    spec = SupervisorSpec(
+        "shop",
+        strategy="rest_for_one",
+        auto_shutdown="any_significant",
+        restart="transient",
+        shutdown="brutal_kill",
+    )
+    assert spec.strategy is Strategy.REST_FOR_ONE
+    assert spec.auto_shutdown is AutoShutdown.ANY_SIGNIFICANT
+    assert spec.restart is Restart.TRANSIENT
+    assert spec.shutdown is BRUTAL_KILL
+    assert [*Strategy] == ["one_for_one", "one_for_all", "rest_for_one"]
+    assert [*Restart] == ["permanent", "transient", "temporary"]
+    assert [*AutoShutdown] == ["never", "any_significant", "all_significant"]
+    assert ChildSpec("db", Worker, max_restarts=1, when_spent="park").when_spent is WhenSpent.PARK
+    assert [*WhenSpent] == ["escalate", "park"]
+
+
+@pytest.mark.parametrize("value", [inf, INFINITY, "infinity", ShutdownPolicy.INFINITY])
+def test_an_infinite_shutdown_is_one_value(value: Any) -> None:
+    """`math.inf` and the word become INFINITY, so that equal specs compare equal."""
+    assert child("db", Worker, shutdown=value).shutdown is INFINITY
+
+
+def test_children_become_a_tuple_of_their_own() -> None:
+    """Reconfiguration the list afterwards does not change the spec."""
+    children = [ChildSpec("a", Worker), ChildSpec("b", Worker)]
+    spec = SupervisorSpec("shop", children)
+    children.pop()
+    assert [each.id for each in spec.children] == ["a", "b"]
+    assert isinstance(spec.children, tuple)
+
+
+# --- refusals: one option ---------------------------------------------------------------------
+
+SHUTDOWN_HINT = "give seconds >= 0, INFINITY or BRUTAL_KILL"
+RESTARTS = "is not one of 'permanent', 'transient', 'temporary'"
+NOT_PERMANENT = "a permanent child never ends for good; make it transient or temporary"
+NO_BUDGET = "means nothing without max_restarts"
+WHEN_SPENT = "is not one of 'escalate', 'park'"
+
+WRONG_OPTIONS: list[tuple[Options, str]] = [
+    ({"restart": "sometimes"}, f"restart: 'sometimes' {RESTARTS}"),
+    ({"restart": None}, f"restart: None {RESTARTS}"),
+    ({"restart": ["permanent"]}, f"restart: ['permanent'] {RESTARTS}"),
+    ({"shutdown": -1}, f"shutdown: -1 is negative; {SHUTDOWN_HINT}"),
+    ({"shutdown": -inf}, f"shutdown: -inf is negative; {SHUTDOWN_HINT}"),
+    ({"shutdown": nan}, f"shutdown: nan is not a number; {SHUTDOWN_HINT}"),
+    ({"shutdown": True}, f"shutdown: True is not a number; {SHUTDOWN_HINT}"),
+    ({"shutdown": None}, f"shutdown: None is not a number; {SHUTDOWN_HINT}"),
+    ({"shutdown": "5"}, f"shutdown: '5' is not a number; {SHUTDOWN_HINT}"),
+    ({"shutdown": 10**400}, f"shutdown: {10**400} is not finite; {SHUTDOWN_HINT}"),
+    ({"significant": 1}, "significant: 1 is not a bool; give True or False"),
+    ({"significant": True}, f"significant: {NOT_PERMANENT}"),
+    ({"significant": True, "restart": "permanent"}, f"significant: {NOT_PERMANENT}"),
+    ({"name": "db"}, "name: 'db' is not a Name; give a Name or None"),
+    ({"backoff": 0.5}, "backoff: 0.5 is not a Backoff; give a Backoff or None"),
+    ({"start_timeout": 0}, "start_timeout: 0 is not positive; give seconds > 0 or None"),
+    ({"start_timeout": -2}, "start_timeout: -2 is negative; give seconds > 0 or None"),
+    ({"start_timeout": inf}, "start_timeout: inf is not finite; give seconds > 0 or None"),
+    ({"start_timeout": "1"}, "start_timeout: '1' is not a number; give seconds > 0 or None"),
+]
+WRONG_WORKERS: list[tuple[Options, str]] = [
+    ({"mailbox": None}, "mailbox: None is not a Mailbox; give a Mailbox"),
+    ({"mailbox": 100}, "mailbox: 100 is not a Mailbox; give a Mailbox"),
+    ({"max_restarts": -1}, "max_restarts: -1 is negative; give an int >= 0"),
+    ({"max_restarts": True}, "max_restarts: True is not an int; give an int >= 0"),
+    ({"max_restarts": 2.0}, "max_restarts: 2.0 is not an int; give an int >= 0"),
+    ({"max_seconds": 5.0}, f"max_seconds: 5.0 {NO_BUDGET}; give both or neither"),
+    ({"max_seconds": 0}, "max_seconds: 0 is not positive; give seconds > 0"),
+    ({"max_restarts": 1, "max_seconds": -1}, "max_seconds: -1 is negative; give seconds > 0"),
+    ({"max_restarts": 1, "max_seconds": inf}, "max_seconds: inf is not finite; give seconds > 0"),
+    ({"when_spent": "give up"}, f"when_spent: 'give up' {WHEN_SPENT}"),
+    ({"when_spent": None, "max_restarts": 1}, f"when_spent: None {WHEN_SPENT}"),
+    (
+        {"when_spent": "park"},
+        f"when_spent: 'park' {NO_BUDGET}; say how many restarts it may have",
+    ),
+]
+WRONG_BUDGETS: list[tuple[Options, str]] = [
+    ({"max_restarts": -1}, "max_restarts: -1 is negative; give an int >= 0"),
+    ({"max_restarts": True}, "max_restarts: True is not an int; give an int >= 0"),
+    ({"max_restarts": inf}, "max_restarts: inf is not an int; give an int >= 0"),
+    ({"max_restarts": 3.0}, "max_restarts: 3.0 is not an int; give an int >= 0"),
+    ({"max_restarts": None}, "max_restarts: None is not an int; give an int >= 0"),
+    ({"max_seconds": 0}, "max_seconds: 0 is not positive; give seconds > 0"),
+    ({"max_seconds": -5}, "max_seconds: -5 is negative; give seconds > 0"),
+    ({"max_seconds": inf}, "max_seconds: inf is not finite; give seconds > 0"),
+    ({"max_seconds": nan}, "max_seconds: nan is not a number; give seconds > 0"),
+    ({"max_seconds": False}, "max_seconds: False is not a number; give seconds > 0"),
+    ({"when_spent": "stay"}, f"when_spent: 'stay' {WHEN_SPENT}"),
+    (
+        {"when_spent": "park"},
+        "when_spent: 'park' is for a worker's own budget; a supervisor's is that of its children,"
+        " so leave it out",
+    ),
+]
+WRONG_SUPERVISORS: list[tuple[Options, str]] = [
+    (
+        {"strategy": "one_for_none"},
+        "strategy: 'one_for_none' is not one of 'one_for_one', 'one_for_all', 'rest_for_one'",
+    ),
+    (
+        {"auto_shutdown": True},
+        "auto_shutdown: True is not one of 'never', 'any_significant', 'all_significant'",
+    ),
+]
+WRONG_DYNAMICS: list[tuple[Options, str]] = [
+    ({"max_children": -1}, "max_children: -1 is negative; give an int >= 0"),
+    ({"max_children": inf}, "max_children: inf is not an int; give an int >= 0"),
+    ({"max_children": True}, "max_children: True is not an int; give an int >= 0"),
+]
+
+
+@pytest.mark.parametrize(("options", "text"), WRONG_OPTIONS + WRONG_WORKERS, ids=str)
+def test_a_wrong_option_of_a_worker_is_refused(options: Options, text: str) -> None:
+    """A child spec with a wrong option raises SpecError with the id, option and remedy."""
+    assert refused(child, "db", Worker, **options) == f"db: {text}"
+
+
+@pytest.mark.parametrize(
+    ("options", "text"), WRONG_OPTIONS + WRONG_BUDGETS + WRONG_SUPERVISORS, ids=str
+)
+def test_a_wrong_option_of_a_supervisor_is_refused(options: Options, text: str) -> None:
+    """A supervisor spec refuses what a child spec refuses, and wrong options of its own."""
+    assert refused(supervisor, "shop", **options) == f"shop: {text}"
+
+
+@pytest.mark.parametrize(
+    ("options", "text"), WRONG_OPTIONS + WRONG_BUDGETS + WRONG_DYNAMICS, ids=str
+)
+def test_a_wrong_option_of_a_dynamic_supervisor_is_refused(options: Options, text: str) -> None:
+    """A dynamic supervisor spec refuses the same, and a limit that is not a whole number."""
+    assert refused(dynamic, "pool", **options) == f"pool: {text}"
+
+
+@pytest.mark.parametrize("id", ["", "a/b", "/", None, 7, b"db"])
+@pytest.mark.parametrize("make", [supervisor, dynamic, partial(child, start=Worker)])
+def test_an_id_is_a_text_that_can_stand_in_a_path(make: Callable[..., object], id: Any) -> None:
+    """An id that is empty, not a string, or contains a slash is refused by its kind of spec."""
+    kind = "ChildSpec" if isinstance(make, partial) else cast("type", make).__name__
+    expected = f"{kind}: id: {id!r} is not an id; give a text without '/', not empty"
+    assert refused(make, id=id) == expected
+
+
+def test_unknown_and_foreign_options_are_type_errors() -> None:
+    """Unknown keywords are errors, and so are `start` and `mailbox` of a supervisor."""
+    for make, options in [
+        (child, {"start": Worker, "color": 1}),
+        (supervisor, {"start": Worker}),
+        (supervisor, {"mailbox": Mailbox()}),
+        (dynamic, {"strategy": "one_for_one"}),
+        (dynamic, {"auto_shutdown": "never"}),
+        (dynamic, {"mailbox": Mailbox()}),
+    ]:
+        with pytest.raises(TypeError, match="unexpected keyword argument"):
+            cast("Callable[..., object]", make)("x", **cast("Options", options))
+    with pytest.raises(TypeError, match="start"):
+        child("x")
+
+
+def test_the_first_wrong_option_in_order_is_reported() -> None:
+    """Of several wrong options the first in the order of the signature is named."""
+    assert refused(child, "db", None, shutdown=-1).startswith("db: start:")
+    assert refused(child, "db", Worker, max_restarts=3, shutdown=-1).startswith("db: shutdown:")
+    assert refused(supervisor, "shop", [None], max_seconds=0).startswith("shop: max_seconds:")
+
+
+# --- refusals: start --------------------------------------------------------------------------
+
+
+def test_a_start_that_is_no_factory_is_refused_with_a_hint() -> None:
+    """What cannot be called is named as it is; a proc that exists already gets a hint."""
+    not_callable = "is not callable; give a factory that makes a proc"
+    assert refused(child, "db", None) == f"db: start: None {not_callable}"
+    assert refused(child, "db", "Worker") == f"db: start: 'Worker' {not_callable}"
+    text = refused(child, "db", Worker())
+    assert text.startswith("db: start: <")
+    assert text.endswith("has been made already; give a factory, such as its class")
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        (report, "report"),
+        (partial(report, CancellationToken), "partial(report, <class"),
+        (AsyncCallable(), "<"),
+    ],
+    ids=["function", "partial", "object"],
+)
+def test_a_coroutine_function_is_refused_with_the_remedy(start: object, name: str) -> None:
+    """A coroutine function is not a factory of procs, but `task` makes one of it."""
+    text = refused(child, "metrics", start)
+    assert text.startswith(f"metrics: start: {name}")
+    assert "is a coroutine function; give the factory task(" in text
+
+
+def test_a_coroutine_is_refused_with_the_remedy() -> None:
+    """A coroutine function that was called too early gets the hint to leave the call out."""
+    coroutine: Coroutine[Any, Any, None] = report(cast("CancellationToken", None))
+    try:
+        assert refused(child, "metrics", coroutine) == (
+            "metrics: start: report() has been called already; give the factory task(report)"
+        )
+    finally:
+        coroutine.close()
+
+
+def test_any_callable_can_be_a_start() -> None:
+    """Classes, partials, lambdas and `task` factories are all accepted, and not called."""
+
+    def explode() -> Worker:
+        raise AssertionError("a spec must not start anything")
+
+    starts: list[Callable[[], Proc[Any]]] = [
+        Worker,
+        partial(Worker, "ada"),
+        lambda: Worker("ada"),
+        task(report),
+        explode,
+    ]
+    for start in starts:
+        assert child("w", start).start is start
+
+
+# --- refusals: children -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["ab", None, 3, {"a": 1}, ChildSpec("a", Worker), iter(())])
+def test_children_are_a_sequence(value: object) -> None:
+    """A single spec, a text, a mapping or an iterator is not taken for children."""
+    text = refused(supervisor, "shop", value)
+    assert text.startswith("shop: children: ")
+    assert text.endswith(
+        f" of type {type(value).__name__} is not a sequence; give a list of ChildSpecs"
+    )
+
+
+def test_a_child_that_is_no_spec_is_refused_with_its_place() -> None:
+    """An item that is not a ChildSpec is reported with index and type."""
+    assert refused(supervisor, "shop", [ChildSpec("a", Worker), Worker]) == (
+        "shop: children: item 1, Worker of type type, is not a ChildSpec"
+    ).replace("of type type", f"of type {type(Worker).__name__}")
+    assert refused(supervisor, "shop", [None]) == (
+        "shop: children: item 0, None of type NoneType, is not a ChildSpec"
+    )
+
+
+def test_two_children_of_one_id_are_refused() -> None:
+    """Ids are unique among siblings, whatever their kind; the path names the second one."""
+    same = [ChildSpec("a", Worker), ChildSpec("b", Worker), SupervisorSpec("a")]
+    assert refused(supervisor, "shop", same) == (
+        "shop/a: id: items 0 and 2 both have it; give each its own"
+    )
+    nested = SupervisorSpec("shop", [ChildSpec("a", Worker), SupervisorSpec("s", same[:2])])
+    assert [path for path, _ in walk(nested)][2:] == ["shop/s", "shop/s/a", "shop/s/b"]
+
+
+def test_a_significant_child_needs_automatic_shutdown() -> None:
+    """Under auto_shutdown never, which is the default, a significant child is refused."""
+    significant = ChildSpec("job", Worker, restart="transient", significant=True)
+    expected = (
+        "shop/job: significant: means nothing under auto_shutdown 'never'; "
+        "give the supervisor 'any_significant' or 'all_significant'"
+    )
+    assert refused(supervisor, "shop", [significant]) == expected
+    for setting in ("any_significant", "all_significant"):
+        assert supervisor("shop", [significant], auto_shutdown=setting).children == (significant,)
+
+
+def test_the_first_bad_child_wins() -> None:
+    """Children are checked in order, each by all rules, before the next one."""
+    significant = ChildSpec("job", Worker, restart="transient", significant=True)
+    plain = ChildSpec("a", Worker)
+    assert refused(supervisor, "shop", [significant, None]).startswith("shop/job: significant:")
+    assert refused(supervisor, "shop", [plain, None, significant]).startswith("shop: children:")
+    assert refused(supervisor, "shop", [plain, plain, significant]).startswith("shop/a: id:")
+
+
+def test_a_running_supervisor_checks_by_the_same_rules() -> None:
+    """`check_child` judges a child for a given parent and auto_shutdown setting."""
+    significant = ChildSpec("job", Worker, restart="temporary", significant=True)
+    check_child(significant, parent="/shop", auto_shutdown=AutoShutdown.ALL_SIGNIFICANT)
+    check_child(ChildSpec("w", Worker), parent="/shop", auto_shutdown=AutoShutdown.NEVER)
+    check_child(ChildSpec("w", Worker), parent="/pool", auto_shutdown=None)
+    assert refused(
+        check_child, significant, parent="/shop", auto_shutdown=AutoShutdown.NEVER
+    ).startswith("/shop/job: significant: means nothing under auto_shutdown 'never'")
+    assert refused(check_child, significant, parent="/pool", auto_shutdown=None) == (
+        "/pool/job: significant: a dynamic supervisor never shuts down automatically; leave it out"
+    )
+    assert refused(check_child, "w", parent="/shop", auto_shutdown=None) == (
+        "/shop: spec: 'w' of type str is not a ChildSpec"
+    )
+
+
+# --- values -----------------------------------------------------------------------------------
+
+
+def tree() -> SupervisorSpec:
+    """Make a small tree anew, of parts that are equal each time."""
+    return SupervisorSpec(
+        "shop",
+        [
+            ChildSpec("db", Worker, shutdown=10.0),
+            SupervisorSpec("workers", [ChildSpec("w1", Worker)], strategy="one_for_all"),
+            DynamicSupervisorSpec("pool", max_children=9),
+        ],
+    )
+
+
+def test_equal_trees_compare_and_hash_equal() -> None:
+    """Two trees made from equal parts are equal, although each has a start of its own."""
+    assert tree() == tree()
+    assert hash(tree()) == hash(tree())
+    assert len({tree(), tree()}) == 1
+    assert tree() != attrs.evolve(tree(), max_restarts=4)
+    assert SupervisorSpec("x") != DynamicSupervisorSpec("x")
+
+
+def test_a_spec_is_frozen() -> None:
+    """No option of a spec can be changed."""
+    for spec in (ChildSpec("db", Worker), SupervisorSpec("s"), DynamicSupervisorSpec("d")):
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            cast("Any", spec).restart = Restart.TEMPORARY
+
+
+@pytest.mark.usefixtures("no_kinds")
+def test_a_spec_can_be_varied() -> None:
+    """`attrs.evolve` gives a changed copy, checked like any spec, with a start of its own."""
+    made: list[SupervisorSpec] = []
+
+    def remember(spec: SupervisorSpec) -> Proc[Any]:
+        made.append(spec)
+        return Worker()
+
+    register_kind(SupervisorSpec, remember)
+    old = tree()
+    new = attrs.evolve(old, strategy=Strategy.REST_FOR_ONE)
+    assert (new.strategy, new.children) == (Strategy.REST_FOR_ONE, old.children)
+    assert old.strategy is Strategy.ONE_FOR_ONE
+    new.start()
+    old.start()
+    assert [id(spec) for spec in made] == [id(new), id(old)]
+    assert attrs.evolve(ChildSpec("a", Worker), id="b") == ChildSpec("b", Worker)
+    with pytest.raises(SpecError):
+        attrs.evolve(old, max_restarts=-1)
+
+
+def test_a_spec_prints_as_the_call_that_makes_it() -> None:
+    """The repr leaves out what is left at its default and shows factories by name."""
+    assert repr(tree()) == (
+        "SupervisorSpec('shop', (ChildSpec('db', Worker, shutdown=10.0), "
+        "SupervisorSpec('workers', (ChildSpec('w1', Worker),), strategy=Strategy.ONE_FOR_ALL), "
+        "DynamicSupervisorSpec('pool', max_children=9)))"
+    )
+    assert repr(ChildSpec("a", partial(Worker, "ada", size=3), shutdown=BRUTAL_KILL)) == (
+        "ChildSpec('a', partial(Worker, 'ada', size=3), shutdown=BRUTAL_KILL)"
+    )
+    assert repr(DynamicSupervisorSpec("d", shutdown=3, restart="temporary")) == (
+        "DynamicSupervisorSpec('d', restart=Restart.TEMPORARY, shutdown=3)"
+    )
+    assert (str(INFINITY), str(Strategy.ONE_FOR_ALL)) == ("INFINITY", "one_for_all")
+
+
+def test_walking_goes_in_start_order_with_paths() -> None:
+    """A walk gives each spec of a tree once, supervisors before their children."""
+    spec = tree()
+    assert [path for path, _ in walk(spec)] == [
+        "shop",
+        "shop/db",
+        "shop/workers",
+        "shop/workers/w1",
+        "shop/pool",
+    ]
+    assert [found.id for _, found in walk(spec)] == ["shop", "db", "workers", "w1", "pool"]
+    assert next(walk(spec))[1] is spec
+    assert [*walk(ChildSpec("db", Worker))] == [("db", ChildSpec("db", Worker))]
+
+
+def test_a_deep_tree_can_be_walked() -> None:
+    """The depth of a tree does not limit the walk."""
+    spec = SupervisorSpec("s")
+    for _ in range(2000):
+        spec = SupervisorSpec("s", [spec])
+    assert sum(1 for _ in walk(spec)) == 2001
+
+
+# --- kinds ------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("no_kinds")
+def test_a_registered_kind_makes_the_proc() -> None:
+    """The start of a supervisor spec calls what is registered for its type, each time anew."""
+    spec = DynamicSupervisorSpec("pool")
+    with pytest.raises(SupervisionError, match="no factory is registered for Dyn"):
+        spec.start()
+    register_kind(DynamicSupervisorSpec, lambda given: Worker(given.id))
+    first, second = spec.start(), spec.start()
+    assert isinstance(first, Worker)
+    assert first.owner == "pool"
+    assert first is not second

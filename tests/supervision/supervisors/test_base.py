@@ -1,0 +1,161 @@
+"""Tests of what both kinds of supervisor have in common, and of the parts of the keeper."""
+
+import anyio
+import pytest
+
+from actors import Crashed, Killed, Shutdown
+from actors.testing import settle
+from supervision import (
+    BRUTAL_KILL,
+    INFINITY,
+    ChildSpec,
+    ChildStartFailed,
+    CountChildren,
+    DynamicSupervisorSpec,
+    StartChild,
+    SupervisorSpec,
+    TerminateChild,
+    WhichChildren,
+)
+from supervision.supervisors.child import shutdown_timeout, start_failed
+from tests.supervision.kit import Boom, Stage, Worker
+
+pytestmark = pytest.mark.dead_letters
+
+KINDS = pytest.mark.parametrize("kind", [SupervisorSpec, DynamicSupervisorSpec])
+Kind = type[SupervisorSpec] | type[DynamicSupervisorSpec]
+
+
+def test_patience_is_the_time_that_a_child_gets() -> None:
+    """Seconds stay as they are, infinity is no limit, and a brutal kill gives no time."""
+    stage = Stage()
+    cases = {2.5: 2.5, 0: 0, INFINITY: None, BRUTAL_KILL: 0.0}
+    for shutdown, expected in cases.items():
+        assert shutdown_timeout(stage.child("a", shutdown=shutdown)) == expected
+    assert shutdown_timeout(SupervisorSpec("in")) is None
+
+
+def test_a_failed_start_carries_its_crash() -> None:
+    """The error for a child that did not start has its crash as cause, if there was one."""
+    error = Boom("no")
+    assert start_failed("a", Crashed(error)).__cause__ is error
+    assert start_failed("a", Killed()).__cause__ is None
+    assert str(start_failed("a", Killed())) == "a failed to start: killed"
+
+
+@KINDS
+async def test_every_kind_serves_every_request(kind: Kind) -> None:
+    """Both kinds of supervisor serve the same requests with the same answers."""
+    stage = Stage()
+    async with stage.serve(kind("top")) as app:
+        ref = await app.supervisor.ask(StartChild(stage.child("a")))
+        assert ref == app.find("a")
+        assert [info.id for info in await app.supervisor.ask(WhichChildren())] == ["a"]
+        assert (await app.supervisor.ask(CountChildren())).active == 1
+        await app.supervisor.ask(TerminateChild("a"))
+        assert (await app.supervisor.ask(CountChildren())).active == 0
+
+
+@KINDS
+async def test_a_crash_while_a_request_is_served_waits(kind: Kind) -> None:
+    """A child that dies while its supervisor is busy is seen to as soon as it has time."""
+    stage = Stage()
+    async with stage.serve(kind("top")) as app:
+        await app.supervisor.ask(StartChild(stage.child("a")))
+        async with stage.busy():
+            stage.crash("a")
+            await settle()
+            assert stage.take() == ["+a", "-a"]
+        assert stage.take() == ["+a"]
+
+
+@KINDS
+async def test_an_exit_is_seen_before_the_requests_that_wait(kind: Kind) -> None:
+    """Exits overtake requests, so an answer tells the state after the exit."""
+    stage = Stage()
+    async with stage.serve(kind("top")) as app:
+        await app.supervisor.ask(StartChild(stage.child("a", restart="temporary")))
+        seen: list[int] = []
+
+        async def count() -> None:
+            seen.append((await app.supervisor.ask(CountChildren())).specs)
+
+        async with anyio.create_task_group() as tasks, stage.busy():
+            tasks.start_soon(count)
+            await settle()
+            stage.crash("a")
+            await settle()
+        assert seen == [0]
+
+
+@KINDS
+async def test_a_flood_of_requests_delays_no_stop(kind: Kind) -> None:
+    """A stop overtakes the requests that wait; they become dead letters."""
+    stage = Stage()
+    stage.losable += (WhichChildren,)
+    async with stage.serve(kind("top")) as app:
+        for _ in range(1000):
+            app.supervisor.tell(WhichChildren())
+        assert await app.supervisor.shutdown() == Shutdown()
+
+
+@KINDS
+async def test_a_slow_child_holds_up_only_its_own_supervisor(kind: Kind) -> None:
+    """While one supervisor waits for a slow start, others go on."""
+    stage = Stage()
+    tree = SupervisorSpec("top", [kind("slow"), SupervisorSpec("quick", [stage.child("q")])])
+    async with stage.serve(tree) as app, anyio.create_task_group() as tasks:
+        slow = StartChild(stage.child("a", start=[3.0]))
+        tasks.start_soon(app.find("slow").ask, slow)
+        await settle()
+        began = anyio.current_time()
+        stage.crash("q")
+        await settle()
+        assert await stage.states(app.find("quick")) == {"q": "running"}
+        assert anyio.current_time() - began < 1.0
+
+
+@KINDS
+async def test_a_start_that_catches_everything_cannot_hold_its_supervisor(kind: Kind) -> None:
+    """A half-started child that swallows cancellation is cancelled again until it is gone."""
+    stage = Stage()
+    swallowed = 0
+
+    async def stubborn(worker: Worker) -> None:
+        nonlocal swallowed
+        for _ in range(3):
+            try:
+                await anyio.sleep(100.0)
+            except BaseException:
+                swallowed += 1
+
+    async with stage.serve(kind("top")) as app:
+        spec = stage.child("a", start=[stubborn], start_timeout=1.0)
+        began = anyio.current_time()
+        with pytest.raises(ChildStartFailed, match=r"^a failed to start: TimeoutError"):
+            await app.supervisor.ask(StartChild(spec))
+        assert swallowed == 3
+        assert anyio.current_time() - began == pytest.approx(1.0, abs=0.5)
+
+
+@KINDS
+async def test_a_child_may_be_stopped_from_outside(kind: Kind) -> None:
+    """A permanent child that somebody else shut down is restarted like after any exit."""
+    stage = Stage()
+    async with stage.serve(kind("top")) as app:
+        await app.supervisor.ask(StartChild(stage.child("a")))
+        assert await app.find("a").shutdown() == Shutdown()
+        await settle()
+        assert stage.take() == ["+a", "-a", "+a"]
+
+
+def test_a_spec_is_not_started_by_being_made() -> None:
+    """Nothing runs when a spec is made; the factory is called by the supervisor."""
+    called: list[str] = []
+
+    def make() -> Worker:
+        called.append("made")
+        return Worker(Stage(), "a")
+
+    SupervisorSpec("top", [ChildSpec("a", make)])
+    assert called == []

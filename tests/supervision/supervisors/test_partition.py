@@ -1,0 +1,406 @@
+"""Tests of `PartitionSupervisor` and `Partitions`: routing, specs, restarts and requests."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors import ActorSystem, Name, ProcExited, Ref
+from actors.testing import settle
+from supervision import (
+    ChildNotFound,
+    ChildSpec,
+    ChildStartFailed,
+    CountChildren,
+    DeleteChild,
+    DynamicSupervisorSpec,
+    GetChildSpec,
+    NoPartitions,
+    Partitions,
+    PartitionSupervisorSpec,
+    RestartChild,
+    SpecError,
+    StartChild,
+    SupervisorSpec,
+    TerminateChild,
+    serve,
+)
+from supervision.errors import PartitionsFixed
+from supervision.events import ChildStopped
+from supervision.supervisors import (
+    GetPartition,
+    PartitionSupervisor,
+    ResizePartitions,
+    partition_of,
+)
+from supervision.supervisors import partition as partition
+from tests.supervision.kit import Boom, Life, Note, Stage, Worker, forever
+from tests.supervision.partitions import handle, spec
+
+pytestmark = pytest.mark.dead_letters
+
+# -- routing ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "n", "partition"),
+    [
+        (0, 4, 0),
+        (7, 4, 3),
+        (-7, 4, 3),
+        (10**30 + 1, 4, 1),
+        (True, 4, 1),
+        ("", 4, 0),
+        ("ada", 4, 0),
+        ("grace", 4, 3),
+        ("Ada", 1000, 336),
+        ("müller", 1000, 649),
+        ("\ud800", 1000, 600),
+        (b"ada", 4, 0),
+        (Path("ada"), 4, 0),
+        ("ada", 1, 0),
+    ],
+)
+def test_routing_is_written_down(key: Any, n: int, partition: int) -> None:
+    """These keys belong to these partitions, today and in every later version."""
+    assert partition_of(key, n) == partition
+
+
+@pytest.mark.parametrize(
+    "key", [1.5, None, ("a", "b"), ["a"], object()], ids=lambda key: type(key).__name__
+)
+def test_what_is_no_key_is_refused(key: Any) -> None:
+    """A key that is no int, text or bytes is a TypeError that says what would be one."""
+    with pytest.raises(TypeError, match="is no key; give an int, a text or bytes"):
+        partition_of(key, 4)
+    with pytest.raises(TypeError, match="is no key"):
+        GetPartition(key)
+
+
+def test_a_key_needs_a_partition() -> None:
+    """Without partitions there is nothing to route to."""
+    with pytest.raises(ValueError, match="at least 1 partition, not 0"):
+        partition_of("ada", 0)
+
+
+@given(st.integers() | st.text() | st.binary(), st.integers(1, 100))
+def test_any_key_has_its_partition(key: int | str | bytes, n: int) -> None:
+    """Every key belongs to one of the partitions, always to the same one."""
+    assert 0 <= partition_of(key, n) == partition_of(key, n) < n
+
+
+def test_another_process_routes_the_same() -> None:
+    """Routing does not depend on the process, whatever seed its hashes have."""
+    code = (
+        "from supervision.supervisors import partition_of\n"
+        "print([partition_of(f'k{number}', 97) for number in range(50)])"
+    )
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+        ).stdout.strip()
+        for seed in ("1", "2")
+    }
+    assert printed == {str([partition_of(f"k{number}", 97) for number in range(50)])}
+
+
+@pytest.mark.parametrize("form", ["user-{}", "{}", "/shop/{}/cart", "{:08}"])
+@pytest.mark.parametrize("n", [2, 7, 8, 16])
+def test_keys_are_spread_evenly(form: str, n: int) -> None:
+    """Ten thousand texts fill the partitions evenly, within a tenth."""
+    counts = Counter(partition_of(form.format(number), n) for number in range(10_000))
+    assert all(abs(count - 10_000 / n) < 1_000 / n + 60 for count in counts.values())
+    assert len(counts) == n
+
+
+# -- specs -----------------------------------------------------------------------------------------
+
+
+def test_a_spec_checks_what_it_is_given() -> None:
+    """A wrong option is a SpecError that names the path and the field."""
+    child = ChildSpec("w", partial(Worker, Stage(), "w"))
+    make = PartitionSupervisorSpec
+    with pytest.raises(SpecError, match="p: partitions: -1 is negative"):
+        make("p", child, partitions=-1)
+    with pytest.raises(SpecError, match=r"p: partitions: 1\.5 is not an int"):
+        make("p", child, partitions=1.5)  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match="p: child: 'w' is neither a ChildSpec nor a function"):
+        make("p", "w")  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match="p/w: restart: a temporary partition"):
+        make("p", ChildSpec("w", child.start, restart="temporary"))
+    with pytest.raises(SpecError, match="p/w: name: all partitions would have it"):
+        make("p", ChildSpec("w", child.start, name=Name("w")))
+    with pytest.raises(SpecError, match="p/w: significant: means nothing"):
+        make("p", ChildSpec("w", child.start, significant=True, restart="transient"))
+    with pytest.raises(TypeError, match="PartitionSupervisor wants a PartitionSupervisorSpec"):
+        PartitionSupervisor(DynamicSupervisorSpec("p"))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="Partitions wants the Ref of a supervisor"):
+        Partitions("p")  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match="ResizePartitions: partitions: True is not an int"):
+        ResizePartitions(True)
+    assert repr(make("p", child, partitions=3)).startswith(
+        "PartitionSupervisorSpec('p', ChildSpec("
+    )
+    assert make("p", child, partitions=3) == make("p", child, partitions=3)
+
+
+async def test_a_function_makes_each_spec_once() -> None:
+    """The function is called once for each number, and its spec gets the number as its id."""
+    stage, called = Stage(), list[int]()
+
+    def make(number: int) -> ChildSpec[Any]:
+        called.append(number)
+        return ChildSpec("any", partial(Worker, stage, str(number)), shutdown=number + 1)
+
+    async with stage.serve(PartitionSupervisorSpec("top", make, partitions=2)):
+        await handle(stage).resize(0)
+        await handle(stage).resize(3)
+        specs = [await stage.top.ask(GetChildSpec(str(number))) for number in range(3)]
+        assert [(spec.id, spec.shutdown) for spec in specs] == [("0", 1), ("1", 2), ("2", 3)]
+        assert called == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        ("nothing", "is not a ChildSpec"),
+        (ChildSpec("w", partial(Worker, Stage(), "w"), restart="temporary"), "temporary partition"),
+        (Boom("no spec"), "0 failed to start: Boom: no spec"),
+    ],
+    ids=["nothing", "temporary", "raises"],
+)
+async def test_a_bad_function_fails_the_start(made: Any, expected: str) -> None:
+    """What the function makes is checked when it is made, and its error is that of the start."""
+
+    def make(number: int) -> ChildSpec[Any]:
+        if isinstance(made, Exception):
+            raise made
+        return made  # type: ignore[no-any-return]
+
+    with pytest.raises(ChildStartFailed) as caught:
+        async with serve(PartitionSupervisorSpec("p", make, partitions=1)):
+            pass
+    assert expected in str(caught.value)
+    async with serve(PartitionSupervisorSpec("p", make, partitions=0)) as app:
+        partitions = Partitions[Any](app.supervisor)
+        with pytest.raises((ChildStartFailed, SpecError), match=expected):
+            await partitions.resize(1)
+        assert len(partitions) == 0
+
+
+async def test_partitions_can_be_supervisors() -> None:
+    """A partition may be a whole tree, and a partition supervisor part of one."""
+    stage = Stage()
+    inner = SupervisorSpec("cell", stage.children("ab"))
+    tree = SupervisorSpec("top", [PartitionSupervisorSpec("cells", inner, partitions=2)])
+    async with stage.serve(tree) as app:
+        paths = ["cells/0/a", "cells/0/b", "cells/0", "cells/1/a", "cells/1/b", "cells/1", "cells"]
+        assert stage.take() == ["+" + path for path in paths]
+        assert len(Partitions[Any](app.find("cells"))) == 2
+    assert stage.take() == ["-" + path for path in reversed(paths)] or stage.everything
+
+
+async def test_by_default_there_is_one_for_each_processor() -> None:
+    """Without a number there are as many partitions as processors."""
+    stage = Stage()
+    async with stage.serve(spec(stage, None)):
+        assert len(handle(stage)) == (os.cpu_count() or 1)
+
+
+# -- life ------------------------------------------------------------------------------------------
+
+
+async def test_partitions_start_in_order_and_stop_in_reverse() -> None:
+    """Partitions are started one after the other by number, and stopped in reverse order."""
+    stage = Stage()
+    async with stage.serve(spec(stage, 3, stops={2: 1.0})):
+        assert stage.take() == ["+0", "+1", "+2"]
+    assert stage.take() == ["-2", "-1", "-0"]
+
+
+async def test_a_partition_that_does_not_start_stops_those_before_it() -> None:
+    """When a partition does not start, those before it are stopped in reverse order."""
+    stage = Stage()
+    with pytest.raises(ChildStartFailed, match="2 failed to start"):
+        async with stage.serve(spec(stage, 4, starts={2: [Boom()]})):
+            pass
+    assert stage.take() == ["+0", "+1", "!2", "-1", "-0"]
+    assert [event.ref.path for event in stage.told(ChildStopped)] == ["/top/1", "/top/0"]
+
+
+async def test_each_partition_is_restarted_alone() -> None:
+    """A crash restarts one partition and leaves the others; its ref and its mail survive."""
+    stage = Stage()
+    async with stage.serve(spec(stage, 3)):
+        partitions = handle(stage)
+        before = partitions.refs
+        stage.take()
+        stage.crash("1")
+        partitions.tell(1, Note("kept"))
+        await settle()
+        assert stage.take() == ["-1", "+1"]
+        assert stage.notes == [("1", 2, "kept")]
+        assert partitions.refs == before
+        assert [await partitions.ask(key, Life()) for key in range(3)] == [1, 2, 1]
+
+
+async def test_too_many_crashes_end_it() -> None:
+    """The budget of restarts is for all partitions together."""
+    stage = Stage()
+    async with stage.dying(spec(stage, 3, max_restarts=2)):
+        for id in "012":
+            stage.crash(id)
+            await settle()
+        await anyio.sleep(1)
+    assert stage.take()[-2:] == ["-1", "-0"]
+
+
+async def test_routing_does_not_wait_for_the_supervisor() -> None:
+    """While the supervisor is busy with one partition, the others are reached as ever."""
+    stage = Stage()
+    async with stage.serve(spec(stage, 2, starts={1: [None, 100.0]})):
+        partitions = handle(stage)
+        stage.crash("1")
+        await settle()
+        began = anyio.current_time()
+        assert await partitions.ask(0, Life()) == 1
+        partitions.tell("ada", Note("hello"))
+        await partitions.send(0, Note("again"))
+        assert anyio.current_time() == began
+        assert await partitions.ask(1, Life(), timeout=None) == 2
+        assert [note[2] for note in stage.notes] == ["hello", "again"]
+
+
+async def test_a_handle_survives_a_restart_of_the_supervisor() -> None:
+    """A handle leads to the new partitions when their supervisor was restarted, resized or not."""
+    stage = Stage()
+    make = partial(spec(stage, 2).make)
+    tree = SupervisorSpec("top", [PartitionSupervisorSpec("p", lambda n: make(n), partitions=2)])
+    async with stage.serve(tree) as app:
+        partitions = Partitions[Note | Life](app.find("p"))
+        await partitions.resize(4)
+        old = partitions.refs
+        app.find("p").kill()
+        await settle()
+        assert len(partitions) == 2
+        assert [await partitions.ask(key, Life()) for key in range(2)] == [1, 1]
+        assert set(partitions.refs).isdisjoint(old)
+        with pytest.raises(ProcExited):
+            await old[0].ask(Life())
+
+
+async def test_a_handle_may_be_made_early_and_kept_late() -> None:
+    """A handle works as soon as its supervisor is ready, and leads nowhere alive after its end."""
+    stage = Stage()
+    ready: list[Partitions[Any]] = []
+
+    def look(worker: Worker) -> None:
+        ready.append(handle(stage))
+        assert len(ready[0]) == 0
+        with pytest.raises(NoPartitions, match="/top has no partitions now"):
+            ready[0].ref("ada")
+
+    async with ActorSystem() as system:
+        made = spec(stage, 1)
+        ref = await system.spawn(lambda: PartitionSupervisor(made), id="top")
+        early: Partitions[Note | Life] = Partitions(ref)
+        assert early == Partitions[Any](ref)
+        assert hash(early) == hash(Partitions[Any](ref))
+        assert repr(early) == "<Partitions /top, 1 now>"
+        assert bool(early)
+        await ref.shutdown()
+        with pytest.raises(ProcExited):
+            await early.ask("ada", Life())
+        early.tell("ada", Note("lost"))
+        with pytest.raises(ProcExited):
+            await early.resize(5)
+
+
+async def test_nothing_is_kept_of_a_supervisor_that_is_gone() -> None:
+    """When the last handle of a supervisor that ended is gone, so is all that it led to."""
+    gc.collect()
+    before = len(partition._routes)
+    stage = Stage()
+    async with serve(spec(stage, 2)) as app:
+        stage.app = app
+        assert len(handle(stage)) == 2
+        assert len(partition._routes) == before + 1
+    del app, stage
+    gc.collect()
+    assert len(partition._routes) == before
+
+
+# -- requests --------------------------------------------------------------------------------------
+
+
+async def test_get_partition_answers_with_the_ref() -> None:
+    """The supervisor can be asked for the partition of a key, too."""
+    stage = Stage()
+    async with stage.serve(spec(stage, 4)):
+        partitions = handle(stage)
+        top: Ref[Any] = stage.top
+        for key in ("ada", 7, b"grace"):
+            found: Ref[Any] = await top.ask(GetPartition(key))
+            assert found == partitions.ref(key)
+        counts = await stage.top.ask(CountChildren())
+        assert (counts.specs, counts.active) == (4, 4)
+
+
+async def test_partitions_come_and_go_with_a_resize_alone() -> None:
+    """Starting, deleting, and restarting what was resized away are refused."""
+    stage = Stage()
+    async with stage.serve(spec(stage, 2)):
+        await handle(stage).resize(1)
+        for request in (StartChild(stage.child("x")), StartChild(stage.child("0"))):
+            with pytest.raises(PartitionsFixed, match="ResizePartitions alone"):
+                await stage.top.ask(request)
+        for id in "01":
+            with pytest.raises(PartitionsFixed):
+                await stage.top.ask(DeleteChild(id))
+        with pytest.raises(PartitionsFixed):
+            await stage.top.ask(RestartChild("1"))
+        for unknown in (DeleteChild("9"), RestartChild("9"), TerminateChild("9")):
+            with pytest.raises(ChildNotFound):
+                await stage.top.ask(unknown)
+        await stage.top.ask(TerminateChild("0"))
+        await stage.top.ask(RestartChild("0"))
+        assert await handle(stage).ask("ada", Life()) == 2
+
+
+async def test_a_transient_partition_that_ended_keeps_its_place() -> None:
+    """A transient partition that ends well is not restarted, and its number leads to it still."""
+    stage = Stage()
+    async with stage.serve(spec(stage, 2, child={"restart": "transient"})):
+        partitions = handle(stage)
+        stage.end("1")
+        await settle()
+        assert await stage.states() == {"0": "running", "1": "terminated"}
+        with pytest.raises(ProcExited):
+            await partitions.ask(1, Life())
+        await stage.top.ask(RestartChild("1"))
+        assert await partitions.ask(1, Life()) == 2
+
+
+async def test_one_that_will_not_stop_is_killed_in_time() -> None:
+    """A shrink waits for the shutdown time of a partition, and then kills it."""
+    stage = Stage()
+    async with stage.serve(spec(stage, 2, stops={1: forever}, child={"shutdown": 3.0})):
+        began = anyio.current_time()
+        await handle(stage).resize(1)
+        assert anyio.current_time() - began == pytest.approx(3)

@@ -1,0 +1,406 @@
+"""Tests of `Tasks.map` when its consumer, or its supervisor, stops: nothing is left."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import math
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Never
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors import ActorSystem, CancellationToken, Crashed, Proc, ProcEnded, ProcExited
+from actors.testing import Recorder, settle
+from supervision import (
+    Supervisor,
+    SupervisorSpec,
+    Tasks,
+    TaskSupervisorSpec,
+    TooManyChildren,
+    WhichChildren,
+)
+from supervision.tasks import TaskMap
+from tests.supervision.maps import Boom, EachSource, World, each_source
+
+# -- leaving early ---------------------------------------------------------------------------------
+
+
+@each_source
+async def test_leaving_the_block_waits_until_all_is_gone(
+    source: EachSource,
+) -> None:
+    """After `async with`, no call runs, the source is closed and no child is left."""
+    world = World()
+    async with world.serve() as tasks:
+        results = tasks.map(world.call, source(world, 99), limit=4)
+        assert await world.collect(results, most=2) == [0, 1]
+        assert world.running == 0
+        assert await world.app.supervisor.ask(WhichChildren()) == ()
+        if world.taken:
+            assert world.closed == 1
+
+
+async def test_all_calls_are_cancelled_at_once() -> None:
+    """What is left is cancelled together: three calls that need a second go within one."""
+    world = World()
+    async with world.serve() as tasks:
+        began = anyio.current_time()
+        with anyio.move_on_after(5):
+            await world.collect(tasks.map(world.hang, world.slowly(99), limit=3))
+        assert anyio.current_time() - began == pytest.approx(6)
+        assert (world.running, world.closed) == (0, 1)
+
+
+async def test_break_without_a_block_cancels_what_is_left() -> None:
+    """A `break` out of a plain `async for` tells what is left to go, and it goes."""
+    world = World()
+    async with world.serve() as tasks:
+        async for _ in tasks.map(world.call, world.slowly(99), limit=4):
+            break
+        await anyio.sleep(0.01)
+        assert world.running == 0
+        assert world.closed == 1
+        assert await world.ids() == []
+
+
+async def test_an_error_in_the_body_cancels_what_is_left() -> None:
+    """An error in the body of a plain `async for` tells what is left to go, and it goes."""
+    world = World()
+    async with world.serve() as tasks:
+        with pytest.raises(Boom):  # noqa: PT012
+            async for _ in tasks.map(world.call, world.slowly(99), limit=4):
+                raise Boom
+        await anyio.sleep(0.01)
+        assert world.running == 0
+        assert world.closed == 1
+
+
+@pytest.mark.real_time
+async def test_a_map_that_is_collected_in_another_thread_goes() -> None:
+    """A map that the garbage collector finds, in whatever thread, is cancelled."""
+    world = World()
+
+    async def call(item: int) -> int:
+        return item
+
+    async with world.serve() as tasks:
+        results = tasks.map(call, world.slowly(99, 0.0), limit=2)
+        await anext(results)
+        cycle: list[object] = [results]
+        cycle.append(cycle)
+        del results, cycle
+        infos = await world.app.supervisor.ask(WhichChildren())
+        (mapper,) = [info.ref for info in infos if info.id.startswith("map")]
+        await anyio.to_thread.run_sync(gc.collect)
+        with anyio.fail_after(10):
+            await mapper.wait()
+        assert (world.running, world.closed) == (0, 1)
+
+
+@pytest.mark.parametrize("turns", range(0, 60, 3))
+async def test_a_consumer_may_be_cancelled_in_any_turn(turns: int) -> None:
+    """In whichever turn the consumer is cancelled, nothing is left when it is gone."""
+    world = World()
+    async with world.serve() as tasks:
+        async with anyio.create_task_group() as group:
+            group.start_soon(world.collect, tasks.map(world.hang, world.plain(99), limit=3))
+            for _ in range(turns):
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+        assert world.running == 0
+        assert world.closed == (1 if world.taken else 0)
+        begun = len(world.begun)
+        await settle()
+        assert len(world.begun) == begun
+
+
+@pytest.mark.parametrize("turns", range(0, 60, 4))
+async def test_asyncio_may_cancel_a_consumer_in_any_turn(turns: int) -> None:
+    """A consumer that is cancelled through its asyncio task leaves nothing, either."""
+    if anyio.get_cancelled_exc_class() is not asyncio.CancelledError:
+        pytest.skip("there are no asyncio tasks here")
+    world = World()
+    async with world.serve() as tasks:
+        results = tasks.map(world.hang, world.slowly(99, 0.0), limit=3)
+        consumer = asyncio.create_task(world.collect(results))
+        for _ in range(turns):
+            await anyio.lowlevel.checkpoint()
+        consumer.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await consumer
+        assert world.running == 0
+        assert world.closed <= 1
+        assert world.closed or not world.taken
+
+
+@given(
+    items=st.lists(
+        st.tuples(st.sampled_from([0.0, 0.5, 1.0, 2.0]), st.sampled_from([False, False, True])),
+        max_size=10,
+    ),
+    limit=st.integers(1, 5),
+    ordered=st.booleans(),
+    ending=st.sampled_from(["break", "raise", "cancel", "drop"]),
+    after=st.integers(0, 8),
+    pause=st.sampled_from([0.0, 0.25, 1.5]),
+)
+async def test_however_a_map_ends_nothing_is_left(
+    items: list[tuple[float, bool]],
+    limit: int,
+    ordered: bool,
+    ending: str,
+    after: int,
+    pause: float,
+) -> None:
+    """However a map fails and its consumer goes, all was in order and nothing is left."""
+    world = World()
+    found: list[int] = []
+
+    async def call(place: int) -> int:
+        seconds, fails = items[place]
+        world.begun.append(place)
+        try:
+            await anyio.sleep(seconds)
+            if fails:
+                raise Boom
+            return place
+        finally:
+            world.gone.append(place)
+
+    async def consume(results: TaskMap[int]) -> None:
+        async for place in results:
+            found.append(place)
+            await anyio.sleep(pause)
+            if len(found) == after and ending in ("break", "drop"):
+                return
+            if len(found) == after and ending == "raise":
+                raise ZeroDivisionError
+
+    async with world.serve() as tasks:
+        results = tasks.map(call, world.slowly(len(items), 0.1), limit=limit, ordered=ordered)
+        with suppress(Boom, ZeroDivisionError), anyio.move_on_after(after / 3) as scope:
+            if ending != "cancel":
+                scope.deadline = math.inf
+            if ending == "drop":
+                await consume(results)
+            else:
+                async with results:
+                    await consume(results)
+        if ending != "drop":
+            assert world.running == 0
+        del results
+        await anyio.sleep(0.01)
+        assert world.running == 0
+        assert world.closed <= 1
+        assert world.closed or not world.taken
+    if ordered:
+        assert found == list(range(len(found)))
+    assert len(world.taken) <= len(found) + limit + 1
+
+
+@pytest.mark.parametrize("block", [True, False], ids=["with a block", "without"])
+@pytest.mark.parametrize("how", ["kill", "stop"])
+async def test_the_end_of_a_consuming_proc_cancels_what_is_left(how: str, block: bool) -> None:
+    """A proc that is killed or stopped while it consumes a map takes all of it along."""
+    world = World()
+    world.tidy = 0
+
+    class Consumer(Proc[Never]):
+        async def run(self, shutdown: CancellationToken) -> None:
+            async with shutdown.scope():
+                results = world.tasks.map(world.hang, world.slowly(99, 0.0), limit=3)
+                if block:
+                    await world.collect(results)
+                else:
+                    async for _ in results:
+                        pass
+
+    async with world.serve():
+        consumer = await world.app.system.spawn(Consumer)
+        await settle()
+        assert world.running == 3
+        if how == "kill":
+            consumer.kill()
+        await consumer.shutdown()
+        await settle()
+        assert (world.running, world.closed) == (0, 1)
+
+
+async def test_a_thousand_items_leave_nothing_in_memory() -> None:
+    """When a map is over, nothing of its calls is kept alive."""
+
+    class Big:
+        """Be easy to find."""
+
+    found: list[weakref.ref[Big]] = []
+
+    async def call(item: int) -> Big:
+        big = Big()
+        found.append(weakref.ref(big))
+        return big
+
+    world = World()
+    async with world.serve() as tasks:
+        async with tasks.map(call, range(1000), limit=10) as results:
+            async for _ in results:
+                pass
+        del _
+        await settle()
+        gc.collect()
+        assert len(found) == 1000
+        assert [ref for ref in found if ref() is not None] == []
+
+
+async def test_a_source_that_hangs_when_closed_is_left_in_time() -> None:
+    """Closing the source has the shutdown time of a task, and then is cut short."""
+
+    async def source() -> AsyncIterator[int]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            await anyio.sleep(1000)
+
+    world = World()
+    async with world.serve() as tasks:
+        results = tasks.map(world.call, source(), limit=1)
+        assert await anext(results) == 1
+        began = anyio.current_time()
+        await results.aclose()
+        assert anyio.current_time() - began == pytest.approx(5)
+
+
+async def test_an_error_in_closing_the_source_is_told() -> None:
+    """What a source raises when it is closed is the crash of the map's own child."""
+
+    def source() -> Iterator[int]:
+        try:
+            yield from range(9)
+        finally:
+            raise Boom("closing")
+
+    world = World()
+    async with world.serve() as tasks:
+        with Recorder(world.app.system, ProcEnded) as recorder:
+            await world.collect(tasks.map(world.call, source(), limit=2), most=1)
+            reasons = [
+                event.reason for event in recorder.events if event.ref.path.startswith("/jobs/map")
+            ]
+        (reason,) = reasons
+        assert isinstance(reason, Crashed)
+
+
+@pytest.mark.parametrize("refused", [True, False])
+async def test_a_source_is_closed_also_when_the_map_never_began(refused: bool) -> None:
+    """A generator that was read from before is closed with a map that has taken nothing."""
+    world = World()
+    source = world.slowly(9)
+    assert await anext(source) == 0
+    async with world.serve() as tasks:
+        if refused:
+            tasks = Tasks(await world.app.system.spawn(partial(Supervisor, SupervisorSpec("x"))))
+            await tasks.supervisor.shutdown()
+        results = tasks.map(world.call, source, limit=2)
+        if refused:
+            with pytest.raises(ProcExited):
+                await anext(results)
+        else:
+            await results.aclose()
+        assert (world.closed, world.taken) == (1, [0])
+
+
+async def test_a_stream_that_was_opened_elsewhere_stays_open() -> None:
+    """Only generators are closed: what else can be iterated belongs to who opened it."""
+    send, receive = anyio.create_memory_object_stream[int](9)
+    world = World()
+    async with send, receive, world.serve() as tasks:
+        for item in range(5):
+            send.send_nowait(item)
+        assert await world.collect(tasks.map(world.call, receive, limit=2), most=1) == [0]
+        assert receive.receive_nowait() > 0
+
+
+# -- the supervisor --------------------------------------------------------------------------------
+
+
+@pytest.mark.dead_letters
+@pytest.mark.parametrize("how", ["stop", "kill"])
+@pytest.mark.parametrize("turns", range(0, 40, 2))
+async def test_the_end_of_the_supervisor_ends_the_map(how: str, turns: int) -> None:
+    """A consumer whose supervisor ends gets ProcExited, and nothing is left."""
+    world = World()
+    world.tidy = 0
+    ended: list[ProcExited] = []
+    async with ActorSystem() as system:
+        tree = SupervisorSpec("top", [TaskSupervisorSpec("jobs", restart="temporary")])
+        await system.spawn(lambda: Supervisor(tree), id="top")
+        jobs = system.find("/top/jobs")
+        assert jobs is not None
+
+        async def consume() -> None:
+            try:
+                await world.collect(Tasks(jobs).map(world.hang, world.plain(99), limit=3))
+            except ProcExited as error:
+                ended.append(error)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(consume)
+            for _ in range(turns):
+                await anyio.lowlevel.checkpoint()
+            if how == "kill":
+                jobs.kill()
+                await jobs.wait()
+            else:
+                await jobs.shutdown()
+            assert world.running == 0
+        assert len(ended) == 1
+        assert world.running == 0
+        assert world.closed == (1 if world.taken else 0)
+
+
+async def test_a_full_supervisor_makes_a_map_slower() -> None:
+    """A map goes on with the places that it has when the supervisor has no more."""
+    world = World()
+    async with world.serve(max_tasks=2) as tasks:
+        ref = await tasks.start(anyio.sleep, 1000)
+        assert await world.collect(tasks.map(world.call, range(5), limit=4)) == [0, 1, 4, 9, 16]
+        assert world.most == 1
+        await ref.shutdown()
+
+
+async def test_a_map_itself_takes_no_place() -> None:
+    """`max_tasks` counts the calls of a map, not the map."""
+    world = World()
+    async with world.serve(max_tasks=3) as tasks:
+        assert len(await world.collect(tasks.map(world.call, range(9), limit=3))) == 9
+        assert world.most == 3
+
+
+async def test_a_map_that_is_over_takes_no_place_either() -> None:
+    """After some maps there is room for as many tasks as before, and for not one more."""
+    world = World()
+    async with world.serve(max_tasks=1) as tasks:
+        for _ in range(3):
+            assert await world.collect(tasks.map(world.call, range(2), limit=1)) == [0, 1]
+        await settle()
+        ref = await tasks.start(anyio.sleep, 1000)
+        with pytest.raises(TooManyChildren):
+            await tasks.start(anyio.sleep, 1000)
+        await ref.shutdown()
+
+
+async def test_a_map_without_any_place_is_refused() -> None:
+    """When the supervisor has no place for a single call, its refusal is raised."""
+    world = World()
+    async with world.serve(max_tasks=1) as tasks:
+        ref = await tasks.start(anyio.sleep, 1000)
+        with pytest.raises(TooManyChildren, match="max_tasks=1"):
+            await world.collect(tasks.map(world.call, range(5), limit=4))
+        await ref.shutdown()

@@ -1,0 +1,326 @@
+"""Tests of `Tasks.run`: coroutines as children, awaited by a caller who may be cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from functools import partial
+from typing import Any
+
+import anyio
+import pytest
+
+from actors import (
+    Actor,
+    AskCycle,
+    Crashed,
+    Killed,
+    Proc,
+    ProcEnded,
+    ProcExited,
+    Refusal,
+    Request,
+    Shutdown,
+    on,
+)
+from actors.testing import Recorder, settle
+from supervision import ChildSpec, ChildState, StartChild, Tasks, TerminateChild, WhichChildren
+from supervision.events import ChildExited, Next
+from tests.supervision.calls import Boom, Diary, double, fail, hang, ids, serving
+
+# -- awaited ---------------------------------------------------------------------------------------
+
+
+async def test_run_returns_the_result() -> None:
+    """An awaited task gives its result to its caller, and is gone by then."""
+    async with serving() as (app, tasks):
+        assert await tasks.run(double, 21) == 42
+        assert await app.supervisor.ask(WhichChildren()) == ()
+
+
+async def test_a_task_is_a_child_with_the_name_of_its_function() -> None:
+    """A task that runs is listed among the children, under the name of its function."""
+    async with serving() as (app, tasks), anyio.create_task_group() as group:
+        group.start_soon(tasks.run, double, 1)
+        group.start_soon(tasks.run, partial(partial(double), 1))
+        group.start_soon(tasks.run, lambda: double(1))
+        await settle()
+        assert sorted(await ids(app)) == ["double", "double", "task"]
+        assert all(
+            info.state is ChildState.RUNNING for info in await app.supervisor.ask(WhichChildren())
+        )
+
+
+async def test_a_task_has_a_context_of_its_own() -> None:
+    """A task neither sees nor changes the context variables of its caller."""
+    variable = ContextVar("variable", default="default")
+
+    async def look() -> str:
+        found = variable.get()
+        variable.set("changed")
+        return found
+
+    async with serving() as (_, tasks):
+        variable.set("caller")
+        assert await tasks.run(look) == "default"
+        assert variable.get() == "caller"
+
+
+async def test_callers_run_side_by_side() -> None:
+    """Ten tasks of a second take a second."""
+    async with serving() as (_, tasks):
+        began = anyio.current_time()
+        async with anyio.create_task_group() as group:
+            for number in range(10):
+                group.start_soon(tasks.run, double, number)
+        assert anyio.current_time() - began == pytest.approx(1)
+
+
+@pytest.mark.parametrize("error", [Boom("x"), Refusal("no"), ProcExited("/a", Killed())], ids=repr)
+async def test_an_error_raises_in_the_caller_alone(error: Exception) -> None:
+    """What an awaited task raises reaches its caller as it is, and nobody else."""
+    async with serving(max_restarts=0) as (app, tasks):
+        with Recorder(app.system, ProcEnded) as recorder:
+            with pytest.raises(type(error)) as caught:
+                await tasks.run(fail, error)
+            assert caught.value is error
+            assert [str(event.reason) for event in recorder.events] == ["normal"]
+        assert await tasks.run(double, 1) == 2
+
+
+async def test_a_group_of_errors_raises_as_it_is() -> None:
+    """An exception group of a task is not taken apart."""
+    group = ExceptionGroup("two", [Boom("a"), Boom("b")])
+    async with serving() as (_, tasks):
+        with pytest.raises(ExceptionGroup) as caught:
+            await tasks.run(fail, group)
+        assert caught.value is group
+
+
+async def test_a_cancellation_that_leaks_out_of_a_task_is_no_cancellation_of_the_caller() -> None:
+    """A task that ends with a cancellation of its own has crashed, which its caller hears."""
+    cancelled = anyio.get_cancelled_exc_class()
+    if cancelled is not asyncio.CancelledError:
+        pytest.skip("trio's cannot be made by hand")
+    async with serving() as (_, tasks):
+        with pytest.raises(ProcExited) as caught:
+            await tasks.run(fail, cancelled())
+        assert isinstance(caught.value.reason, Crashed)
+        assert isinstance(caught.value.__cause__, cancelled)
+
+
+async def test_a_killed_task_raises_proc_exited() -> None:
+    """The caller of a task that is killed gets ProcExited with the task's path."""
+    async with serving() as (app, tasks):
+
+        async def killed() -> None:
+            with pytest.raises(ProcExited) as caught:
+                await tasks.run(anyio.sleep_forever)
+            assert caught.value.reason == Killed()
+            assert caught.value.path.startswith("/jobs/sleep_forever-")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(killed)
+            await settle()
+            (info,) = await app.supervisor.ask(WhichChildren())
+            info.ref.kill()
+
+
+async def test_a_task_that_was_terminated_raises_proc_exited() -> None:
+    """Terminating the task by its id cancels it, and its caller gets ProcExited."""
+    diary: Diary = []
+    async with serving() as (app, tasks):
+
+        async def stopped() -> None:
+            with pytest.raises(ProcExited) as caught:
+                await tasks.run(hang, diary)
+            assert caught.value.reason == Shutdown()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(stopped)
+            await settle()
+            (info,) = await app.supervisor.ask(WhichChildren())
+            await app.supervisor.ask(TerminateChild(info.id))
+            assert diary == ["hang begins", "hang is gone"]
+
+
+async def test_a_result_in_spite_of_a_stop_is_a_result() -> None:
+    """A task that catches its cancellation and returns has returned."""
+
+    async def stubborn() -> str:
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            return "done"
+        raise AssertionError
+
+    async with serving() as (app, tasks), anyio.create_task_group() as group:
+
+        async def call() -> None:
+            assert await tasks.run(stubborn) == "done"
+
+        group.start_soon(call)
+        await settle()
+        (info,) = await app.supervisor.ask(WhichChildren())
+        await app.supervisor.ask(TerminateChild(info.id))
+
+
+# -- cancelled callers -----------------------------------------------------------------------------
+
+
+async def test_a_cancelled_caller_takes_its_task_along() -> None:
+    """When a caller is cancelled, its task is cancelled, and gone before the caller goes on."""
+    diary: Diary = []
+    async with serving() as (app, tasks):
+        began = anyio.current_time()
+        with anyio.move_on_after(1):
+            await tasks.run(hang, diary, 2.0)
+        assert diary == ["hang begins", "hang is gone"]
+        assert anyio.current_time() - began == pytest.approx(3)
+        assert await ids(app) == []
+
+
+async def test_a_task_that_will_not_go_is_killed() -> None:
+    """A task that does not end within its shutdown time after a cancellation is killed."""
+    diary: Diary = []
+    async with serving(task_shutdown=3.0) as (app, tasks):
+        began = anyio.current_time()
+        with Recorder(app.system, ProcEnded) as recorder:
+            with anyio.move_on_after(1):
+                await tasks.run(hang, diary, 10.0)
+            (event,) = recorder.events
+            assert event.reason == Killed()
+        # On trio, what is shielded holds up even a kill.
+        shielded = anyio.get_cancelled_exc_class() is not asyncio.CancelledError
+        assert anyio.current_time() - began == pytest.approx(11 if shielded else 4)
+        assert await ids(app) == []
+
+
+async def test_an_error_of_a_cancelled_task_is_a_crash() -> None:
+    """What a task raises after its caller has gone is reported as its crash, not lost."""
+
+    async def bad() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            raise Boom
+
+    async with serving() as (app, tasks):
+        with Recorder(app.system, ChildExited) as recorder:
+            with anyio.move_on_after(1):
+                await tasks.run(bad)
+            await settle()
+            (event,) = recorder.events
+            assert event.next is Next.REMOVE
+            assert isinstance(event.reason, Crashed)
+            assert isinstance(event.reason.error, Boom)
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_caller_may_be_cancelled_in_any_turn(turns: int) -> None:
+    """In whichever turn of the loop a caller is cancelled, its task never begins or is gone."""
+    diary: Diary = []
+    async with serving() as (app, tasks):
+        async with anyio.create_task_group() as group:
+            group.start_soon(tasks.run, partial(hang, diary))
+            for _ in range(turns):
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+        assert diary in ([], ["hang begins", "hang is gone"])
+        begun = list(diary)
+        await settle()
+        assert diary == begun
+        assert await ids(app) == []
+
+
+async def test_a_caller_cancelled_while_the_supervisor_is_busy_goes_at_once() -> None:
+    """A task that waits to be started when its caller is cancelled is never begun."""
+    diary: Diary = []
+    async with serving() as (app, tasks), anyio.create_task_group() as group:
+
+        class Slow(Proc[Any]):
+            async def on_start(self) -> None:
+                await anyio.sleep(10)
+
+            async def run(self, shutdown: object) -> None: ...
+
+        group.start_soon(
+            partial(
+                app.supervisor.ask,
+                StartChild(ChildSpec("slow", Slow, restart="temporary")),
+                timeout=None,
+            )
+        )
+        await settle()
+        began = anyio.current_time()
+        with anyio.move_on_after(1):
+            await tasks.run(hang, diary)
+        assert anyio.current_time() - began == pytest.approx(1)
+        await anyio.sleep(20)
+        assert diary == []
+        assert await ids(app) == []
+
+
+async def test_asyncio_cancels_a_caller_as_well() -> None:
+    """A caller that is cancelled through its asyncio task takes its task along, too."""
+    if anyio.get_cancelled_exc_class() is not asyncio.CancelledError:
+        pytest.skip("there are no asyncio tasks here")
+    diary: Diary = []
+    async with serving() as (_, tasks):
+        caller = asyncio.create_task(tasks.run(hang, diary, 1.0))
+        await settle()
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        assert diary == ["hang begins", "hang is gone"]
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+async def test_a_call_that_is_thrown_away_takes_its_task_along(steps: int) -> None:
+    """A coroutine of a call that is closed before its end tells its task to go."""
+    if anyio.get_cancelled_exc_class() is not asyncio.CancelledError:
+        pytest.skip("trio's cannot be driven by hand")
+    diary: Diary = []
+    async with serving() as (app, tasks):
+        call = tasks.run(partial(hang, diary))
+        for _ in range(steps):
+            call.send(None)
+            await settle()
+        assert await ids(app) == ["hang"]
+        call.close()
+        await settle()
+        assert await ids(app) == []
+        assert diary == ["hang begins", "hang is gone"]
+
+
+@pytest.mark.dead_letters
+async def test_a_task_that_asks_its_waiting_caller_is_told_so() -> None:
+    """A task that asks the actor which waits for it gets AskCycle, and not a timeout."""
+
+    class Report(Request[str]):
+        pass
+
+    class Read(Request[str]):
+        pass
+
+    class Reader(Actor[Report | Read]):
+        def __init__(self, tasks: Tasks) -> None:
+            self.tasks = tasks
+
+        async def read(self) -> str:
+            return await self.context.ref.ask(Read())
+
+        @on(Report)
+        async def report(self, message: Report) -> str:
+            return await self.tasks.run(self.read)
+
+        @on(Read)
+        def answer(self, message: Read) -> str:
+            return "read"
+
+    async with serving() as (app, tasks):
+        reader = await app.system.spawn(partial(Reader, tasks), id="reader")
+        app.system.monitor(reader, lambda down: None)
+        with pytest.raises(ProcExited) as caught:
+            await reader.ask(Report())
+        assert isinstance(caught.value.__cause__, AskCycle)
