@@ -31,7 +31,7 @@ what fails is seen, what is stopped stops in order.
 
 from actors.actor import Actor, on
 from actors.cancellation import CancellationToken
-from actors.context import Child, Context, Proc, task
+from actors.context import Child, Context, Proc
 from actors.errors import (
     ActorError,
     AskCycle,
@@ -58,6 +58,7 @@ from actors.events import (
     Subscription,
 )
 from actors.exits import Crashed, ExitReason, Killed, NoProc, Normal, Shutdown
+from actors.functions import task
 from actors.mailbox import Mailbox, Overflow
 from actors.messages import Question, Reply, Request
 from actors.names import Name
