@@ -11,8 +11,7 @@ its request fails at once; a bounded mailbox never holds more than its capacity 
 >>> from actors import Actor, ActorSystem, Mailbox, MailboxFull, on
 >>> class Slow(Actor[str]):
 ...     @on(str)
-...     async def work(self, message: str) -> None:
-...         await anyio.sleep(1)
+...     def work(self, message: str) -> None: ...
 >>> async def main() -> None:
 ...     async with ActorSystem() as system:
 ...         slow = await system.spawn(Slow, mailbox=Mailbox(capacity=1))
@@ -22,6 +21,7 @@ its request fails at once; a bounded mailbox never holds more than its capacity 
 ...         except MailboxFull as error:
 ...             print(error.capacity)
 ...         slow.stop()
+...         await slow.wait()
 >>> anyio.run(main)
 1
 """
