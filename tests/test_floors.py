@@ -19,8 +19,8 @@ ROOT = Path(__file__).parent.parent
 
 FLOORS: dict[str, dict[str, str]] = {
     "actors": {
-        "0 ground": "exits errors names backends.base backends._asyncio backends._trio backends"
-        " clock messages cancellation",
+        "0 ground": "lazy exits errors names backends.base backends._asyncio backends._trio"
+        " backends clock messages cancellation",
         "1 parts": "deadlines mailbox address timer ref notices events vitals",
         "2 writing": "context functions message_types dispatch actor",
         "3 engine": "engine.inline engine.receiver engine.links engine.stopping"
@@ -42,7 +42,7 @@ FLOORS: dict[str, dict[str, str]] = {
 # The packages below each package, and the doors through which they may be used.
 DOORS: dict[str, dict[str, tuple[str, ...]]] = {
     "actors": {},
-    "supervision": {"actors": ("__init__", "testing")},
+    "supervision": {"actors": ("__init__", "testing", "lazy")},
 }
 
 # What is not the standard library: where it may be imported, "*" standing for everywhere.
