@@ -28,8 +28,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Generic, Never, Protocol, TypeVar, cast, final
+from typing import Any, Generic, Protocol, TypeVar, cast, final
 
+from actors.address import Address
+from actors.backends import Backend
 from actors.cancellation import CancellationToken
 from actors.events import EventStream
 from actors.exits import ExitReason, Normal
@@ -40,7 +42,7 @@ from actors.ref import Inhabitant, Ref
 from actors.timer import Timer
 from actors.vitals import Place, Vitals
 
-__all__ = ["Child", "Context", "Life", "Proc", "SystemView", "task"]
+__all__ = ["Child", "Context", "Core", "Life", "Proc", "SystemView"]
 
 M = TypeVar("M")
 N = TypeVar("N")
@@ -125,6 +127,28 @@ class SystemView(Protocol):
         start_timeout: float | None = None,
     ) -> Ref[M]:
         """Start a proc of the system's own, linked to nobody; see `ActorSystem.spawn`."""
+        ...
+
+
+class Core(SystemView, Protocol):
+    """Be what an incarnation asks of its actor system."""
+
+    backend: Backend
+
+    def unheard(self, error: BaseException) -> None:
+        """Keep an error that nobody was told of, to raise it at the end."""
+        ...
+
+    def fatal(self, error: BaseException) -> None:
+        """Bring the system down: SystemExit or KeyboardInterrupt left a proc."""
+        ...
+
+    async def give_way(self) -> None:
+        """Let others run, now and then."""
+        ...
+
+    def forget(self, address: Address) -> None:
+        """Drop an address of the system's own that has ended."""
         ...
 
 
@@ -485,48 +509,3 @@ def make_context(life: Life, ref: Ref[Any]) -> Context[Any]:
     context._life = life  # pyright: ignore[reportPrivateUsage]
     context._ref = ref  # pyright: ignore[reportPrivateUsage]
     return context
-
-
-@final
-class TaskProc(Proc[Never]):
-    """Be a plain coroutine function as a proc."""
-
-    def __init__(self, function: Callable[[CancellationToken], Awaitable[None]]) -> None:
-        self.function = function
-
-    async def run(self, shutdown: CancellationToken) -> None:
-        await self.function(shutdown)
-
-
-@final
-class TaskFactory:
-    """Make procs of one coroutine function; compares by the function."""
-
-    __slots__ = ("_function", "__name__")
-
-    def __init__(self, function: Callable[[CancellationToken], Awaitable[None]]) -> None:
-        self._function = function
-        self.__name__ = getattr(function, "__name__", "task")
-
-    def __call__(self) -> Proc[Never]:
-        return TaskProc(self._function)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, TaskFactory) and self._function == other._function
-
-    def __hash__(self) -> int:
-        return hash(self._function)
-
-    def __repr__(self) -> str:
-        return f"task({self.__name__})"
-
-
-def task(function: Callable[[CancellationToken], Awaitable[None]]) -> TaskFactory:
-    """Make a proc factory of a plain `async def f(shutdown)`.
-
-    Such a proc takes no messages, is ready as soon as it runs, and ends when `f` returns. Raises
-    TypeError when `function` is not callable.
-    """
-    if not callable(function):
-        raise TypeError(f"task wants a coroutine function of one token, not {function!r}")
-    return TaskFactory(function)

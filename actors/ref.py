@@ -33,10 +33,10 @@ from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar, cast, final
 
 from attrs import frozen
 
-from actors.backend import Waiter
+from actors.address import UNLIMITED, Address, Occupant, current_occupant
+from actors.backends import Waiter
 from actors.errors import AskCycle, ended
 from actors.exits import ExitReason
-from actors.mailbox import UNLIMITED, Address, Occupant, current_occupant
 from actors.messages import NOT_NOW, Envelope, Question, Request
 
 __all__ = ["AnyRef", "Inhabitant", "Ref", "Statistics"]
@@ -141,12 +141,12 @@ class Ref(Generic[M_contra]):
             address.accepts.admit(type(message), address.path)
         # First give way, then send: a loop of sends is no busy loop, and a sender that is
         # cancelled here has not sent.
-        await address.hub.backend.checkpoint()
+        await address.runtime.backend.checkpoint()
         if address.simple:
             address.put(message)
         elif not address.offer(message):
             occupant = current_occupant.get()
-            backend = address.hub.backend
+            backend = address.runtime.backend
             task = occupant.task if occupant is address.occupant and occupant else None
             if task is not None and backend.current_task() is task:
                 raise address.overfull(message, "it is the sender's own and would never empty")
@@ -172,10 +172,10 @@ class Ref(Generic[M_contra]):
         kind = type(request)
         if timeout != DEFAULT_TIMEOUT and timeout is not None:
             _check_timeout(timeout)
-        hub = address.hub
+        runtime = address.runtime
         envelope: Envelope | None = None
         idle = address.occupant
-        if address.waiter is not None and hub.inline and idle is not None:  # no need to wake it
+        if address.waiter is not None and runtime.inline and idle is not None:  # no need to wake it
             answer: Any = NOT_NOW
             if (function := address.accepts.inline.get(kind)) is not None:
                 answer = idle.answer_now(request, function)
@@ -188,7 +188,7 @@ class Ref(Generic[M_contra]):
             raise _not_a_request(kind, address)
         asker = _asker(address, kind)
         if envelope is None:
-            envelope = Envelope(request, hub.backend.new_waiter(), address.path, asker)
+            envelope = Envelope(request, runtime.backend.new_waiter(), address.path, asker)
             if address.simple:
                 address.queue.append(envelope)
                 if address.waiter is not None:
@@ -196,13 +196,13 @@ class Ref(Generic[M_contra]):
             else:
                 _post(address, envelope)
         elif envelope.settled:
-            await hub.backend.checkpoint()  # as when it is waited for: interruptions land here
+            await runtime.backend.checkpoint()  # as when it is waited for: interruptions land here
         else:
             envelope.asker = asker
         waiter: Waiter[Any] = envelope.waiter
         if timeout is not None:
             envelope.timeout = timeout
-            hub.deadlines.add(envelope, timeout if timeout < LONGEST else LONGEST)
+            runtime.deadlines.add(envelope, timeout if timeout < LONGEST else LONGEST)
         if asker is not None:
             asker.asking, asker.asked = address, envelope
         try:
@@ -212,7 +212,7 @@ class Ref(Generic[M_contra]):
             if asker is not None:
                 asker.wait_is_over()
             if timeout is not None:
-                hub.deadlines.discard(envelope)
+                runtime.deadlines.discard(envelope)
 
     # -- life -------------------------------------------------------------------------------
 
@@ -260,10 +260,10 @@ class Ref(Generic[M_contra]):
         address = self._address
         inhabitant = self._inhabitant()
         if inhabitant is None:
-            await address.hub.backend.checkpoint()
+            await address.runtime.backend.checkpoint()
             return address.reason
         self._check_not_self("wait", "it would wait for ever")
-        waiter: Waiter[ExitReason] = address.hub.backend.new_waiter()
+        waiter: Waiter[ExitReason] = address.runtime.backend.new_waiter()
         inhabitant.on_end(waiter)
         # Whoever asks this proc meanwhile, and is waited for by it, had better know.
         occupant = current_occupant.get()
@@ -326,7 +326,7 @@ class Ref(Generic[M_contra]):
         address = self._address
         if occupant is None or occupant is not address.occupant:
             return
-        if address.hub.backend.current_task() is occupant.task:
+        if address.runtime.backend.current_task() is occupant.task:
             raise RuntimeError(f"{address.path} cannot {call} for its own end; {instead}")
 
 
@@ -371,7 +371,7 @@ def _check_timeout(timeout: object) -> None:
 def _asker(address: Address, kind: type) -> Occupant | None:
     """Return the proc that is about to wait, if one is. Raises AskCycle."""
     asker = current_occupant.get()
-    if asker is None or address.hub.backend.current_task() is not asker.task:
+    if asker is None or address.runtime.backend.current_task() is not asker.task:
         return None  # nobody, or a task beside the proc's own: the proc itself goes on meanwhile
     _check_cycle(asker, address, kind)
     return asker

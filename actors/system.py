@@ -38,20 +38,19 @@ from typing import Any, Self, TypeVar, final
 import anyio
 from attrs import frozen
 
-from actors.backend import Backend, current_backend
-from actors.cell import Incarnation
+from actors.address import Address, Runtime
+from actors.backends import Backend, current_backend
 from actors.context import DEFAULT_MAILBOX, Proc
+from actors.dispatch import label
+from actors.engine import Incarnation, Phase, new_address, spawn_into, stop_children
 from actors.errors import SystemClosed
 from actors.events import DeadLetter, EventStream
 from actors.exits import NoProc
-from actors.mailbox import Address, Hub, Mailbox
+from actors.mailbox import Mailbox
 from actors.names import Name
 from actors.notices import Down, Watch
-from actors.orders import Phase, stop_children
 from actors.ref import AnyRef, Ref, address_of, ref_of
-from actors.spawning import new_address, spawn_into
 from actors.threads import ThreadsafeRef
-from actors.traits import label
 
 __all__ = ["ActorSystem", "ProcInfo"]
 
@@ -86,7 +85,7 @@ class ActorSystem:
         self.name = name
         self.events = EventStream(self._report)
         self.backend: Backend
-        self._hub: Hub
+        self._hub: Runtime
         self._children: dict[str, Address] = {}
         self._errors: list[BaseException] = []
         self._fatal: BaseException | None = None
@@ -99,7 +98,7 @@ class ActorSystem:
         if self._scope is not None:
             raise SystemClosed(self.name, "was entered before; make a new one")
         self.backend = current_backend()
-        self._hub = Hub(self.name, self.backend, self._dead_letter, self._hears_letters)
+        self._hub = Runtime(self.name, self.backend, self._dead_letter, self._hears_letters)
         self._scope = anyio.CancelScope()
         self._scope.__enter__()
         self._state = ""

@@ -30,7 +30,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, TypeVar, final
 
-from actors.backend import Backend, Cage
+from actors.backends import Backend, InterruptibleTask
 from actors.errors import ActorError, SystemClosed
 from actors.messages import Question
 from actors.ref import Ref, address_of
@@ -95,7 +95,7 @@ class ThreadsafeRef(Generic[M_contra]):
 
     def _hand_over(self, call: Callable[[], None]) -> None:
         if not self._backend.call_soon_threadsafe(call):
-            raise SystemClosed(address_of(self._ref).hub.name, "has gone with its event loop")
+            raise SystemClosed(address_of(self._ref).runtime.name, "has gone with its event loop")
 
 
 def void(_: object = None) -> None:
@@ -113,7 +113,7 @@ async def _ask(
     ref: Ref[Any],
     request: Any,
     timeout: float | None,
-    cage: Cage,
+    task: InterruptibleTask,
 ) -> None:
     try:
         future.set_result(await ref.ask(request, timeout=timeout))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors import ActorSystem, AskTimeout
-from actors.backend import current_backend
+from actors.backends import current_backend
 from actors.clock import START, Backend, backend_options
 from actors.deadlines import TICKS, Deadlines
 from tests.actors.kit import Ask, pair

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors import ActorSystem, DeadLetter, Mailbox, Overflow, Timer
-from actors.backend import Clocked, current_backend
+from actors.backends import TimerHandle, current_backend
 from actors.clock import START
 from tests.actors.kit import Ask, Doer, Note, Pair, Trapper, pair
 
@@ -195,7 +195,7 @@ class Stalling:
         """Return the time."""
         return self.time
 
-    def call_at(self, when: float, call: object) -> Clocked:
+    def call_at(self, when: float, call: object) -> TimerHandle:
         """Note a call."""
         entry = (when, call)
         self.due.append(entry)

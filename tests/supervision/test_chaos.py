@@ -13,7 +13,7 @@ import pytest
 from attrs import evolve
 
 from actors import ExitReason
-from actors.cell import Incarnation
+from actors.engine.incarnation import Incarnation
 from supervision import Strategy
 from supervision.supervisors import supervisor as supervisor
 from supervision.supervisors.base import BaseSupervisor

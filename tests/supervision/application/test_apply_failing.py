@@ -24,8 +24,8 @@ from supervision import (
     SupervisorSpec,
 )
 from supervision.application import ApplyReport
-from tests.supervision.kit import Boom, Stage, Worker
 from tests.supervision.application.test_apply import Other, Spec, apply, life, other, top
+from tests.supervision.kit import Boom, Stage, Worker
 
 # What crashes a worker, or was in the hand of a supervisor that was killed, is a dead letter.
 pytestmark = pytest.mark.dead_letters

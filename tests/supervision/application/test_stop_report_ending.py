@@ -40,8 +40,8 @@ from supervision.application.application import serve_in
 from supervision.application.stop_recorder import StopRecorder
 from supervision.application.stop_report import leaves, lines_of
 from supervision.events import ChildStopped, ChildStopping, SupervisorStopping
-from tests.supervision.kit import Boom, Stage, forever
 from tests.supervision.application.test_stop_report import paths, proc, top, wait_to_stop
+from tests.supervision.kit import Boom, Stage, forever
 
 pytestmark = pytest.mark.dead_letters  # what crashes a worker is one
 

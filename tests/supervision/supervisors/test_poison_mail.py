@@ -32,7 +32,7 @@ from actors import (
     StopError,
     on,
 )
-from actors.mailbox import fast_paths
+from actors.address import fast_paths
 from actors.testing import settle
 from supervision import (
     Backoff,

@@ -32,7 +32,7 @@ from actors import (
     Shutdown,
     on,
 )
-from actors.backend import current_backend
+from actors.backends import current_backend
 from actors.testing import settle
 from tests.actors.quick import speed  # noqa: F401 - the fixture
 

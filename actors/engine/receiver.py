@@ -42,16 +42,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from types import CoroutineType
 from typing import Any, TypeVar, final
 
-from actors.answering import Answering, is_coroutine
-from actors.backend import Waiter
+from actors.address import CONTROL, STOP, UNLIMITED, Notice
+from actors.backends import Waiter
 from actors.cancellation import CancellationToken, homeward
-from actors.dispatch import Dispatch, Handler
+from actors.dispatch import Dispatch, Handler, Traits
+from actors.engine.inline import Answering, is_coroutine
 from actors.errors import NoReply, Refusal
 from actors.exits import ExitReason, Normal
-from actors.mailbox import CONTROL, STOP, UNLIMITED, Notice
 from actors.messages import Envelope, Reply, make_reply
 from actors.notices import DownNotice, Exited, Monitor, Received
-from actors.traits import Traits
 
 __all__ = ["Reader", "Told"]
 
@@ -133,9 +132,9 @@ class Reader(Answering):
         if self.begun is None:
             self._drop_hand()
         address, proc = self.address, self.proc
-        queue, backend = address.unpack(), address.hub.backend
+        queue, backend = address.unpack(), address.runtime.backend
         take = queue.popleft if address.capacity == UNLIMITED else self._take_and_admit
-        new_waiter, patience = backend.new_waiter, self.traits.hibernate_after
+        new_waiter, hibernate_after = backend.new_waiter, self.traits.hibernate_after
         told, answers = self.dispatch.told.get, self.dispatch.answers.get
         budget = BATCH
         while True:
@@ -175,9 +174,9 @@ class Reader(Answering):
                 self.handled += BATCH - budget
                 budget = BATCH
                 waiter = address.waiter = new_waiter()
-                if patience is None:
+                if hibernate_after is None:
                     await waiter
-                elif not await self._doze(waiter, patience):
+                elif not await self._doze(waiter, hibernate_after):
                     return False
 
     def _refuse(self, refusal: Refusal) -> None:
@@ -187,11 +186,11 @@ class Reader(Answering):
             self.in_hand.fail(refusal)
         # Else it was told, or stashed: there is nobody to answer.
 
-    async def _doze(self, waiter: Waiter[None], patience: float) -> bool:
+    async def _doze(self, waiter: Waiter[None], hibernate_after: float) -> bool:
         """Wait for mail; False when none came for so long that the actor hibernates."""
         nap = Nap(waiter)
-        deadlines = self.address.hub.deadlines
-        deadlines.add(nap, patience)
+        deadlines = self.address.runtime.deadlines
+        deadlines.add(nap, hibernate_after)
         try:
             await waiter
         finally:
@@ -355,7 +354,7 @@ class Reader(Answering):
             if self.told is not None:
                 token.cancel(self.told)
             else:
-                token.on_cancel(homeward(self.address.hub.backend, self.token_cancelled))
+                token.on_cancel(homeward(self.address.runtime.backend, self.token_cancelled))
         return token
 
     def check_not_ended(self) -> None:
@@ -453,7 +452,7 @@ class Inbox(AsyncIterator[Received[Any]]):
     async def __anext__(self) -> Received[Any]:
         reader = self._reader
         address = reader.address
-        backend = address.hub.backend
+        backend = address.runtime.backend
         reader.put_down()
         self._budget -= 1
         if not self._budget:

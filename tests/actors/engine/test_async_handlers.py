@@ -33,11 +33,11 @@ from actors import (
     Request,
     on,
 )
-from actors.backend import current_backend
+from actors.backends import current_backend
 from actors.cancellation import CancellationToken
 from actors.testing import settle
+from tests.actors.engine.test_async_asks import Run, Work, Worker, lossy, nothing, warm
 from tests.actors.quick import speed
-from tests.actors.test_async_asks import Run, Work, Worker, lossy, nothing, warm
 
 pytestmark = [pytest.mark.usefixtures("speed"), pytest.mark.dead_letters]
 

@@ -15,8 +15,8 @@ import pytest
 from attrs import frozen
 
 from actors import Actor, ActorSystem, ProcExited, Request, on
+from tests.actors.engine.test_async_asks import No, lossy
 from tests.actors.quick import speed  # noqa: F401 - the fixture
-from tests.actors.test_async_asks import No, lossy
 
 pytestmark = [pytest.mark.usefixtures("speed"), pytest.mark.dead_letters]
 

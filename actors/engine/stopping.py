@@ -25,39 +25,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import IntEnum
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from actors.backend import Backend, Cage, Clocked, Waiter
-from actors.bonds import Bonded
-from actors.context import SystemView
+from actors.address import STOP, Address
+from actors.backends import Backend, InterruptibleTask, TimerHandle, Waiter
+from actors.context import Core
+from actors.engine.links import Bonded
+from actors.engine.receiver import TOLD
 from actors.exits import Crashed, ExitReason, Killed, Normal, Shutdown
-from actors.mailbox import STOP, Address
 from actors.messages import Envelope
-from actors.reader import TOLD
 
-__all__ = ["CHILDLESS", "Core", "Ordered", "Phase", "stop_children"]
-
-
-class Core(SystemView, Protocol):
-    """Be what an incarnation asks of its actor system."""
-
-    backend: Backend
-
-    def unheard(self, error: BaseException) -> None:
-        """Keep an error that nobody was told of, to raise it at the end."""
-        ...
-
-    def fatal(self, error: BaseException) -> None:
-        """Bring the system down: SystemExit or KeyboardInterrupt left a proc."""
-        ...
-
-    async def give_way(self) -> None:
-        """Let others run, now and then."""
-        ...
-
-    def forget(self, address: Address) -> None:
-        """Drop an address of the system's own that has ended."""
-        ...
+__all__ = ["CHILDLESS", "Ordered", "Phase", "stop_children"]
 
 
 class Phase(IntEnum):
@@ -80,7 +58,7 @@ class Ordered(Bonded):
     """
 
     __slots__ = (
-        "_cage",
+        "_own_task",
         "_deadline",
         "_deadline_at",
         "_ended",
@@ -100,10 +78,10 @@ class Ordered(Bonded):
         self.killed = False
         self._own_decision = False
         self.children = CHILDLESS
-        self._deadline: Clocked | None = None
+        self._deadline: TimerHandle | None = None
         self._deadline_at = 0.0
         self._ended: list[Waiter[ExitReason]] | None = None
-        self._cage: Cage | None = None
+        self._own_task: InterruptibleTask | None = None
 
     @property
     def system(self) -> Core:
@@ -223,10 +201,10 @@ class Ordered(Bonded):
             self._interrupt()
 
     def _interrupt(self) -> None:
-        if self._cage is None:
+        if self._own_task is None:
             self.address.wake()  # it has no task yet, but something to do at its end
         else:
-            self._cage.interrupt()
+            self._own_task.interrupt()
 
     def _ends_at_once(self, reason: ExitReason) -> bool:
         """End an incarnation that has no task, if there is nothing to do for one at its end."""
@@ -270,7 +248,7 @@ async def stop_children(
     killed: Callable[[], bool],
     on_cancel: Callable[[], None],
 ) -> bool:
-    """Stop all children one after the other, the youngest first, each with its own patience.
+    """Stop all children one after the other, the youngest first, each with its own timeout.
 
     Each is awaited before the next is told. Returns whether a cancellation was taken in.
     """
@@ -286,7 +264,7 @@ async def stop_children(
             if killed():
                 life.kill()
             else:
-                life.tell_to_stop(address.patience)
+                life.tell_to_stop(address.shutdown_timeout)
             taken_in |= await backend.outlast(partial(arm, life), on_cancel)
         if children.get(address.id) is address:
             del children[address.id]

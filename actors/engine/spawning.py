@@ -37,19 +37,19 @@ from itertools import dropwhile
 from types import CoroutineType
 from typing import Any, final
 
-from actors.backend import Backend, Waiter
-from actors.cell import Incarnation
-from actors.context import Child, Proc
-from actors.dispatch import Open
+from actors.address import Address, Runtime, unwrap
+from actors.backends import Waiter
+from actors.context import Child, Core, Proc
+from actors.dispatch import Open, accepted_by, label
+from actors.engine.incarnation import Incarnation
+from actors.engine.receiver import Reader
+from actors.engine.stopping import Phase, arm
 from actors.errors import IdTaken, Ignore, NameTaken, StartFailed
 from actors.events import ProcFailedToStart
 from actors.exits import Crashed, ExitReason
-from actors.mailbox import Address, Hub, Mailbox, unwrap
+from actors.mailbox import Mailbox
 from actors.names import Name
-from actors.orders import Core, Phase, arm
-from actors.reader import Reader
 from actors.ref import Ref, make_ref, ref_of
-from actors.traits import accepted_by, label
 from actors.vitals import Place, Step, Vitals, code_of, places, steps_of_task, traceback_of
 
 __all__ = ["Life", "OwnedChild", "new_address", "spawn_into"]
@@ -57,8 +57,8 @@ __all__ = ["Life", "OwnedChild", "new_address", "spawn_into"]
 _NOTHING_YET = Open("not started", None)
 
 # What stands between the engine and the user's code, in the stack of an incarnation's task.
-_ENGINE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_BACKEND = Backend.start.__code__.co_filename
+_ENGINE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_BACKENDS = os.path.join(_ENGINE, "backends") + os.sep
 _READER = Reader.receive.__code__.co_filename
 _RECEIVE = Reader.receive.__code__
 _HOOK = Reader._call_hook.__code__  # pyright: ignore[reportPrivateUsage]
@@ -83,7 +83,7 @@ class Life(Incarnation):
         self.check_not_ended()
         self.labels += 1
         address = new_address(
-            self.address.hub,
+            self.address.runtime,
             self.address.path,
             self.own_children(),
             f"{label(start)}-{self.labels}" if id is None else id,
@@ -98,9 +98,9 @@ class Life(Incarnation):
     ) -> Child[Any]:
         """Reserve an address for a child."""
         self.check_not_ended()
-        hub = self.address.hub
+        runtime = self.address.runtime
         address = new_address(
-            hub, self.address.path, self.own_children(), id, name, mailbox, shutdown
+            runtime, self.address.path, self.own_children(), id, name, mailbox, shutdown
         )
         address.owned = True
         return OwnedChild(self, address)
@@ -143,7 +143,7 @@ class Life(Incarnation):
         found: list[Step] = []
         for step in steps_of_task(self.task):
             code = code_of(step)
-            if code.co_filename == _BACKEND and code.co_name == "guard":
+            if code.co_name == "guard" and code.co_filename.startswith(_BACKENDS):
                 found.clear()  # what is further out is the engine's
             elif found or not code.co_filename.startswith(_ENGINE):
                 found.append(step)
@@ -173,7 +173,7 @@ def _work(steps: Iterator[Step]) -> object:
             break
         file = step.cr_code.co_filename
         if file != _READER and step.cr_code.co_name != "guard":
-            return None if file == _BACKEND else step
+            return None if file.startswith(_BACKENDS) else step
         last = step
     # A plain hook that returned something else to await.
     return last if last is not None and last.cr_code is _HOOK else None
@@ -272,26 +272,26 @@ class OwnedChild(Child[Any]):
 
 
 def new_address(
-    hub: Hub,
+    runtime: Runtime,
     parent: str,
     siblings: dict[str, Address],
     id: str,
     name: Name[Any] | None,
     mailbox: Mailbox,
-    patience: float | None,
+    shutdown_timeout: float | None,
 ) -> Address:
     """Make an address among `siblings`.
 
     Raises IdTaken, NameTaken; ValueError and TypeError for an option that cannot be meant.
     """
-    _check(id, name, mailbox, patience)
+    _check(id, name, mailbox, shutdown_timeout)
     path = f"{parent}/{id}"
-    if name is not None and name.text in hub.names:
-        raise NameTaken(name.text, hub.names[name.text].path)
+    if name is not None and name.text in runtime.names:
+        raise NameTaken(name.text, runtime.names[name.text].path)
     if id in siblings:
         raise IdTaken(path)
-    address = Address(hub, path, id, mailbox, _NOTHING_YET)
-    address.patience = patience
+    address = Address(runtime, path, id, mailbox, _NOTHING_YET)
+    address.shutdown_timeout = shutdown_timeout
     if name is not None:
         address.name = name.text
         address.take_name()
@@ -300,14 +300,14 @@ def new_address(
     return address
 
 
-def _check(id: object, name: object, mailbox: object, patience: object) -> None:
+def _check(id: object, name: object, mailbox: object, shutdown_timeout: object) -> None:
     if not isinstance(id, str) or not id or "/" in id:
         raise ValueError(f"an id is a text without '/', of at least one character, not {id!r}")
     if name is not None and not isinstance(name, Name):
         raise TypeError(f"{id}: name is a Name or None, not {name!r}")
     if not isinstance(mailbox, Mailbox):
         raise TypeError(f"{id}: mailbox is a Mailbox, not {mailbox!r}")
-    _check_seconds(id, "shutdown", patience, zero=True)
+    _check_seconds(id, "shutdown", shutdown_timeout, zero=True)
 
 
 def _check_seconds(id: str, option: str, value: object, *, zero: bool) -> None:
@@ -380,10 +380,10 @@ async def start_incarnation(
         raise
     except BaseException:
         # Cancelled. It may have become ready in this very turn; it goes either way.
-        life.tell_to_stop(address.patience)
+        life.tell_to_stop(address.shutdown_timeout)
         # If its owner was interrupted, that is known by now: only others' cancellations count.
-        cage = owner.cage if waits and owner is not None else None
-        await system.backend.outlast(partial(arm, life), life.kill, cage)
+        task = owner.own_task if waits and owner is not None else None
+        await system.backend.outlast(partial(arm, life), life.kill, task)
         raise
     finally:
         if waits and owner is not None:

@@ -33,17 +33,17 @@ from contextvars import Context, copy_context
 from functools import partial
 from typing import Any
 
-from actors.backend import Cage, Interrupted, Waiter
-from actors.context import Proc, make_context
+from actors.address import Address, current_occupant, unwrap
+from actors.backends import Interrupted, InterruptibleTask, Waiter
+from actors.context import Core, Proc, make_context
+from actors.dispatch import traits_of
+from actors.engine.stopping import Ordered, Phase, stop_children
 from actors.errors import Ignore, StartFailed
 from actors.events import Event, ProcEnded, ProcFailedToStart, ProcStarted, StopError
 from actors.exits import Crashed, ExitReason, Killed, Normal
-from actors.mailbox import Address, current_occupant, unwrap
 from actors.messages import Envelope
 from actors.notices import Exited
-from actors.orders import Core, Ordered, Phase, stop_children
 from actors.ref import address_of, ref_of
-from actors.traits import traits_of
 
 __all__ = ["Incarnation"]
 
@@ -85,7 +85,7 @@ class Incarnation(Ordered):
         if self.traits.plain_actor:
             self.variables = copy_context()
             self.variables.run(current_occupant.set, self)
-        if self.traits.starts or not self.traits.plain_actor or not self.address.hub.inline:
+        if self.traits.starts or not self.traits.plain_actor or not self.address.runtime.inline:
             self._launch()
             return False
         self._ready()
@@ -107,20 +107,20 @@ class Incarnation(Ordered):
         self._launch()
 
     def _launch(self) -> None:
-        self._cage = self.system.backend.start(self._main, self.address.path, self.variables)
+        self._own_task = self.system.backend.start(self._main, self.address.path, self.variables)
 
     # -- the life, step by step -----------------------------------------------------------------
 
-    async def _main(self, cage: Cage) -> None:
-        self._cage = cage
+    async def _main(self, own_task: InterruptibleTask) -> None:
+        self._own_task = own_task
         self.task = self.system.backend.current_task()
         current_occupant.set(self)
         reason: ExitReason = Normal()
         if self.phase is Phase.STARTING:
-            reason = await self._start(cage)
+            reason = await self._start(own_task)
         started = self.phase is not Phase.STARTING
         if started:
-            ended = await self._body(cage)
+            ended = await self._body(own_task)
             if ended is None:
                 self._hibernate()
                 return
@@ -129,18 +129,18 @@ class Incarnation(Ordered):
         if self._side or self.children:
             await self._clear()
         if started:
-            reason = await self._tidy(cage, reason)
+            reason = await self._tidy(own_task, reason)
             if self._side or self.children:
                 await self._clear()  # on_stop may have started something, too
             if self.killed:
                 reason = Killed()
         self.finish(reason, started)
 
-    async def _start(self, cage: Cage) -> ExitReason:
+    async def _start(self, own_task: InterruptibleTask) -> ExitReason:
         """Run on_start; the phase is RUNNING afterwards if it succeeded."""
         try:
             if self.verdict is None and self.traits.starts:
-                await cage.guard(self.proc.on_start())
+                await own_task.guard(self.proc.on_start())
         except Interrupted:
             pass
         except Ignore as ignore:
@@ -165,21 +165,21 @@ class Incarnation(Ordered):
 
     def _hibernate(self) -> None:
         """Let go of the task; the next thing that comes gives it a new one."""
-        self._cage = self.task = None
+        self._own_task = self.task = None
         self.address.pack()
         self.address.waiter = self
 
-    async def _body(self, cage: Cage) -> ExitReason | None:
+    async def _body(self, own_task: InterruptibleTask) -> ExitReason | None:
         """Run the body; returns how it ended, None when it hibernates."""
         reason: ExitReason = Normal()
         proc = self.proc
         try:
             if self.verdict is None:
                 if self.traits.plain_actor:
-                    if not await cage.guard(self.receive()) and not cage.hit:
+                    if not await own_task.guard(self.receive()) and not own_task.hit:
                         return None
                 else:
-                    await cage.guard(proc.run(self.token))
+                    await own_task.guard(proc.run(self.token))
         except Interrupted:
             pass
         except BaseException as error:
@@ -201,10 +201,10 @@ class Incarnation(Ordered):
         if self.children:
             await stop_children(self.system.backend, self.children, lambda: self.killed, self.kill)
 
-    async def _tidy(self, cage: Cage, reason: ExitReason) -> ExitReason:
+    async def _tidy(self, own_task: InterruptibleTask, reason: ExitReason) -> ExitReason:
         if not self.killed and self.traits.stops:
             try:
-                await cage.guard(self.proc.on_stop(reason))
+                await own_task.guard(self.proc.on_stop(reason))
             except Interrupted:
                 pass
             except BaseException as error:
@@ -278,14 +278,14 @@ class Incarnation(Ordered):
             self.announce(reason, None)  # its owner hears it from the start that failed
             self._report_failed_start(reason)
         # Leave no cycle: what has ended goes without the garbage collector.
-        self._cage = self.task = self.variables = None
+        self._own_task = self.task = self.variables = None
         if not self.traits.hears_undelivered:
             del self.proc
 
     @property
-    def cage(self) -> Cage | None:
-        """Return the cage of its task, None while it has none."""
-        return self._cage
+    def own_task(self) -> InterruptibleTask | None:
+        """Return the own_task of its task, None while it has none."""
+        return self._own_task
 
     def _let_go(self, reason: ExitReason) -> object:
         """Settle what was in hand, and what was to be answered later."""

@@ -37,11 +37,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from actors.backend import Cage, Interrupted, Waiter
+from actors.backends import Interrupted, InterruptibleTask, Waiter
+from actors.engine.receiver import Reader
 from actors.errors import LinkBroken, ended
 from actors.exits import Crashed, ExitReason, NoProc
 from actors.notices import Exited, Monitor, Watcher
-from actors.reader import Reader
 from actors.ref import Ref, address_of, ref_of
 from actors.timer import Timer, check_delay
 
@@ -59,7 +59,7 @@ class Bonded(Reader):
         self.watchers: dict[Watcher, None] | None = None
         self.timers: dict[Timer, None] | None = None
         self.last_beat: float | None = None
-        self._side: dict[Cage, None] | None = None
+        self._side: dict[InterruptibleTask, None] | None = None
         self._side_over: Waiter[None] | None = None
 
     # -- to be told by others; implemented above ---------------------------------------------
@@ -159,7 +159,7 @@ class Bonded(Reader):
         self._admit(message)
         if self.timers is None:
             self.timers = {}
-        backend = self.address.hub.backend
+        backend = self.address.runtime.backend
         return Timer(backend, self.timers, delay, interval, partial(self._send_due, message))
 
     def _send_due(self, message: object) -> None:
@@ -177,7 +177,7 @@ class Bonded(Reader):
 
     def beat(self) -> None:
         """Note a sign of life."""
-        self.last_beat = self.address.hub.backend.now()
+        self.last_beat = self.address.runtime.backend.now()
 
     # -- work on the side ----------------------------------------------------------------------
 
@@ -194,21 +194,21 @@ class Bonded(Reader):
         if self._side is None:
             self._side = {}
         main = partial(self._run_aside, awaitable, into, failed)
-        cage = self.address.hub.backend.start(main, f"{self.address.path} pipe")
-        self._side[cage] = None
+        task = self.address.runtime.backend.start(main, f"{self.address.path} pipe")
+        self._side[task] = None
 
     async def _run_aside(
         self,
         awaitable: Awaitable[Any],
         into: Callable[[Any], object],
         failed: Callable[[Exception], object] | None,
-        cage: Cage,
+        task: InterruptibleTask,
     ) -> None:
         try:
             if not self.lives:
                 _throw_away(awaitable)
                 return
-            message = await self._outcome(cage, awaitable, into, failed)
+            message = await self._outcome(task, awaitable, into, failed)
             if message is not None:
                 self._admit(message)
                 if self.address.open:
@@ -223,7 +223,7 @@ class Bonded(Reader):
             self.crash(error)
         finally:
             assert self._side is not None
-            self._side.pop(cage, None)
+            self._side.pop(task, None)
             if not self._side and self._side_over is not None:
                 waiter, self._side_over = self._side_over, None
                 if not waiter.done():
@@ -231,25 +231,25 @@ class Bonded(Reader):
 
     async def _outcome(
         self,
-        cage: Cage,
+        task: InterruptibleTask,
         awaitable: Awaitable[Any],
         into: Callable[[Any], object],
         failed: Callable[[Exception], object] | None,
     ) -> object:
         try:
-            result = await cage.guard(awaitable)
+            result = await task.guard(awaitable)
         except Exception as error:
             if failed is None:
                 raise
-            return None if cage.hit else failed(error)
-        return None if cage.hit else into(result)
+            return None if task.hit else failed(error)
+        return None if task.hit else into(result)
 
     async def end_side_work(self) -> None:
         """Cancel what was piped, and wait until it is gone."""
-        for cage in tuple(self._side or ()):
-            cage.interrupt()
+        for task in tuple(self._side or ()):
+            task.interrupt()
         while self._side:
-            await self.address.hub.backend.outlast(self._arm_side, self.kill)
+            await self.address.runtime.backend.outlast(self._arm_side, self.kill)
 
     def _arm_side(self, waiter: Waiter[None]) -> bool:
         self._side_over = waiter

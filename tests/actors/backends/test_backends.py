@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.backend import Backend, Cage, Interrupted, Waiter, current_backend
+from actors.backends import Backend, Interrupted, InterruptibleTask, Waiter, current_backend
 from actors.clock import backend_options
 from actors.testing import settle
 from tests.actors.kit import fail
@@ -20,10 +20,10 @@ from tests.actors.kit import fail
 Work = Callable[[], Awaitable[object]]
 
 
-def guarded(work: Work, log: list[object], after: Work | None = None) -> Cage:
+def guarded(work: Work, log: list[object], after: Work | None = None) -> InterruptibleTask:
     """Run work in a cage, and log how it ends; then run `after` in the same task."""
 
-    async def main(cage: Cage) -> None:
+    async def main(cage: InterruptibleTask) -> None:
         try:
             log.append(await cage.guard(work()))
         except BaseException as error:
@@ -263,7 +263,7 @@ async def test_code_that_swallows_an_interrupt_gets_it_again() -> None:
 
 async def test_code_that_interrupts_itself_and_returns_leaves_no_trace() -> None:
     """An interrupt from within, without another await, does not reach what comes after."""
-    cages: list[Cage] = []
+    cages: list[InterruptibleTask] = []
 
     async def own() -> str:
         cages[0].interrupt()

@@ -72,15 +72,15 @@ class Answering(Life):
         Raises the Refusal that it answered.
         """
         address = self.address
-        hub = address.hub
+        runtime = address.runtime
         parked = address.waiter
         if parked is None or parked.done() or address.queue or sys.exc_info()[1] is not None:
             return NOT_NOW
         # Once in a while we take the long way, so that a loop of questions lets others run.
-        hub.in_a_row += 1
-        if not hub.in_a_row % IN_A_ROW:
+        runtime.in_a_row += 1
+        if not runtime.in_a_row % IN_A_ROW:
             return NOT_NOW
-        envelope, hub.spare = hub.spare, None
+        envelope, runtime.spare = runtime.spare, None
         if envelope is None:
             envelope = Envelope(request, NOBODY, address.path, None)
         else:
@@ -102,7 +102,7 @@ class Answering(Life):
                 address.wake()
         if self.in_hand is envelope and crash is None and not is_coroutine(result):
             self.in_hand = envelope.message = None
-            hub.spare = envelope  # nobody has seen it
+            runtime.spare = envelope  # nobody has seen it
             return result
         return self._not_yet(envelope, result, crash)
 
@@ -119,7 +119,7 @@ class Answering(Life):
             cause, crash = crash, RuntimeError("coroutine raised StopIteration")
             crash.__cause__ = cause
         envelope.path = address.path
-        envelope.waiter = address.hub.backend.new_waiter()
+        envelope.waiter = address.runtime.backend.new_waiter()
         if crash is not None:
             self.crash(crash)
         elif is_coroutine(result):
