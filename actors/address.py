@@ -42,7 +42,7 @@ from actors.exits import ExitReason, NoProc
 from actors.mailbox import Mailbox, Overflow
 from actors.messages import Envelope
 
-__all__ = ["Accepts", "Address", "Occupant", "Runtime", "current_occupant"]
+__all__ = ["Accepts", "Address", "Occupant", "Runtime", "current_occupant", "waits_for"]
 
 
 class Accepts(Protocol):
@@ -60,38 +60,61 @@ class Accepts(Protocol):
         ...
 
 
-class Occupant:
-    """Be the incarnation that lives at an address, as far as senders must know it.
+class Occupant(Protocol):
+    """The incarnation that lives at an address, as far as senders and refs know it.
 
     `task` is None while it has none; `asking` is the address that its task waits for, if any, and
-    `asked` the request that it waits with, if it is one.
+    `asked` the request that it waits with, if it is one. `number` counts starts, from 1;
+    `handled` the messages that it was given.
     """
-
-    __slots__ = ("address", "asked", "asking", "task")
 
     address: Address
     task: object
     asking: Address | None
     asked: Envelope | None
+    number: int
+    handled: int
 
-    def answer_now(self, request: object, function: Callable[..., Any]) -> Any:
+    @property
+    def stashed(self) -> int:
+        """Return how many messages it has put aside."""
+        ...
+
+    def answer_now(self, request: object, function: Callable[..., Any], /) -> Any:
         """Answer in the asker's turn; an Envelope when the answer has to be waited for."""
-        raise NotImplementedError
+        ...
 
     def wait_is_over(self) -> None:
         """Note that its task waits for nobody that is known."""
-        self.asking = self.asked = None
+        ...
 
-    def waits_for(self, address: Address) -> bool:
-        """Note that its own task waits for another address; False when another task asks."""
-        if self.task is None or self.address.runtime.backend.current_task() is not self.task:
-            return False
-        self.asking, self.asked = address, None
-        return True
+    def finish_queued(self) -> None:
+        """Stop it after what is queued, with exit reason Normal."""
+        ...
+
+    def tell_to_stop(self, timeout: float | None) -> None:
+        """Stop it after the message in hand; kill it `timeout` seconds later (None: never)."""
+        ...
+
+    def kill(self) -> None:
+        """Cancel it and all that it started."""
+        ...
+
+    def on_end(self, waiter: Waiter[Any]) -> bool:
+        """Wake `waiter` with the exit reason when it has ended; False when that is past."""
+        ...
 
 
 current_occupant: ContextVar[Occupant | None] = ContextVar("current_occupant", default=None)
 """The incarnation in whose code we are; inherited by the tasks that this code starts."""
+
+
+def waits_for(occupant: Occupant, address: Address) -> bool:
+    """Note that the task of `occupant` waits for an address; False when another task does."""
+    if occupant.task is None or address.runtime.backend.current_task() is not occupant.task:
+        return False
+    occupant.asking, occupant.asked = address, None
+    return True
 
 
 @final

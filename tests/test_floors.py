@@ -23,8 +23,9 @@ FLOORS: dict[str, dict[str, str]] = {
         " backends clock messages cancellation",
         "1 parts": "deadlines mailbox address timer ref notices events vitals",
         "2 writing": "context functions message_types dispatch actor",
-        "3 engine": "engine.inline engine.receiver engine.links engine.stopping"
-        " engine.incarnation engine.spawning engine threads system",
+        "3 engine": "engine.life engine.receiver engine.links engine.background engine.inline"
+        " engine.ending engine.stopping engine.incarnation engine.spawning engine.children engine"
+        " threads system",
         "4 doors": "__init__ testing",
     },
     "supervision": {
