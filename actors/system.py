@@ -41,6 +41,7 @@ from attrs import frozen
 from actors.address import Address, Runtime
 from actors.backends import Backend, current_backend
 from actors.context import DEFAULT_MAILBOX, Child, IncarnationView, Proc
+from actors.dead_letters import DeadLetterReason
 from actors.dispatch import label
 from actors.engine import (
     Incarnation,
@@ -294,7 +295,7 @@ class ActorSystem:
         """Tell whether anybody hears of dead letters."""
         return self.events.heard
 
-    def _dead_letter(self, address: Address, message: object, why: str) -> None:
+    def _dead_letter(self, address: Address, message: object, why: DeadLetterReason) -> None:
         if self.events.heard:
             self.events.publish(DeadLetter(ref_of(address), message, why))
 

@@ -21,7 +21,7 @@ FLOORS: dict[str, dict[str, str]] = {
     "actors": {
         "0 ground": "lazy exits errors names backends.base backends._asyncio backends._trio"
         " backends clock messages cancellation",
-        "1 parts": "deadlines mailbox address timer ref notices events vitals",
+        "1 parts": "dead_letters deadlines mailbox address timer ref notices events vitals",
         "2 writing": "context functions message_types dispatch actor",
         "3 engine": "engine.life engine.receiver engine.links engine.background engine.inline"
         " engine.ending engine.stopping engine.incarnation engine.spawning engine.children engine"

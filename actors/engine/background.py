@@ -38,10 +38,14 @@ from functools import partial
 from typing import Any, final
 
 from actors.backends import Interrupted, InterruptibleTask, Waiter
+from actors.dead_letters import DeadLetterKind, DeadLetterReason
 from actors.engine.life import Life
 from actors.timer import Timer, check_delay
 
 __all__ = ["Background"]
+
+
+FULL_WHEN_DUE = DeadLetterReason(DeadLetterKind.MAILBOX_FULL, "when a timer was due")
 
 
 @final
@@ -77,7 +81,7 @@ class Background:
         if address.simple or not address.full or address.overflow.drops:
             address.offer(message)
         else:
-            address.refuse(message, "mailbox full when a timer was due")
+            address.refuse(message, FULL_WHEN_DUE)
 
     def _admit(self, message: object) -> None:
         address = self._life.address
@@ -119,7 +123,7 @@ class Background:
                 if address.open:
                     address.put(message)
                 else:
-                    address.refuse(message, address.why)
+                    address.refuse(message, address.gone)
         except Interrupted:
             pass
         except GeneratorExit:

@@ -22,6 +22,7 @@ from __future__ import annotations
 from contextvars import Context
 
 from actors.address import unwrap
+from actors.dead_letters import DeadLetterKind, DeadLetterReason
 from actors.engine.life import Life
 from actors.engine.links import Links
 from actors.engine.receiver import Receiver
@@ -32,6 +33,10 @@ from actors.notices import Exited
 from actors.ref import address_of, ref_of
 
 __all__ = ["announce", "drop_control", "give_up_mail", "let_go", "start_failed", "undelivered"]
+
+
+CRASHED = DeadLetterReason(DeadLetterKind.IN_HAND, "its receiver crashed")
+KILLED = DeadLetterReason(DeadLetterKind.IN_HAND, "its receiver was killed")
 
 
 def drop_control(life: Life) -> None:
@@ -61,8 +66,7 @@ def let_go(life: Life, receiver: Receiver | None, reason: ExitReason) -> object:
         message = unwrap(item)
         if not getattr(type(message), "__dead_letter__", True):
             message = None
-        how = "was killed" if life.killed else "crashed"
-        life.address.refuse(item, f"in hand when its receiver {how}")
+        life.address.refuse(item, KILLED if life.killed else CRASHED)
     if receiver is not None:
         receiver.fail_deferred()
     if isinstance(item, Envelope):
@@ -80,9 +84,9 @@ def give_up_mail(life: Life, reason: ExitReason) -> None:
             life.system.forget(address)
         elif owner.children.get(address.id) is address:
             del owner.children[address.id]
-        address.end(str(reason))
+        address.end(reason)
     elif not address.keep:
-        address.flush(f"dropped at the restart of its receiver ({reason})")
+        address.flush(DeadLetterReason(DeadLetterKind.DROPPED_AT_RESTART, str(reason)))
 
 
 def start_failed(path: str, reason: ExitReason) -> StartFailed:

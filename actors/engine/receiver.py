@@ -44,6 +44,7 @@ from typing import Any, TypeGuard, TypeVar, final
 
 from actors.address import CONTROL, STOP, UNLIMITED, Notice
 from actors.backends import Waiter
+from actors.dead_letters import DeadLetterKind, DeadLetterReason
 from actors.dispatch import Dispatch, Handler
 from actors.engine.life import Life
 from actors.errors import NoReply, Refusal
@@ -54,6 +55,9 @@ from actors.notices import DownNotice, Exited, Received
 __all__ = ["TOLD", "Receiver", "is_coroutine"]
 
 BATCH = 128
+"""So many messages are handled before others get their turn."""
+
+RAISED = DeadLetterReason(DeadLetterKind.IN_HAND, "its handler raised")
 
 N = TypeVar("N")
 
@@ -229,7 +233,7 @@ class Receiver:
         if item is not None:
             if isinstance(item, Envelope):
                 item.fail(NoReply(life.address.path, type(item.message).__name__))
-            life.address.refuse(item, "in hand when its handler raised")
+            life.address.refuse(item, RAISED)
 
     def _take_and_admit(self) -> object:
         """Take an item from a bounded mailbox, and let in who waits for room."""
@@ -318,7 +322,7 @@ class Receiver:
             except TypeError as error:
                 if isinstance(item, Envelope):
                     item.fail(error)
-                address.refuse(item, str(error))
+                address.refuse(item, DeadLetterReason(DeadLetterKind.NOT_ACCEPTED, str(error)))
                 return None
             handler = dispatch.types[type(message)]
         assert isinstance(handler, Handler)

@@ -121,7 +121,7 @@ async def test_a_full_mailbox_loses_a_tick(dead_letters: list[DeadLetter]) -> No
         await one.ref.ask(Ask(busy))
         await one.ref.ask(Ask(lambda _: None))
         assert one.log == ["tick"]
-        assert [(letter.message, letter.why) for letter in dead_letters] == [
+        assert [(letter.message, str(letter.why)) for letter in dead_letters] == [
             (Note("tick"), "mailbox full when a timer was due")
         ] * 2
 
