@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from actors.actor import Actor, on
     from actors.cancellation import CancellationToken
     from actors.context import Child, Context, Proc
+    from actors.dead_letters import DeadLetterKind, DeadLetterReason
     from actors.errors import (
         ActorError,
         AskCycle,
@@ -83,6 +84,7 @@ else:
             "actors.actor": "Actor on",
             "actors.cancellation": "CancellationToken",
             "actors.context": "Child Context Proc",
+            "actors.dead_letters": "DeadLetterKind DeadLetterReason",
             "actors.errors": "ActorError AskCycle AskTimeout IdTaken Ignore LinkBroken MailboxFull"
             " NameTaken NoReply ProcExited Refusal StartFailed SystemClosed",
             "actors.events": "DeadLetter Event EventStream ProcEnded ProcFailedToStart ProcStarted"
@@ -113,6 +115,8 @@ __all__ = [
     "Context",
     "Crashed",
     "DeadLetter",
+    "DeadLetterKind",
+    "DeadLetterReason",
     "Down",
     "Event",
     "EventStream",

@@ -36,13 +36,14 @@ from threading import get_ident
 from typing import Any, Protocol, final
 
 from actors.backends import Backend, Waiter, Wakeable
+from actors.dead_letters import FULL, DeadLetterKind, DeadLetterReason
 from actors.deadlines import Deadlines
 from actors.errors import MailboxFull, NameTaken, ended
 from actors.exits import ExitReason, NoProc
 from actors.mailbox import Mailbox, Overflow
 from actors.messages import Envelope
 
-__all__ = ["Accepts", "Address", "Occupant", "Runtime", "current_occupant"]
+__all__ = ["Accepts", "Address", "Occupant", "Runtime", "current_occupant", "waits_for"]
 
 
 class Accepts(Protocol):
@@ -60,38 +61,61 @@ class Accepts(Protocol):
         ...
 
 
-class Occupant:
-    """Be the incarnation that lives at an address, as far as senders must know it.
+class Occupant(Protocol):
+    """The incarnation that lives at an address, as far as senders and refs know it.
 
     `task` is None while it has none; `asking` is the address that its task waits for, if any, and
-    `asked` the request that it waits with, if it is one.
+    `asked` the request that it waits with, if it is one. `number` counts starts, from 1;
+    `handled` the messages that it was given.
     """
-
-    __slots__ = ("address", "asked", "asking", "task")
 
     address: Address
     task: object
     asking: Address | None
     asked: Envelope | None
+    number: int
+    handled: int
 
-    def answer_now(self, request: object, function: Callable[..., Any]) -> Any:
+    @property
+    def stashed(self) -> int:
+        """Return how many messages it has put aside."""
+        ...
+
+    def answer_now(self, request: object, function: Callable[..., Any], /) -> Any:
         """Answer in the asker's turn; an Envelope when the answer has to be waited for."""
-        raise NotImplementedError
+        ...
 
     def wait_is_over(self) -> None:
         """Note that its task waits for nobody that is known."""
-        self.asking = self.asked = None
+        ...
 
-    def waits_for(self, address: Address) -> bool:
-        """Note that its own task waits for another address; False when another task asks."""
-        if self.task is None or self.address.runtime.backend.current_task() is not self.task:
-            return False
-        self.asking, self.asked = address, None
-        return True
+    def finish_queued(self) -> None:
+        """Stop it after what is queued, with exit reason Normal."""
+        ...
+
+    def tell_to_stop(self, timeout: float | None) -> None:
+        """Stop it after the message in hand; kill it `timeout` seconds later (None: never)."""
+        ...
+
+    def kill(self) -> None:
+        """Cancel it and all that it started."""
+        ...
+
+    def on_end(self, waiter: Waiter[Any]) -> bool:
+        """Wake `waiter` with the exit reason when it has ended; False when that is past."""
+        ...
 
 
 current_occupant: ContextVar[Occupant | None] = ContextVar("current_occupant", default=None)
 """The incarnation in whose code we are; inherited by the tasks that this code starts."""
+
+
+def waits_for(occupant: Occupant, address: Address) -> bool:
+    """Note that the task of `occupant` waits for an address; False when another task does."""
+    if occupant.task is None or address.runtime.backend.current_task() is not occupant.task:
+        return False
+    occupant.asking, occupant.asked = address, None
+    return True
 
 
 @final
@@ -125,7 +149,7 @@ class Runtime:
         self,
         name: str,
         backend: Backend,
-        dead_letter: Callable[[Address, object, str], None],
+        dead_letter: Callable[[Address, object, DeadLetterReason], None],
         heard: Callable[[], bool],
     ) -> None:
         self.name = name
@@ -250,7 +274,7 @@ class Address:
         self.open = True
         self.simple = mailbox.capacity is None
         self.reason: ExitReason = NEVER_RAN
-        self.why = ""
+        self.why: object = ""
 
     def take(self, accepts: Accepts) -> None:
         """Take from now on what `accepts` says."""
@@ -340,7 +364,7 @@ class Address:
         False when the sender has to wait for room. Raises MailboxFull under `Overflow.RAISE`.
         """
         if not self.open:
-            self.refuse(item, self.why)
+            self.refuse(item, self.gone)
         elif not self.full and not self.parked:
             self.put(item)
         elif self.overflow is Overflow.DROP_NEW:
@@ -358,7 +382,7 @@ class Address:
     def _drop(self, item: object) -> None:
         if isinstance(item, Envelope):
             item.fail(self.overfull(item, f"it was dropped ({self.overflow.value})"))
-        self.refuse(item, "mailbox full")
+        self.refuse(item, FULL)
 
     def overfull(self, item: object, hint: str) -> MailboxFull:
         """Return the error for a message that found no room."""
@@ -391,7 +415,7 @@ class Address:
 
     # -- what becomes of mail that is not handled -------------------------------------------
 
-    def refuse(self, item: object, why: str) -> None:
+    def refuse(self, item: object, why: DeadLetterReason) -> None:
         """Make a dead letter of a message; its request fails at once, if it did not yet."""
         if isinstance(item, Control | StopMark | Notice):
             return
@@ -415,8 +439,16 @@ class Address:
         if not envelope.settled:
             envelope.fail(ended(self.path, self.reason, type(envelope.message).__name__))
 
-    def flush(self, why: str) -> None:
-        """Make dead letters of all that waits."""
+    @property
+    def gone(self) -> DeadLetterReason:
+        """Return why an address that has ended takes no mail."""
+        why = self.why
+        if not isinstance(why, DeadLetterReason):  # made only when somebody asks
+            why = self.why = DeadLetterReason(DeadLetterKind.ENDED, str(why))
+        return why
+
+    def flush(self, why: DeadLetterReason | None = None) -> None:
+        """Make dead letters of all that waits; by default because the address has ended."""
         parked, self.parked = self.parked, None
         for entry in parked or ():
             if not entry.gone:
@@ -430,7 +462,7 @@ class Address:
         self.marked = False
         if self.undelivered is not None or self.runtime.heard():
             for item in items:
-                self.refuse(item, why)
+                self.refuse(item, why or self.gone)
             return
         # Nobody hears of dead letters; only askers must be told. So a flood ends in no time.
         if Envelope in map(type, items):
@@ -438,16 +470,15 @@ class Address:
                 if type(item) is Envelope:
                     self.fail(item)
 
-    def shut(self, why: str) -> None:
-        """Take no more mail: what waits and what comes are dead letters, `why` says why."""
+    def end(self, why: object) -> None:
+        """End for good: free the name and take no more mail.
+
+        What waits and what comes are dead letters; `why` (the exit reason, or a text) says why.
+        """
+        self.drop_name()
         self.open = self.simple = False
         self.why = why
-        self.flush(why)
-
-    def end(self, why: str) -> None:
-        """End for good: free the name and take no more mail."""
-        self.drop_name()
-        self.shut(why)
+        self.flush()
         self.undelivered = None
         self.ref = None  # no cycle: what has ended goes without the garbage collector
 

@@ -40,9 +40,18 @@ from attrs import frozen
 
 from actors.address import Address, Runtime
 from actors.backends import Backend, current_backend
-from actors.context import DEFAULT_MAILBOX, Proc
+from actors.context import DEFAULT_MAILBOX, Child, IncarnationView, Proc
+from actors.dead_letters import DeadLetterReason
 from actors.dispatch import label
-from actors.engine import Incarnation, Phase, new_address, spawn_into, stop_children
+from actors.engine import (
+    Incarnation,
+    Phase,
+    new_address,
+    reserve_child,
+    spawn_child,
+    spawn_into,
+    stop_children,
+)
 from actors.errors import SystemClosed
 from actors.events import DeadLetter, EventStream
 from actors.exits import NoProc
@@ -196,9 +205,7 @@ class ActorSystem:
             watch = Watch(ref, self._careful(call), None)
             watch.fire(NoProc())
             return watch
-        if life.watchers is None:
-            life.watchers = {}
-        return Watch(ref, self._careful(call), life.watchers)
+        return Watch(ref, self._careful(call), life.links.watchers)
 
     def _careful(self, call: Callable[[Down], None]) -> Callable[[Down], None]:
         def guarded(down: Down) -> None:
@@ -221,12 +228,38 @@ class ActorSystem:
         """Kill everything at once; leaving the system still waits for its death."""
         self._killed = True
         for address in reversed(list(self._children.values())):  # some end at once, and leave
-            if isinstance(address.occupant, Incarnation):
+            if address.occupant is not None:
                 address.occupant.kill()
 
     # -- what the engine calls ------------------------------------------------------------------
 
     _killed = False
+
+    async def spawn_child(
+        self,
+        owner: IncarnationView,
+        start: Callable[[], Proc[Any]],
+        id: str | None,
+        name: Name[Any] | None,
+        mailbox: Mailbox,
+        shutdown: float | None,
+        start_timeout: float | None,
+    ) -> Ref[Any]:
+        """Start a child of a proc; what `context.spawn` comes to."""
+        assert isinstance(owner, Incarnation)
+        return await spawn_child(owner, start, id, name, mailbox, shutdown, start_timeout)
+
+    def reserve_child(
+        self,
+        owner: IncarnationView,
+        id: str,
+        name: Name[Any] | None,
+        mailbox: Mailbox,
+        shutdown: float | None,
+    ) -> Child[Any]:
+        """Reserve an address for a child of a proc; what `context.child` comes to."""
+        assert isinstance(owner, Incarnation)
+        return reserve_child(owner, id, name, mailbox, shutdown)
 
     def unheard(self, error: BaseException) -> None:
         """Keep an error that nobody was told of, to raise it at the end."""
@@ -262,7 +295,7 @@ class ActorSystem:
         """Tell whether anybody hears of dead letters."""
         return self.events.heard
 
-    def _dead_letter(self, address: Address, message: object, why: str) -> None:
+    def _dead_letter(self, address: Address, message: object, why: DeadLetterReason) -> None:
         if self.events.heard:
             self.events.publish(DeadLetter(ref_of(address), message, why))
 

@@ -31,6 +31,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar, final
 
 from actors.backends import Backend, InterruptibleTask
+from actors.dead_letters import FULL
 from actors.errors import ActorError, SystemClosed
 from actors.messages import Question
 from actors.ref import Ref, address_of
@@ -105,7 +106,7 @@ def void(_: object = None) -> None:
 def _tell(ref: Ref[Any], message: object) -> None:
     address = address_of(ref)
     if not address.offer(message):
-        address.refuse(message, "mailbox full")
+        address.refuse(message, FULL)
 
 
 async def _ask(

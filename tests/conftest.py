@@ -38,7 +38,7 @@ import anyio.lowlevel
 import pytest
 from hypothesis import HealthCheck, settings
 
-from actors import ActorSystem, DeadLetter
+from actors import ActorSystem, DeadLetter, DeadLetterReason
 from actors import backends as engine
 from actors.address import fast_paths
 from actors.backends._asyncio import AsyncioBackend
@@ -205,7 +205,9 @@ def _watch_systems() -> None:
                 for label in watch.tasks_of(self)
             ]
 
-    def watched_letter(self: ActorSystem, address: Address, message: object, why: str) -> None:
+    def watched_letter(
+        self: ActorSystem, address: Address, message: object, why: DeadLetterReason
+    ) -> None:
         watch.letters.append(DeadLetter(ref_of(address), message, why))
         dead_letter(self, address, message, why)
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS: dict[str, str] = {
     "actors": (
         "lazy exits errors names backends/ clock messages cancellation "
-        "deadlines mailbox address timer ref notices events vitals "
+        "dead_letters deadlines mailbox address timer ref notices events vitals "
         "context functions message_types dispatch actor engine/ threads system __init__ testing"
     ),
     "supervision": (

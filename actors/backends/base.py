@@ -142,6 +142,13 @@ class Backend(ABC):
         It runs in `context`; default: a copy of the caller's.
         """
 
+    def is_current(self, task: object) -> bool:
+        """Tell whether `task` runs now; False outside of the loop, where none does."""
+        try:
+            return self.current_task() is task
+        except RuntimeError:
+            return False
+
     @abstractmethod
     async def checkpoint(self) -> None:
         """Give way to the other ready tasks; on trio, whose order is shuffled, to some of them."""

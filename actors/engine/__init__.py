@@ -9,8 +9,18 @@ actor system makes addresses, puts incarnations there, and stops them; all the r
 
 from __future__ import annotations
 
+from actors.engine.children import reserve_child, spawn_child
 from actors.engine.incarnation import Incarnation
+from actors.engine.life import Phase
 from actors.engine.spawning import new_address, spawn_into
-from actors.engine.stopping import Phase, stop_children
+from actors.engine.stopping import stop_children
 
-__all__ = ["Incarnation", "Phase", "new_address", "spawn_into", "stop_children"]
+__all__ = [
+    "Incarnation",
+    "Phase",
+    "new_address",
+    "reserve_child",
+    "spawn_child",
+    "spawn_into",
+    "stop_children",
+]

@@ -27,122 +27,101 @@ Only handlers that cannot wait are run so: plain functions, and coroutine functi
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine
-from contextvars import Context
-from types import CoroutineType
-from typing import Any, TypeGuard
+from collections.abc import Callable
+from typing import Any
 
-from actors.context import Life, Proc
+from actors.engine.life import Life
+from actors.engine.receiver import is_coroutine
 from actors.errors import Refusal
-from actors.exits import ExitReason
 from actors.messages import NOBODY, NOT_NOW, Envelope
 
-__all__ = ["Answering", "is_coroutine"]
+__all__ = ["answer_now"]
 
 IN_A_ROW = 64
 """Of so many questions that could be answered at once, one lets the event loop turn."""
 
+# An ask through the mailbox costs a waiter, an envelope, a wake-up and two turns of the loop; asked
+# inline, an idle actor costs a call. What must not be noticed, and why it is not:
+#
+# - One message at a time: only an actor that is parked is asked, with nothing queued, and it counts
+#   as busy meanwhile (`address.waiter` is None), so what the handler sends to its own address, or
+#   whoever asks it from there, waits in the queue as always.
+# - Its own context variables, not the asker's: the handler runs in `variables`.
+# - Its own crash, not the asker's: what the handler raises is caught here; the actor's task is
+#   woken to end, and the asker waits for the news like any other.
+# - Fairness: a loop of asks that never waits would hold up everybody, so one in 64 goes the long
+#   way.
+# - `sys.exc_info()`: inside an `except` block of the asker's the handler would see that exception,
+#   and a bare `raise` in it would raise it. So not there.
+#
+# The spare envelope. A handler that stashes its request, or crashes, needs an envelope to be in
+# hand; nearly always it does neither. So one envelope is kept for all in `Runtime.spare`, taken
+# while a handler runs (then it is None, and a nested ask makes its own) and put back when nobody
+# can have seen it. It has NOBODY for a waiter, which counts as settled: an answer to it goes
+# nowhere.
 
-class Answering(Life):
-    """Be the part of an incarnation that answers when it is idle.
 
-    `in_hand` is the queued item that is being handled, `begun` the work that is left to do for it
-    when a plain handler made that in an asker's turn. `variables` is the context in which its
-    task runs, if the receive loop is all of its body. `verdict` is the exit reason that
-    overrules how its code ends.
+def answer_now(life: Life, request: object, function: Callable[..., Any]) -> Any:
+    """Answer in the asker's own turn, when this actor is idle; returns the answer.
+
+    Returns an Envelope to wait for when there is no answer yet, NOT_NOW when nothing was done.
+    Raises the Refusal that it answered.
     """
-
-    __slots__ = ("begun", "in_hand", "proc", "variables", "verdict")
-
-    proc: Proc[Any]
-
-    def __init__(self) -> None:
-        self.task = None
-        self.asking = self.asked = None
-        self.handled = 0
-        self.in_hand: object = None
-        self.begun: Coroutine[Any, Any, object] | None = None
-        self.variables: Context | None = None
-        self.verdict: ExitReason | None = None
-
-    def answer_now(self, request: object, function: Callable[..., Any]) -> Any:
-        """Answer in the asker's own turn, when this actor is idle; returns the answer.
-
-        Returns an Envelope to wait for when there is no answer yet, NOT_NOW when nothing was done.
-        Raises the Refusal that it answered.
-        """
-        address = self.address
-        runtime = address.runtime
-        parked = address.waiter
-        if parked is None or parked.done() or address.queue or sys.exc_info()[1] is not None:
-            return NOT_NOW
-        # Once in a while we take the long way, so that a loop of questions lets others run.
-        runtime.in_a_row += 1
-        if not runtime.in_a_row % IN_A_ROW:
-            return NOT_NOW
-        envelope, runtime.spare = runtime.spare, None
-        if envelope is None:
-            envelope = Envelope(request, NOBODY, address.path, None)
-        else:
-            envelope.message = request
-        self.in_hand = envelope
-        # Not idle meanwhile: what the handler sends to itself, or decides, waits its turn.
-        address.waiter = None
-        crash: BaseException | None = None
-        result: Any = None
-        assert self.variables is not None
-        try:
-            result = self.variables.run(function, self.proc, request)
-        except BaseException as error:
-            crash = error
-        finally:
-            self.handled += 1
-            address.waiter = parked
-            if address.queue or self.verdict is not None:
-                address.wake()
-        if self.in_hand is envelope and crash is None and not is_coroutine(result):
-            self.in_hand = envelope.message = None
-            runtime.spare = envelope  # nobody has seen it
-            return result
-        return self._not_yet(envelope, result, crash)
-
-    def _not_yet(self, envelope: Envelope, result: object, crash: BaseException | None) -> Envelope:
-        """Give the asker something to wait for; raises the Refusal that is the answer."""
-        address = self.address
-        if isinstance(crash, Refusal):
-            if self.in_hand is envelope:
-                self.in_hand = None
-                raise crash
-            crash = None  # it was stashed first: it will be handled again, and answered then
-        elif isinstance(crash, StopIteration):
-            # What a coroutine makes of it, and so the receive loop.
-            cause, crash = crash, RuntimeError("coroutine raised StopIteration")
-            crash.__cause__ = cause
-        envelope.path = address.path
-        envelope.waiter = address.runtime.backend.new_waiter()
-        if crash is not None:
-            self.crash(crash)
-        elif is_coroutine(result):
-            self.begun = result  # the actor's own task has to go on
+    address = life.address
+    runtime = address.runtime
+    parked = address.waiter
+    if parked is None or parked.done() or address.queue or sys.exc_info()[1] is not None:
+        return NOT_NOW
+    # Once in a while we take the long way, so that a loop of questions lets others run.
+    runtime.in_a_row += 1
+    if not runtime.in_a_row % IN_A_ROW:
+        return NOT_NOW
+    envelope, runtime.spare = runtime.spare, None
+    if envelope is None:
+        envelope = Envelope(request, NOBODY, address.path, None)
+    else:
+        envelope.message = request
+    life.in_hand = envelope
+    # Not idle meanwhile: what the handler sends to itself, or decides, waits its turn.
+    address.waiter = None
+    crash: BaseException | None = None
+    result: Any = None
+    assert life.variables is not None
+    try:
+        result = life.variables.run(function, life.proc, request)
+    except BaseException as error:
+        crash = error
+    finally:
+        life.handled += 1
+        address.waiter = parked
+        if address.queue or life.verdict is not None:
             address.wake()
-        return envelope
-
-    async def finish_begun(self) -> None:
-        """Do the work of the request in hand before anything else."""
-        work, self.begun = self.begun, None
-        envelope = self.in_hand
-        assert work is not None
-        result = await work
-        if isinstance(envelope, Envelope) and self.in_hand is envelope:
-            envelope.answer(result)
-        # Else its request was stashed: this is no answer.
-        self.in_hand = None
-
-    def crash(self, error: BaseException) -> None:
-        """Crash with what was raised outside of its own task; implemented above."""
-        raise NotImplementedError
+    if life.in_hand is envelope and crash is None and not is_coroutine(result):
+        life.in_hand = envelope.message = None
+        runtime.spare = envelope  # nobody has seen it
+        return result
+    return _not_yet(life, envelope, result, crash)
 
 
-def is_coroutine(result: object) -> TypeGuard[Coroutine[Any, Any, Any]]:
-    """Tell whether a handler returned work to be awaited; quicker than the general question."""
-    return type(result) is CoroutineType
+def _not_yet(
+    life: Life, envelope: Envelope, result: object, crash: BaseException | None
+) -> Envelope:
+    """Give the asker something to wait for; raises the Refusal that is the answer."""
+    address = life.address
+    if isinstance(crash, Refusal):
+        if life.in_hand is envelope:
+            life.in_hand = None
+            raise crash
+        crash = None  # it was stashed first: it will be handled again, and answered then
+    elif isinstance(crash, StopIteration):
+        # What a coroutine makes of it, and so the receive loop.
+        cause, crash = crash, RuntimeError("coroutine raised StopIteration")
+        crash.__cause__ = cause
+    envelope.path = address.path
+    envelope.waiter = address.runtime.backend.new_waiter()
+    if crash is not None:
+        life.crash(crash)
+    elif is_coroutine(result):
+        life.begun = result  # the actor's own task has to go on
+        address.wake()
+    return envelope

@@ -40,28 +40,31 @@ import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from types import CoroutineType
-from typing import Any, TypeVar, final
+from typing import Any, TypeGuard, TypeVar, final
 
 from actors.address import CONTROL, STOP, UNLIMITED, Notice
 from actors.backends import Waiter
-from actors.cancellation import CancellationToken, homeward
-from actors.dispatch import Dispatch, Handler, Traits
-from actors.engine.inline import Answering, is_coroutine
+from actors.dead_letters import DeadLetterKind, DeadLetterReason
+from actors.dispatch import Dispatch, Handler
+from actors.engine.life import Life
 from actors.errors import NoReply, Refusal
-from actors.exits import ExitReason, Normal
+from actors.exits import Normal
 from actors.messages import Envelope, Reply, make_reply
-from actors.notices import DownNotice, Exited, Monitor, Received
+from actors.notices import DownNotice, Exited, Received
 
-__all__ = ["Reader", "Told"]
+__all__ = ["TOLD", "Receiver", "is_coroutine"]
 
 BATCH = 128
+"""So many messages are handled before others get their turn."""
+
+RAISED = DeadLetterReason(DeadLetterKind.IN_HAND, "its handler raised")
 
 N = TypeVar("N")
 
 
 @final
 class Nap:
-    """Wake an actor that nobody wrote to, so that it can let go of its task."""
+    """The deadline of an actor that nobody writes to; past it, the actor lets go of its task."""
 
     __slots__ = ("due", "over", "tick", "waiter")
 
@@ -71,7 +74,7 @@ class Nap:
         self.due, self.tick = 0.0, 0
 
     def expire(self) -> None:
-        """Wake it, if nothing else did."""
+        """Wake the actor, if nothing else did."""
         if not self.waiter.done():
             self.over = True
             self.waiter.set_result(None)
@@ -79,39 +82,27 @@ class Nap:
 
 @final
 class Told:
-    """Be the control that says: stop after the message in hand."""
+    """The control that says: stop after the message in hand."""
 
 
 TOLD = Told()
 
 
-class Reader(Answering):
-    """Be the part of an incarnation that reads mail.
+@final
+class Receiver:
+    """The part of an incarnation that receives: its loop, inbox, stash, and replies still owed.
 
-    `told` is the exit reason it was told to stop with, None before. `deferred` are requests taken
-    but not answered yet.
+    Made when it is first needed, so an idle actor has none. What every message touches (`in_hand`,
+    `handled`) stands in the incarnation itself, where an inline ask finds it, too.
     """
 
-    __slots__ = (
-        "_inbox",
-        "_reply",
-        "_stash",
-        "_token",
-        "deferred",
-        "told",
-        "traits",
-        "watching",
-    )
+    __slots__ = ("_deferred", "_inbox", "_life", "_reply", "_stash")
 
-    traits: Traits
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.told: ExitReason | None = None
-        self.deferred: dict[Envelope, None] | None = None
-        self.watching: dict[Monitor, None] | None = None
+    def __init__(self, life: Life) -> None:
+        self._life = life
         self._stash: deque[object] | None = None
-        self._token: CancellationToken | None = None
+        # Requests taken but not answered yet.
+        self._deferred: dict[Envelope, None] | None = None
         # Held while its message is in hand: when the handler is interrupted, its frame is gone
         # before the asker can be told why, and a reply that is thrown away says something else.
         self._reply: Reply[Any] | None = None
@@ -120,43 +111,67 @@ class Reader(Answering):
     @property
     def dispatch(self) -> Dispatch:
         """Return the table of the actor. Raises TypeError for a proc that is none."""
-        dispatch = self.traits.dispatch
+        dispatch = self._life.traits.dispatch
         if dispatch is None:
-            raise TypeError(f"{type(self.proc).__name__} is no Actor: it has no handlers")
+            raise TypeError(f"{type(self._life.proc).__name__} is no Actor: it has no handlers")
         return dispatch
 
     # -- the receive loop of an actor ---------------------------------------------------------
 
+    # Each message passes here, so this loop does nothing twice and calls nothing it need not.
+    #
+    # The two fast lanes are dictionaries of plain functions, by the exact type of the message:
+    # `told` for messages, `answers` for requests whose handler returns the answer. All the rest
+    # (a handler that takes a `Reply`, a subclass that was never seen, control, notices) falls
+    # through to `_handle`, which does the same at leisure. Control needs no look of its own: it
+    # announces itself by a mark at the head of the queue (see `CONTROL`), an item like any other.
+    #
+    # `in_hand` is set before a handler runs and cleared when the queue is empty, or replaced by the
+    # next item; never in between. Whoever wants to know what a crash was handling looks there. A
+    # handler that calls `stash` clears it, which is how we know that what it returned is no
+    # answer. For the same reason it is not a local: another task may look while we await.
+    #
+    # `handled` is counted by the batch, from the budget that is left: an addition less for each.
+    # The budget also bounds the turn: after 128 messages others run, in a checkpoint if mail is
+    # left, by waiting if not.
+    #
+    # A Refusal is caught outside of the inner loop, because entering a `try` for each message and
+    # leaving it would cost what the loop saves; it costs one more turn of the outer loop instead.
+    #
+    # Between two checks of `queue` nothing awaits, so no message can arrive unseen: when the queue
+    # is found empty, the waiter is in place before anybody else runs.
+
     async def receive(self) -> bool:
         """Hand each message to its handler until told to stop; False when it hibernates instead."""
-        if self.begun is None:
+        life = self._life
+        if life.begun is None:
             self._drop_hand()
-        address, proc = self.address, self.proc
+        address, proc, dispatch = life.address, life.proc, self.dispatch
         queue, backend = address.unpack(), address.runtime.backend
         take = queue.popleft if address.capacity == UNLIMITED else self._take_and_admit
-        new_waiter, hibernate_after = backend.new_waiter, self.traits.hibernate_after
-        told, answers = self.dispatch.told.get, self.dispatch.answers.get
+        new_waiter, hibernate_after = backend.new_waiter, life.traits.hibernate_after
+        told, answers = dispatch.told.get, dispatch.answers.get
         budget = BATCH
         while True:
             try:
-                if self.begun is not None:
-                    await self.finish_begun()
+                if life.begun is not None:
+                    await self._finish_begun()
                 while queue and budget:
                     budget -= 1
                     item = take()
                     handler = told(type(item))
                     if handler is not None:
-                        self.in_hand = item
+                        life.in_hand = item
                         result = handler(proc, item)
                         if result is not None and type(result) is CoroutineType:
                             await result
                     elif type(item) is Envelope and (answer := answers(type(item.message))):
-                        self.in_hand = item
+                        life.in_hand = item
                         value: Any = answer(proc, item.message)
                         if is_coroutine(value):
                             value = await value
                         asker = item.waiter
-                        if self.in_hand is item and not asker.done():
+                        if life.in_hand is item and not asker.done():
                             asker.set_result(value)  # else it was stashed: this is no answer
                     else:
                         rest = self._handle(item)
@@ -164,14 +179,14 @@ class Reader(Answering):
                             return True
             except Refusal as refusal:
                 self._refuse(refusal)
-            self.in_hand = None
+            life.in_hand = None
             if queue:
                 if not budget:
-                    self.handled += BATCH
+                    life.handled += BATCH
                     budget = BATCH
                     await backend.checkpoint()
             else:
-                self.handled += BATCH - budget
+                life.handled += BATCH - budget
                 budget = BATCH
                 waiter = address.waiter = new_waiter()
                 if hibernate_after is None:
@@ -179,42 +194,56 @@ class Reader(Answering):
                 elif not await self._doze(waiter, hibernate_after):
                     return False
 
+    async def _finish_begun(self) -> None:
+        """Do what is left of a request that was begun in an asker's turn, before anything else."""
+        life = self._life
+        work, life.begun = life.begun, None
+        envelope = life.in_hand
+        assert work is not None
+        result = await work
+        if isinstance(envelope, Envelope) and life.in_hand is envelope:
+            envelope.answer(result)
+        # Else its request was stashed: this is no answer.
+        life.in_hand = None
+
     def _refuse(self, refusal: Refusal) -> None:
         """Answer the request in hand with an error; the actor lives on."""
         self._reply = None
-        if isinstance(self.in_hand, Envelope):
-            self.in_hand.fail(refusal)
+        item = self._life.in_hand
+        if isinstance(item, Envelope):
+            item.fail(refusal)
         # Else it was told, or stashed: there is nobody to answer.
 
     async def _doze(self, waiter: Waiter[None], hibernate_after: float) -> bool:
         """Wait for mail; False when none came for so long that the actor hibernates."""
         nap = Nap(waiter)
-        deadlines = self.address.runtime.deadlines
+        address = self._life.address
+        deadlines = address.runtime.deadlines
         deadlines.add(nap, hibernate_after)
         try:
             await waiter
         finally:
             deadlines.discard(nap)
-        return not nap.over or bool(self.address.queue)
-
-    @property
-    def hears(self) -> bool:
-        """Tell whether news still matter: it lives, and its fate is not sealed."""
-        raise NotImplementedError
+        return not nap.over or bool(address.queue)
 
     def _drop_hand(self) -> None:
         """Settle what was in hand when a `run` of the user's own caught what a handler raised."""
-        item, self.in_hand = self.in_hand, None
+        life = self._life
+        item, life.in_hand = life.in_hand, None
         if item is not None:
             if isinstance(item, Envelope):
-                item.fail(NoReply(self.address.path, type(item.message).__name__))
-            self.address.refuse(item, "in hand when its handler raised")
+                item.fail(NoReply(life.address.path, type(item.message).__name__))
+            life.address.refuse(item, RAISED)
 
     def _take_and_admit(self) -> object:
-        item = self.address.queue.popleft()
-        if self.address.parked:
-            self.address.room()
+        """Take an item from a bounded mailbox, and let in who waits for room."""
+        address = self._life.address
+        item = address.queue.popleft()
+        if address.parked:
+            address.room()
         return item
+
+    # -- what is in no fast lane ----------------------------------------------------------------
 
     def _handle(self, item: object) -> Coroutine[Any, Any, bool] | None:
         """Handle what is in no fast lane.
@@ -222,19 +251,20 @@ class Reader(Answering):
         Returns None when that is done, else a coroutine that finishes it and returns True when it
         is time to stop.
         """
+        life = self._life
         if type(item) is Envelope:
             return self._answer(item)
         if item is CONTROL or item is STOP or isinstance(item, Notice):
-            self.in_hand = None  # the message before is done with
+            life.in_hand = None  # the message before is done with
             return self._see_to(item)
         handler = self._handler(item, item)
         if handler is None:
             return None
-        self.in_hand = item
+        life.in_hand = item
         if handler.takes_reply:
-            result = handler.function(self.proc, item, make_reply(None, item))
+            result = handler.function(life.proc, item, make_reply(None, item))
         else:
-            result = handler.function(self.proc, item)
+            result = handler.function(life.proc, item)
         return _finish(result) if is_coroutine(result) else None
 
     def _see_to(self, item: object) -> Coroutine[Any, Any, bool]:
@@ -247,16 +277,16 @@ class Reader(Answering):
 
     def _answer(self, envelope: Envelope) -> Coroutine[Any, Any, bool] | None:
         """Answer a request whose handler takes a reply, or that no fast lane knows yet."""
-        message = envelope.message
+        life, message = self._life, envelope.message
         handler = self._handler(message, envelope)
         if handler is None:
             return None
-        self.in_hand = envelope
+        life.in_hand = envelope
         if handler.takes_reply:
             self._reply = make_reply(envelope, message)
-            result = handler.function(self.proc, message, self._reply)
+            result = handler.function(life.proc, message, self._reply)
         else:
-            result = handler.function(self.proc, message)
+            result = handler.function(life.proc, message)
         if is_coroutine(result):
             return self._answer_later(envelope, result, takes_reply=handler.takes_reply)
         self._settle(envelope, result, handler.takes_reply)
@@ -269,8 +299,9 @@ class Reader(Answering):
         return False
 
     def _settle(self, envelope: Envelope, result: object, takes_reply: bool) -> None:
+        """Answer with what a handler returned, or remember that it will answer later."""
         self._reply = None
-        if self.in_hand is not envelope:
+        if self._life.in_hand is not envelope:
             return  # it was stashed: what its handler returned is no answer
         if not takes_reply:
             envelope.answer(result)
@@ -281,16 +312,17 @@ class Reader(Answering):
             self.remember(envelope)
 
     def _handler(self, message: object, item: object) -> Handler | None:
-        dispatch = self.dispatch
+        """Find the handler of a message; None when it was refused, having none."""
+        dispatch, address = self.dispatch, self._life.address
         handler = dispatch.types.get(type(message))
         if handler is None:
             # Queued for an earlier incarnation, made by a factory that makes another class now.
             try:
-                dispatch.admit(type(message), self.address.path)
+                dispatch.admit(type(message), address.path)
             except TypeError as error:
                 if isinstance(item, Envelope):
                     item.fail(error)
-                self.address.refuse(item, str(error))
+                address.refuse(item, DeadLetterReason(DeadLetterKind.NOT_ACCEPTED, str(error)))
                 return None
             handler = dispatch.types[type(message)]
         assert isinstance(handler, Handler)
@@ -300,7 +332,7 @@ class Reader(Answering):
 
     async def obey(self) -> bool:
         """See to control, in its order; True when it is time to stop."""
-        address = self.address
+        address, proc = self._life.address, self._life.proc
         address.unmark()
         try:
             while address.control:
@@ -308,7 +340,7 @@ class Reader(Answering):
                 if item is TOLD:
                     return True
                 assert isinstance(item, Exited)
-                await self._call_hook(self.proc.on_exit, item)
+                await self._call_hook(proc.on_exit, item)
             return False
         finally:
             if address.control:
@@ -325,49 +357,25 @@ class Reader(Answering):
 
     async def hear(self, notice: Notice) -> bool:
         """See to a notice in its turn; it is never time to stop for that."""
-        self.address.extra -= 1
+        life = self._life
+        life.address.extra -= 1
         assert isinstance(notice, DownNotice)
         monitor = notice.monitor
         if monitor.active:
-            monitor.active = False
-            if self.watching is not None:
-                self.watching.pop(monitor, None)
-            await self._call_hook(self.proc.on_down, notice.down)
+            life.links.forget(monitor)
+            await self._call_hook(life.proc.on_down, notice.down)
         return False
 
     async def reach_stop_mark(self) -> bool:
         """Be told to stop by the mark that `Ref.stop` has queued."""
-        self.address.extra -= 1
-        if self.told is None:
-            self.told = Normal()
-        self.cancel_token()
+        life = self._life
+        life.address.extra -= 1
+        if life.told is None:
+            life.told = Normal()
+        life.cancel_token()
         return True
 
-    # -- what a context asks ------------------------------------------------------------------
-
-    @property
-    def token(self) -> CancellationToken:
-        """Return the incarnation's token; made when it is first wanted."""
-        token = self._token
-        if token is None:
-            token = self._token = CancellationToken()
-            if self.told is not None:
-                token.cancel(self.told)
-            else:
-                token.on_cancel(homeward(self.address.runtime.backend, self.token_cancelled))
-        return token
-
-    def check_not_ended(self) -> None:
-        """Refuse what would begin after the end; implemented above."""
-        raise NotImplementedError
-
-    def cancel_token(self) -> None:
-        """Pass on to the token that the proc was told to stop."""
-        if self._token is not None:
-            self._token.cancel(self.told)
-
-    def token_cancelled(self) -> None:
-        """Be told to stop through the token; implemented above."""
+    # -- the stash ------------------------------------------------------------------------------
 
     @property
     def stashed(self) -> int:
@@ -376,39 +384,36 @@ class Reader(Answering):
 
     def stash(self) -> None:
         """Put the message in hand aside."""
-        if self.in_hand is None:
-            raise RuntimeError(f"{self.address.path} has no message in hand to stash")
+        life = self._life
+        if life.in_hand is None:
+            raise RuntimeError(f"{life.address.path} has no message in hand to stash")
         if self._stash is None:
             self._stash = deque()
-        self._stash.append(self.in_hand)
-        if isinstance(self.in_hand, Envelope):
-            self.in_hand.turn += 1  # so that dropping its reply answers nobody
-        self.in_hand = None
+        self._stash.append(life.in_hand)
+        if isinstance(life.in_hand, Envelope):
+            life.in_hand.turn += 1  # so that dropping its reply answers nobody
+        life.in_hand = None
 
     def unstash_all(self) -> None:
         """Queue again what was put aside."""
         stash, self._stash = self._stash, None
         if stash:
-            self.address.put_back(stash)
-            self.address.wake()
+            address = self._life.address
+            address.put_back(stash)
+            address.wake()
+
+    # -- replies that are owed --------------------------------------------------------------------
 
     def remember(self, envelope: Envelope) -> None:
         """Remember a request that is answered later, to fail it if this incarnation ends first."""
-        deferred = self.deferred
+        deferred = self._deferred
         if deferred is None:
-            deferred = self.deferred = {}
+            deferred = self._deferred = {}
+        # Now and then the settled ones are forgotten: each time that their number has doubled.
         if len(deferred) >= 64 and len(deferred) & (len(deferred) - 1) == 0:
             for old in [entry for entry in deferred if entry.settled]:
                 del deferred[old]
         deferred[envelope] = None
-
-    def inbox(self) -> AsyncIterator[Received[Any]]:
-        """Iterate over the mail."""
-        if self.traits.actor:
-            raise RuntimeError(f"{self.address.path} is an actor: its handlers read the mail")
-        inbox = Inbox(self)
-        self._inbox = weakref.ref(inbox)
-        return inbox
 
     def hold_reply(self, envelope: Envelope) -> Reply[Any]:
         """Make the reply to a request from the inbox, and hold it as long as that is in hand."""
@@ -417,19 +422,37 @@ class Reader(Answering):
 
     def put_down(self) -> None:
         """Be done with the message that the inbox gave last."""
-        item, self.in_hand = self.in_hand, None
+        life = self._life
+        item, life.in_hand = life.in_hand, None
         self._reply = None  # if nobody else has it, it was thrown away unanswered
         if not isinstance(item, Envelope):
             return
         if item.settled:
-            if self.deferred is not None:
-                self.deferred.pop(item, None)
+            if self._deferred is not None:
+                self._deferred.pop(item, None)
         elif item.asker is not None:
             item.asker.wait_is_over()
+
+    def fail_deferred(self) -> None:
+        """Fail what is owed to askers: the incarnation has ended."""
+        for envelope in self._deferred or ():
+            self._life.address.fail(envelope)
+        self._deferred = None
 
     def let_reply_go(self) -> None:
         """Drop the reply that was held, once its asker knows better."""
         self._reply = None
+
+    # -- the inbox of a proc that is no actor -----------------------------------------------------
+
+    def inbox(self) -> AsyncIterator[Received[Any]]:
+        """Iterate over the mail."""
+        life = self._life
+        if life.traits.actor:
+            raise RuntimeError(f"{life.address.path} is an actor: its handlers read the mail")
+        inbox = Inbox(self, life)
+        self._inbox = weakref.ref(inbox)
+        return inbox
 
     @property
     def reads_inbox(self) -> bool:
@@ -440,20 +463,21 @@ class Reader(Answering):
 
 @final
 class Inbox(AsyncIterator[Received[Any]]):
-    """Iterate over the messages of a proc that is no actor, until it is told to stop."""
+    """The messages of a proc that is no actor, until it is told to stop."""
 
-    __slots__ = ("__weakref__", "_budget", "_reader", "over")
+    __slots__ = ("__weakref__", "_budget", "_life", "_receiver", "over")
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    def __init__(self, receiver: Receiver, life: Life) -> None:
+        self._receiver = receiver
+        self._life = life
         self._budget = BATCH
         self.over = False
 
     async def __anext__(self) -> Received[Any]:
-        reader = self._reader
-        address = reader.address
+        life = self._life
+        address = life.address
         backend = address.runtime.backend
-        reader.put_down()
+        self._receiver.put_down()
         self._budget -= 1
         if not self._budget:
             self._budget = BATCH
@@ -464,29 +488,34 @@ class Inbox(AsyncIterator[Received[Any]]):
                 if address.parked:
                     address.room()
                 if received is not None:
-                    reader.handled += 1
+                    life.handled += 1
                     return received
-            if self.over or reader.told is not None:
+            if self.over or life.told is not None:
                 self.over = True
                 raise StopAsyncIteration
             waiter = address.waiter = backend.new_waiter()
             await waiter
 
     async def _next(self, item: object) -> Received[Any] | None:
-        reader = self._reader
+        receiver = self._receiver
         if item is CONTROL:
-            self.over = await reader.obey()
+            self.over = await receiver.obey()
         elif item is STOP:
-            self.over = await reader.reach_stop_mark()
+            self.over = await receiver.reach_stop_mark()
         elif isinstance(item, Notice):
-            await reader.hear(item)
+            await receiver.hear(item)
         else:
-            reader.in_hand = item
+            self._life.in_hand = item
             if isinstance(item, Envelope):
-                reader.remember(item)
-                return Received(item.message, reader.hold_reply(item))
+                receiver.remember(item)
+                return Received(item.message, receiver.hold_reply(item))
             return Received(item, None)
         return None
+
+
+def is_coroutine(result: object) -> TypeGuard[Coroutine[Any, Any, Any]]:
+    """Tell whether a handler returned work to be awaited; quicker than the general question."""
+    return type(result) is CoroutineType
 
 
 async def _finish(result: object) -> bool:

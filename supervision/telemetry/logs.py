@@ -33,6 +33,7 @@ from loguru import logger
 from actors import (
     Crashed,
     DeadLetter,
+    DeadLetterKind,
     Event,
     ExitReason,
     Killed,
@@ -193,10 +194,10 @@ class LogLines:
                 self._write("INFO", path, "stopped while it was starting")
 
     def _dead_letter(self, event: DeadLetter) -> None:
-        if event.why.startswith("in hand when") or isinstance(event.message, TryAgain):
+        if event.why.kind is DeadLetterKind.IN_HAND or isinstance(event.message, TryAgain):
             return  # told with the crash; or a note that a supervisor wrote to itself
         path, kind = event.ref.path, type(event.message).__name__
-        key = (path, kind, event.why)
+        key = (path, kind, str(event.why))
         count = self._dead[key] = self._dead.get(key, 0) + 1
         if len(self._dead) > MOST_DEAD_LETTERS:
             del self._dead[next(iter(self._dead))]

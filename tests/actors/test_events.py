@@ -13,6 +13,8 @@ from actors import (
     ActorSystem,
     Crashed,
     DeadLetter,
+    DeadLetterKind,
+    DeadLetterReason,
     Event,
     EventStream,
     Ignore,
@@ -142,7 +144,9 @@ async def test_a_dead_letter_tells_what_and_why() -> None:
             lambda event: seen.append(event) if isinstance(event, DeadLetter) else None
         )
         one.ref.tell(Note("lost"))
-        assert seen == [DeadLetter(one.ref, Note("lost"), "shutdown")]
+        assert seen == [
+            DeadLetter(one.ref, Note("lost"), DeadLetterReason(DeadLetterKind.ENDED, "shutdown"))
+        ]
 
 
 async def test_an_owned_child_is_marked_in_its_end() -> None:

@@ -21,6 +21,8 @@ from actors import (
     Child,
     Crashed,
     DeadLetter,
+    DeadLetterKind,
+    DeadLetterReason,
     Exited,
     ExitReason,
     Killed,
@@ -270,7 +272,8 @@ async def test_mail_to_an_address_that_has_ended(
         dead_letters.clear()
         ref.tell(Put(1))
         await ref.send(Put(2))
-        assert dead_letters == [DeadLetter(ref, Put(1), why), DeadLetter(ref, Put(2), why)]
+        gone = DeadLetterReason(DeadLetterKind.ENDED, why)
+        assert dead_letters == [DeadLetter(ref, Put(1), gone), DeadLetter(ref, Put(2), gone)]
         with pytest.raises(ProcExited) as raised:
             await ref.ask(Get())
         assert str(raised.value) == f"/one ended before it answered Get: {why}"
@@ -316,7 +319,7 @@ async def test_mail_to_a_terminated_child_is_dead(dead_letters: list[DeadLetter]
         assert [letter.message for letter in dead_letters] == [Put(0)]
         ref.tell(Put(1))
         assert [letter.message for letter in dead_letters] == [Put(0), Put(1)]
-        assert all(letter.why for letter in dead_letters)
+        assert all(str(letter.why) for letter in dead_letters)
         with pytest.raises(ProcExited, match=r"^/shop/worker ended before it answered Get: "):
             await ref.ask(Get(), timeout=None)
         await app.supervisor.ask(RestartChild("worker"))

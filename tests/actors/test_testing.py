@@ -11,6 +11,8 @@ import actors.testing
 from actors import (
     ActorSystem,
     DeadLetter,
+    DeadLetterKind,
+    DeadLetterReason,
     Event,
     NoReply,
     Normal,
@@ -180,7 +182,9 @@ async def test_a_recorder_may_choose() -> None:
                 entry.ref.tell(Note("late"))
         assert [event.ref for event in ended] == [one.ref, two.ref]
         assert [type(event) for event in about] == [ProcEnded, DeadLetter]
-        assert both.events == [DeadLetter(one.ref, Note("late"), "shutdown")]
+        assert both.events == [
+            DeadLetter(one.ref, Note("late"), DeadLetterReason(DeadLetterKind.ENDED, "shutdown"))
+        ]
         assert about.of(ProcEnded) == [ProcEnded(one.ref, Shutdown())]
         about.clear()
         assert about.events == []

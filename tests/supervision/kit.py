@@ -169,7 +169,7 @@ class Stage:
         """Check that nothing runs, that all was announced, and that no message was lost."""
         assert +self._inside == Counter(), "code still runs"
         assert +self._lives == Counter(), "an end was not announced"
-        assert [(letter.ref.path, letter.message, letter.why) for letter in self.dead] == []
+        assert [(letter.ref.path, letter.message, str(letter.why)) for letter in self.dead] == []
 
     # -- watching ---------------------------------------------------------------------------------
 
@@ -229,7 +229,7 @@ class Stage:
                 entry.message.text
                 if isinstance(entry.message, Note)
                 else type(entry.message).__name__,
-                entry.why,
+                str(entry.why),
             )
             for entry in dead
         ]

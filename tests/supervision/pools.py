@@ -148,7 +148,7 @@ class Bench:
         self.events.append(event)
         match event:
             case DeadLetter(message=Hold(name=name), why=why):
-                self.letters.append((name, why))
+                self.letters.append((name, str(why)))
             case _:
                 pass
 

@@ -13,7 +13,7 @@ import pytest
 from attrs import evolve
 
 from actors import ExitReason
-from actors.engine.incarnation import Incarnation
+from actors.engine import ending
 from supervision import Strategy
 from supervision.supervisors import supervisor as supervisor
 from supervision.supervisors.base import BaseSupervisor
@@ -78,7 +78,7 @@ def _count_twice(keeper: Any, record: Any) -> object:
     return _SPEND(keeper, record)
 
 
-_GIVE_UP_MAIL = Incarnation._give_up_mail
+_GIVE_UP_MAIL = ending.give_up_mail
 _SPEND = BaseSupervisor._spend
 
 MISTAKES: dict[str, tuple[object, str, object, str]] = {
@@ -88,7 +88,7 @@ MISTAKES: dict[str, tuple[object, str, object, str]] = {
     "stopped in order of start": (supervisor, "stop_order", _stop_forwards, "started after it"),
     "started backwards": (supervisor, "restart_round", _start_backwards, "is not ready"),
     "a sibling forgotten": (supervisor, "restart_round", _forget_one, "is not ready"),
-    "mail not kept": (Incarnation, "_give_up_mail", _lose_mail, "keeps its mail"),
+    "mail not kept": (ending, "give_up_mail", _lose_mail, "keeps its mail"),
 }
 
 

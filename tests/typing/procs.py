@@ -17,6 +17,7 @@ from actors import (
     Child,
     Context,
     DeadLetter,
+    DeadLetterReason,
     Down,
     Event,
     Exited,
@@ -178,7 +179,7 @@ def events(system: ActorSystem) -> None:
         if isinstance(event, DeadLetter):
             assert_type(event.ref, Ref[Any])
             assert_type(event.message, object)
-            assert_type(event.why, str)
+            assert_type(event.why, DeadLetterReason)
 
     def wrong(event: str) -> None: ...
 

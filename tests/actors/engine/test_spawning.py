@@ -402,7 +402,7 @@ async def test_a_suspended_child_takes_no_mail(dead_letters: list[DeadLetter]) -
         child.suspend("terminated")
         assert system.whereis(NAME) is None
         child.ref.tell(Note("lost"))
-        assert [letter.why for letter in dead_letters] == ["terminated"]
+        assert [str(letter.why) for letter in dead_letters] == ["terminated"]
         holder = await system.spawn(Doer, name=NAME)
 
         async def start() -> str:

@@ -116,7 +116,7 @@ class Log:
     def __call__(self, event: Event) -> None:
         match event:
             case DeadLetter(message=message, why=why):
-                self.letters.append((message, why))
+                self.letters.append((message, str(why)))
             case ProcEnded(in_hand=message) if event.reason.is_abnormal:
                 self.in_hand.append(message)
             case ChildParked():
