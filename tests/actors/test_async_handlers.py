@@ -23,20 +23,17 @@ import pytest
 from actors import (
     Actor,
     ActorSystem,
-    Child,
     Crashed,
-    Exited,
     Killed,
-    Proc,
     ProcExited,
     Refusal,
     Request,
     on,
 )
 from actors.backend import current_backend
-from actors.cancellation import CancellationToken
 from actors.testing import settle
 from tests.actors.quick import speed
+from tests.actors.sleepers import look, own
 from tests.actors.test_async_asks import Run, Work, Worker, lossy, nothing, warm
 
 pytestmark = [pytest.mark.usefixtures("speed"), pytest.mark.dead_letters]
@@ -83,19 +80,6 @@ async def test_a_future_that_two_wait_for(other: str) -> None:
         asyncio.get_running_loop().call_later(1, future.set_result, 3)
         second = right.ask(Run(wait)) if other == "actor" else wait()
         assert await gather(left.ask(Run(wait)), second) == [3, 3]
-
-
-async def test_a_task_that_two_handlers_wait_for() -> None:
-    """Work that is shared by several actors is awaited by each."""
-    only_asyncio()
-    async with ActorSystem() as system:
-        refs = [await warm(system) for _ in range(3)]
-        shared = asyncio.create_task(asyncio.sleep(1, "shared"))
-
-        async def wait(worker: Worker) -> str:
-            return await shared
-
-        assert await gather(*(ref.ask(Run(wait)) for ref in refs)) == ["shared"] * 3
 
 
 @pytest.mark.parametrize("outcome", ["result", "error", "cancelled"])
@@ -248,27 +232,6 @@ async def test_a_scope_of_a_task_that_asks_is_cancelled_by_whom_it_asks(ending: 
         assert await ref.ask(Run(nothing)) is None
 
 
-async def test_the_message_of_a_cancellation_is_handed_on() -> None:
-    """Who cancels the actor's task with a message has it seen where the handler waits."""
-    only_asyncio()
-    async with ActorSystem() as system:
-        ref = await warm(system)
-
-        async def wait(worker: Worker) -> tuple[Any, ...]:
-            task = asyncio.current_task()
-            assert task is not None
-            task.cancel("why")
-            try:
-                await asyncio.get_running_loop().create_future()
-            except asyncio.CancelledError as error:
-                task.uncancel()
-                return error.args
-            return ()
-
-        assert await ref.ask(Run(wait)) == ("why",)
-        assert await ref.ask(Run(nothing)) is None
-
-
 async def test_a_cancellation_that_is_taken_back() -> None:
     """On Python 3.13, where `uncancel` takes a request back, it does so here."""
     only_asyncio()
@@ -368,50 +331,25 @@ async def test_a_task_group_whose_child_fails_at_once(begun: bool) -> None:
         assert await ref.ask(Run(nothing)) is None
 
 
-async def test_the_task_groups_of_asyncio() -> None:
-    """A failing child of asyncio's own group cancels the handler, and the count is made good."""
-    only_asyncio()
-    async with ActorSystem() as system:
-        ref = await warm(system)
-
-        async def fail() -> None:
-            raise KeyError("child")
-
-        async def use(worker: Worker) -> tuple[str, int]:
-            task = asyncio.current_task()
-            assert task is not None
-            text = ""
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(fail())
-                    await asyncio.get_running_loop().create_future()
-            except BaseExceptionGroup as group:
-                text = str(group.exceptions)
-            await asyncio.wait_for(asyncio.sleep(1), 2)
-            return text, task.cancelling()
-
-        assert await ref.ask(Run(use)) == ("(KeyError('child'),)", 0)
-
-
 async def test_a_handler_that_cancels_its_own_task_and_goes_on() -> None:
-    """The handler catches its own cancellation, and the actor lives on."""
+    """The handler catches its own cancellation, with its message, and the actor lives on."""
     only_asyncio()
     async with ActorSystem() as system:
         ref = await warm(system)
 
-        async def strike(worker: Worker) -> list[int]:
+        async def strike(worker: Worker) -> list[Any]:
             task = asyncio.current_task()
             assert task is not None
-            task.cancel()
-            counts = [task.cancelling()]
+            task.cancel("why")
+            seen: list[Any] = [task.cancelling()]
             try:
-                await asyncio.sleep(0)
-            except asyncio.CancelledError:
-                counts.append(task.uncancel())
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError as error:
+                seen += [*error.args, task.uncancel()]
             await asyncio.sleep(1)
-            return counts
+            return seen
 
-        assert await ref.ask(Run(strike)) == [1, 0]
+        assert await ref.ask(Run(strike)) == [1, "why", 0]
         assert await ref.ask(Run(nothing)) is None
 
 
@@ -420,38 +358,26 @@ async def test_a_handler_that_cancels_its_own_task_and_goes_on() -> None:
 
 async def test_a_handler_that_hangs_at_its_first_wait_is_seen() -> None:
     """Whoever looks at a proc finds the handler that it hangs in."""
-    found: list[list[str]] = []
 
     async def hang(worker: Worker) -> None:
         await anyio.sleep_forever()
 
-    class Owner(Proc[object]):
-        async def run(self, shutdown: CancellationToken) -> None:
-            child: Child[Run] = self.context.child("worker")
-            await child.start(Worker)
-            await child.ref.ask(Run(nothing))
-            await settle()
-            with anyio.move_on_after(1):
-                await child.ref.ask(Run(hang))
-            vitals = child.vitals()
-            assert vitals is not None
-            again = child.vitals()
-            assert again is not None
-            assert again.work == vitals.work != None  # noqa: E711
-            found.append([vitals.activity, *(place.function for place in child.stack())])
-            child.fail(TimeoutError("hangs"))
-            reason = await child.ref.wait()
-            assert isinstance(reason, Crashed)
-
-        def on_exit(self, exited: Exited) -> None:
-            pass
-
     async with ActorSystem() as system:
-        owner = await system.spawn(Owner)
-        await owner.wait()
-    name = hang.__qualname__
-    assert found
-    assert found[0][:3] == ["handling Run", "Worker.run_it", name]
+        child = await own(system, Worker)
+        await child.ref.ask(Run(nothing))
+        await settle()
+        with anyio.move_on_after(1):
+            await child.ref.ask(Run(hang))
+        vitals = look(child)
+        assert look(child).work == vitals.work is not None
+        functions = [place.function for place in child.stack()]
+        assert [vitals.activity, *functions[:2]] == [
+            "handling Run",
+            "Worker.run_it",
+            hang.__qualname__,
+        ]
+        child.fail(TimeoutError("hangs"))
+        assert isinstance(await child.ref.wait(), Crashed)
 
 
 # -- what ends it ---------------------------------------------------------------------------------
@@ -559,6 +485,7 @@ async def test_an_asking_handler_that_is_killed_by_whom_it_asks(how: str) -> Non
         with pytest.raises(ProcExited):
             await asker.ask(Run(ask), timeout=None if how == "kill" else 1)
         assert (log, await asker.wait()) == ([], Killed())
+        assert await ref.ask(Run(nothing)) is None
 
 
 async def test_hibernating_actors_are_asked_as_ever() -> None:
