@@ -129,16 +129,6 @@ async def test_a_call_may_make_and_take_back_calls() -> None:
     assert sorted(log) == ["first", "fourth", "third"]
 
 
-async def test_an_earlier_call_after_all_were_cancelled_is_made() -> None:
-    """A call made just after the last one was taken back is not forgotten."""
-    backend, log = current_backend(), list[str]()
-    for _ in range(5):
-        backend.call_at(backend.now() + 10, lambda: log.append("never")).cancel()
-        backend.call_at(backend.now() + 1, lambda: log.append("made"))
-        await anyio.sleep(2)
-    assert log == ["made"] * 5
-
-
 async def test_calls_that_were_all_taken_back_or_made_keep_no_task() -> None:
     """A call that was taken back is not waited for, even if one before it was not."""
     backend, log = current_backend(), list[str]()
@@ -181,24 +171,6 @@ def test_any_calls_and_cancellations_are_kept_apart(
 
 
 # -- cages -----------------------------------------------------------------------------------------
-
-
-async def test_a_cage_gives_the_result_or_the_error() -> None:
-    """Code that is not interrupted ends as it ends."""
-
-    async def good() -> str:
-        return "good"
-
-    async def bad() -> None:
-        fail()
-
-    log: list[object] = []
-    guarded(good, log)
-    await settle()
-    guarded(bad, log)
-    await settle()
-    assert log[:2] == ["good", False]
-    assert str(log[2]) == "broken"
 
 
 @pytest.mark.core
@@ -277,23 +249,6 @@ async def test_code_that_interrupts_itself_and_returns_leaves_no_trace() -> None
     cages.append(guarded(own, log, after))
     await anyio.sleep(2)
     assert log == ["returned", True, "after"]
-
-
-async def test_another_error_while_interrupted_comes_out() -> None:
-    """What the code raises instead leaves guard as itself."""
-
-    async def clumsy() -> None:
-        try:
-            await anyio.sleep_forever()
-        finally:
-            fail()
-
-    log: list[object] = []
-    cage = guarded(clumsy, log)
-    await settle()
-    cage.interrupt()
-    await settle()
-    assert str(log[0]) == "broken"
 
 
 async def test_a_cage_is_out_of_reach_of_its_starter() -> None:

@@ -31,29 +31,6 @@ from tests.actors.kit import Do, Doer, Note, Trapper, fail, forever, pair, raisi
 # -- monitors --------------------------------------------------------------------------------------
 
 
-@pytest.mark.core
-async def test_a_monitor_gives_one_down_with_the_reason() -> None:
-    """A monitor gives exactly one Down, with the exit reason of the watched proc."""
-    async with ActorSystem() as system:
-        watcher, other = await pair(system), await pair(system)
-        await watcher.do(lambda self: self.context.monitor(other.ref))
-        other.ref.stop()
-        await other.ref.wait()
-        await settle()
-        assert watcher.log == [Down(other.ref, Normal())]
-
-
-async def test_monitors_stack() -> None:
-    """Two monitors of one proc give two Downs."""
-    async with ActorSystem() as system:
-        watcher, other = await pair(system), await pair(system)
-        await watcher.do(lambda self: self.context.monitor(other.ref))
-        await watcher.do(lambda self: self.context.monitor(other.ref))
-        other.ref.stop()
-        await settle()
-        assert watcher.log == [Down(other.ref, Normal())] * 2
-
-
 async def test_a_monitor_of_a_dead_proc_answers_at_once() -> None:
     """A monitor of a proc that does not run gives a Down with NoProc at once."""
     async with ActorSystem() as system:
@@ -110,21 +87,6 @@ async def test_a_down_comes_after_the_last_messages() -> None:
 
         await other.do(last_words)
         assert watcher.log == ["one", "two", Down(other.ref, Normal())]
-
-
-async def test_a_down_waits_behind_mail_of_others() -> None:
-    """A Down is no control: it has its place among the messages."""
-    async with ActorSystem() as system:
-        watcher, other = await pair(system), await pair(system)
-        await watcher.do(lambda self: self.context.monitor(other.ref))
-
-        async def busy(self: Doer) -> None:
-            watcher.ref.tell(Note("before"))
-            await other.ref.shutdown()
-            watcher.ref.tell(Note("after"))
-
-        await watcher.do(busy)
-        assert watcher.log == ["before", Down(other.ref, Shutdown()), "after"]
 
 
 async def test_the_name_is_free_when_the_down_arrives() -> None:
@@ -305,15 +267,6 @@ async def test_a_link_to_the_dead() -> None:
         assert trapper.log == [Exited(dead.ref, NoProc(), 1)]
 
 
-async def test_a_link_to_oneself_is_nothing() -> None:
-    """A proc that links itself ends as if it had not."""
-    async with ActorSystem() as system:
-        one = await pair(system, Trapper)
-        await one.do(lambda self: self.context.link(one.ref))
-        await one.ref.shutdown()
-        assert one.log == []
-
-
 @pytest.mark.dead_letters
 async def test_a_chain_of_links_breaks_to_its_end() -> None:
     """A crash goes through all links, however many, and is raised once with its whole story."""
@@ -331,19 +284,6 @@ async def test_a_chain_of_links_breaks_to_its_end() -> None:
     while error.__cause__ is not None:
         error, depth = error.__cause__, depth + 1
     assert (str(error), depth) == ("broken", 299)
-
-
-@pytest.mark.dead_letters
-async def test_a_hub_that_is_killed_takes_all_that_it_linked() -> None:
-    """A kill of one proc reaches thousands that are linked to it, idle or not."""
-    with raising(BaseExceptionGroup):
-        async with ActorSystem() as system:
-            pairs = [await pair(system) for _ in range(2000)]
-            hub = await pair(system)
-            await hub.do(lambda self: [self.context.link(entry.ref) for entry in pairs])
-            hub.ref.kill()
-            await settle()
-            assert not any(entry.ref.is_alive for entry in pairs)
 
 
 @pytest.mark.dead_letters

@@ -31,15 +31,6 @@ def test_a_token_is_cancelled_once() -> None:
     assert (token.cancelled, token.reason, calls) == (True, "first", ["called"])
 
 
-def test_the_reason_is_there_before_anybody_is_called() -> None:
-    """Whoever is called finds the token cancelled, with its reason."""
-    token = CancellationToken()
-    seen: list[object] = []
-    token.on_cancel(lambda: seen.append((token.cancelled, token.reason)))
-    token.cancel("why")
-    assert seen == [(True, "why")]
-
-
 def test_calls_come_in_the_order_of_registration() -> None:
     """What was registered first is called first; what was taken back is not called."""
     token, calls = CancellationToken(), list[int]()
@@ -49,14 +40,6 @@ def test_calls_come_in_the_order_of_registration() -> None:
     token.cancel()
     takes[2]()
     assert calls == [0, 2, 3, 4]
-
-
-def test_a_late_registration_is_called_at_once() -> None:
-    """Registering with a token that is cancelled calls at once."""
-    token, calls = CancellationToken(), list[str]()
-    token.cancel()
-    token.on_cancel(lambda: calls.append("now"))
-    assert calls == ["now"]
 
 
 def test_a_call_may_register_another() -> None:

@@ -9,27 +9,21 @@ import anyio
 import pytest
 
 from actors import (
-    Actor,
     ActorSystem,
     CancellationToken,
     Child,
     Context,
     Crashed,
     Down,
-    Exited,
     ExitReason,
     Killed,
     LinkBroken,
-    Name,
     Normal,
     Proc,
     ProcEnded,
     ProcExited,
-    Received,
     Ref,
-    Request,
     Shutdown,
-    on,
     task,
 )
 from actors.testing import Recorder, settle
@@ -66,14 +60,6 @@ async def test_a_coroutine_function_is_a_proc() -> None:
         assert ref.path == "/work-1"
         assert await ref.shutdown() == Shutdown()
     assert seen == [False, True]
-
-
-async def test_a_task_takes_no_messages() -> None:
-    """A message to a task proc is refused at its sender."""
-    async with ActorSystem() as system:
-        ref = await system.spawn(task(forever))
-        with pytest.raises(TypeError, match="accepts no messages"):
-            ref.tell("hello")  # type: ignore[arg-type]
 
 
 def test_task_factories_compare_by_their_function() -> None:
@@ -296,101 +282,3 @@ async def test_a_context_that_outlived_its_proc_binds_nothing(
 
 
 # -- the inbox -------------------------------------------------------------------------------------
-
-
-class Double(Request[int]):
-    """Ask for two."""
-
-
-async def test_an_inbox_gives_messages_with_their_replies() -> None:
-    """An inbox gives each message, with a reply if it was asked."""
-
-    class Reader(Proc[str | Double]):
-        async def run(self, shutdown: CancellationToken) -> None:
-            async for received in self.context.inbox():
-                log.append(received.message)
-                if received.reply is not None:
-                    received.reply.send(2)
-
-    log: list[object] = []
-    async with ActorSystem() as system:
-        ref = await system.spawn(Reader)
-        ref.tell("one")
-        assert await ref.ask(Double()) == 2
-        assert log[0] == "one"
-        assert isinstance(log[1], Double)
-
-
-async def test_an_inbox_ends_when_the_proc_is_told_to_stop() -> None:
-    """The iteration ends after what was queued before stop, and at once for a shutdown."""
-
-    class Reader(Proc[str]):
-        async def run(self, shutdown: CancellationToken) -> None:
-            async for received in self.context.inbox():
-                log.append(received)
-            log.append("over")
-
-    log: list[object] = []
-    async with ActorSystem() as system:
-        ref = await system.spawn(Reader)
-        ref.tell("one")
-        ref.stop()
-        assert await ref.wait() == Normal()
-        assert log == [Received("one", None), "over"]
-        ref = await system.spawn(Reader)
-        assert await ref.shutdown() == Shutdown()
-        assert log == [Received("one", None), "over", "over"]
-
-
-async def test_an_actor_has_no_inbox() -> None:
-    """The mail of an actor goes to its handlers, so its inbox is refused."""
-    async with ActorSystem() as system:
-        one = await pair(system)
-        with pytest.raises(RuntimeError, match="its handlers read the mail"):
-            one.actor.context.inbox()
-
-
-async def test_a_proc_may_not_wait_for_itself() -> None:
-    """Waiting for one's own end, or shutting oneself down, is refused at once."""
-    async with ActorSystem() as system:
-        one = await pair(system, Trapper)
-        refused: list[str] = []
-
-        async def wait(self: Doer) -> None:
-            for call in (self.context.ref.wait, self.context.ref.shutdown):
-                try:
-                    await call()
-                except RuntimeError as error:
-                    refused.append(str(error))
-
-        await one.do(wait)
-        assert len(refused) == 2
-
-
-async def test_a_subclass_of_actor_may_wrap_its_loop() -> None:
-    """An actor may override run to wrap the receive loop."""
-    log: list[str] = []
-
-    class Wrapped(Actor[str]):
-        @on(str)
-        def text(self, message: str) -> None:
-            log.append(message)
-
-        async def run(self, shutdown: CancellationToken) -> None:
-            log.append("before")
-            await super().run(shutdown)
-            log.append("after")
-
-    async with ActorSystem() as system:
-        ref = await system.spawn(Wrapped, name=Name[str]("wrapped"))
-        ref.tell("message")
-        ref.stop()
-        assert await ref.wait() == Normal()
-    assert log == ["before", "message", "after"]
-
-
-def test_exited_is_a_value() -> None:
-    """Notices are frozen values that compare by what they say."""
-    with pytest.raises(AttributeError):
-        Received("one", None).message = "two"  # type: ignore[misc]
-    assert Exited.__hash__ is not None

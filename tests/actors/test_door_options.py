@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from actors import Actor, ActorSystem, Name, NameTaken, Request, on
+from actors import Actor, ActorSystem, Request, on
 
 
 class Note:
@@ -44,6 +44,12 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"mailbox": 10}, TypeError, "one: mailbox is a Mailbox, not 10"),
     ({"name": "n"}, TypeError, "one: name is a Name or None, not 'n'"),
     ({"id": ""}, ValueError, "an id is a text without '/', of at least one character, not ''"),
+    (
+        {"id": "a/b"},
+        ValueError,
+        "an id is a text without '/', of at least one character, not 'a/b'",
+    ),
+    ({"id": "/"}, ValueError, "an id is a text without '/', of at least one character, not '/'"),
     ({"id": 3}, ValueError, "an id is a text without '/', of at least one character, not 3"),
 ]
 
@@ -60,15 +66,6 @@ async def test_an_option_that_cannot_be_meant_is_refused(
         assert system.find("/one") is None
         assert await other.ask(Count()) == 0
     assert not other.is_alive
-
-
-async def test_a_name_that_is_taken_is_called_so() -> None:
-    """Spawning twice under one name is NameTaken, also when the id is made of the name."""
-    name = Name[Note | Count]("counter")
-    async with ActorSystem() as system:
-        await system.spawn(Counter, name=name)
-        with pytest.raises(NameTaken, match="name 'counter' is taken by /counter"):
-            await system.spawn(Counter, name=name)
 
 
 @pytest.mark.real_time

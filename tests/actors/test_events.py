@@ -11,13 +11,9 @@ from attrs import frozen
 
 from actors import (
     ActorSystem,
-    Crashed,
     DeadLetter,
     Event,
     EventStream,
-    Ignore,
-    Killed,
-    Normal,
     ProcEnded,
     ProcFailedToStart,
     ProcStarted,
@@ -26,7 +22,7 @@ from actors import (
     StopError,
 )
 from actors.testing import settle
-from tests.actors.kit import Do, Doer, Life, Note, Trapper, crash, fail, obey, pair, raising, sleep
+from tests.actors.kit import Do, Doer, Life, Note, Trapper, crash, fail, obey, pair, raising
 
 
 @frozen
@@ -34,16 +30,6 @@ class Own(Event):
     """Be an event of a user's."""
 
     text: str
-
-
-async def test_a_life_is_two_events() -> None:
-    """A proc that becomes ready is ProcStarted, and when all of it is gone ProcEnded."""
-    seen: list[Event] = []
-    async with ActorSystem() as system:
-        system.events.subscribe(seen.append)
-        ref = await system.spawn(partial(Life, []))
-        assert await ref.wait() == Normal()
-    assert seen == [ProcStarted(ref, 1), ProcEnded(ref, Normal(), 1)]
 
 
 @pytest.mark.core
@@ -58,25 +44,6 @@ async def test_events_come_in_the_turn_in_which_they_happen() -> None:
         assert seen == ["ProcStarted", "ProcEnded"]
 
 
-async def test_children_end_before_their_parent() -> None:
-    """A parent starts after the children of its on_start and ends after all of them."""
-    seen: list[tuple[str, str]] = []
-
-    async def start(life: Life) -> None:
-        await life.context.spawn(partial(Life, [], run=obey), id="child")
-
-    async with ActorSystem() as system:
-        system.events.subscribe(lambda event: seen.append((type(event).__name__, event.ref.path)))
-        ref = await system.spawn(partial(Life, [], start=start, run=obey), id="top")
-        await ref.shutdown()
-    assert seen == [
-        ("ProcStarted", "/top/child"),
-        ("ProcStarted", "/top"),
-        ("ProcEnded", "/top/child"),
-        ("ProcEnded", "/top"),
-    ]
-
-
 async def test_a_failed_start_is_one_event() -> None:
     """A start that fails is ProcFailedToStart with its reason, and neither started nor ended."""
     seen: list[Event] = []
@@ -87,20 +54,6 @@ async def test_a_failed_start_is_one_event() -> None:
         (event,) = seen
         assert isinstance(event, ProcFailedToStart)
         assert event.reason == caught.value.reason
-
-
-async def test_an_ignored_start_is_no_event() -> None:
-    """A proc that is not needed starts, fails and ends in silence."""
-
-    async def ignore(_: object) -> None:
-        raise Ignore
-
-    seen: list[Event] = []
-    async with ActorSystem() as system:
-        system.events.subscribe(seen.append)
-        with pytest.raises(Ignore):
-            await system.spawn(partial(Life, [], start=ignore))
-    assert seen == []
 
 
 async def test_the_end_tells_what_was_in_hand(dead_letters: list[DeadLetter]) -> None:
@@ -129,20 +82,6 @@ async def test_the_end_tells_what_was_in_hand(dead_letters: list[DeadLetter]) ->
         idle.ref.path: None,
     }
     assert [letter.message for letter in dead_letters] == messages
-
-
-@pytest.mark.dead_letters
-async def test_a_dead_letter_tells_what_and_why() -> None:
-    """A DeadLetter has the address, the message and the reason."""
-    seen: list[DeadLetter] = []
-    async with ActorSystem() as system:
-        one = await pair(system)
-        await one.ref.shutdown()
-        system.events.subscribe(
-            lambda event: seen.append(event) if isinstance(event, DeadLetter) else None
-        )
-        one.ref.tell(Note("lost"))
-        assert seen == [DeadLetter(one.ref, Note("lost"), "shutdown")]
 
 
 async def test_an_owned_child_is_marked_in_its_end() -> None:
@@ -318,27 +257,3 @@ async def test_a_handler_may_act_on_the_proc_it_hears_of(
         one.ref.tell(Note("late"))
         assert not one.ref.is_alive
     assert acted
-
-
-async def test_a_stop_error_tells_what_was_raised_while_stopping() -> None:
-    """What code raises while its proc is ending for another reason is a StopError."""
-    seen: list[StopError] = []
-    with raising(BaseExceptionGroup):
-        async with ActorSystem() as system:
-            system.events.subscribe(
-                lambda event: seen.append(event) if isinstance(event, StopError) else None
-            )
-            ref = await system.spawn(partial(Life, [], run=crash, stop=crash))
-            assert isinstance(await ref.wait(), Crashed)
-    assert [(event.ref, str(event.error)) for event in seen] == [(ref, "broken")]
-
-
-async def test_a_killed_proc_ends_as_killed() -> None:
-    """A kill is seen on the stream as what it is."""
-    seen: list[Event] = []
-    async with ActorSystem() as system:
-        ref = await system.spawn(partial(Life, [], run=sleep))
-        system.events.subscribe(seen.append)
-        ref.kill()
-        await ref.wait()
-        assert seen == [ProcEnded(ref, Killed())]

@@ -14,7 +14,6 @@ import pytest
 
 from actors import (
     Actor,
-    ActorError,
     ActorSystem,
     AskTimeout,
     Crashed,
@@ -35,7 +34,6 @@ from actors import (
     on,
 )
 from actors.testing import Recorder, settle
-from supervision import ChildSpec, SupervisorSpec, serve
 from tests.actors.kit import Ask, Do, Note, fail, given
 from tests.actors.players import in_order
 
@@ -343,34 +341,6 @@ async def test_it_ends_as_it_is_told(cls: type[Dozer], how: str, reason: ExitRea
             await ref.ask(Ask(lambda dozer: 1))
 
 
-@every_class
-async def test_its_token_stops_it(cls: type[Dozer]) -> None:
-    """The token of a hibernated actor stops it when it is cancelled."""
-    async with ActorSystem() as system:
-        actor, ref = await sleeping(system, cls)
-        actor.context.shutdown.cancel()
-        with anyio.fail_after(1):
-            assert await ref.wait() == Shutdown()
-
-
-async def test_leaving_the_system_stops_it() -> None:
-    """A system that is left stops those that hibernate, and their `on_stop` runs."""
-    async with ActorSystem() as system:
-        actors = [(await sleeping(system, cls))[0] for cls in (Dozer, Tidy, Trapper)]
-    assert [actor.log for actor in actors] == [[], [Shutdown()], []]
-
-
-@pytest.mark.parametrize("cls", [Dozer, Tidy, Trapper])
-async def test_killing_the_system_kills_it(cls: type[Dozer]) -> None:
-    """A system that is killed kills those that hibernate."""
-    async with ActorSystem() as system:
-        found = [await sleeping(system, cls) for _ in range(5)]
-        system.kill()
-        for actor, ref in found:
-            assert await ref.wait() == Killed()
-            assert actor.log == []
-
-
 @pytest.mark.parametrize("cls", [Dozer, Tidy, Trapper])
 @pytest.mark.parametrize(
     ("how", "reason"), [("kill", Killed()), ("stop", Normal()), ("shutdown", Shutdown())]
@@ -522,34 +492,3 @@ async def test_a_flood_of_naps_loses_nothing() -> None:
         await settle()
         for actor in actors:
             assert actor.log == [f"{number}" for number in range(40)]
-
-
-@pytest.mark.dead_letters
-@pytest.mark.parametrize("cls", [Dozer, Tidy, Trapper, Starter])
-@pytest.mark.parametrize("how", ["kill", "tell", "ask"])
-async def test_it_is_restarted(cls: type[Dozer], how: str) -> None:
-    """A hibernated child that crashes or is killed is started again, and hibernates again."""
-    made: list[Dozer] = []
-
-    def make() -> Dozer:
-        made.append(cls())
-        return made[-1]
-
-    async with serve(SupervisorSpec("top", [ChildSpec("dozer", make)])) as app:
-        ref: Ref[Any] = app.find("dozer")
-        await lull(ref)
-        match how:
-            case "kill":
-                ref.kill()
-            case "tell":
-                ref.tell(Do(fail))
-            case _:
-                with pytest.raises(ActorError):
-                    await ref.ask(Ask(fail))
-        await settle()
-        assert len(made) == 2
-        ref.tell(Note("again"))
-        await settle()
-        assert made[1].log[-1] == "again"
-        assert ref.statistics().incarnation == 2
-        await lull(ref)

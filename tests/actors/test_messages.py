@@ -12,12 +12,10 @@ from attrs import frozen
 from actors import (
     Actor,
     ActorSystem,
-    AskTimeout,
     Crashed,
     DeadLetter,
     Down,
     Killed,
-    Mailbox,
     NoReply,
     Normal,
     ProcExited,
@@ -161,19 +159,6 @@ async def test_answering_twice_is_an_error() -> None:
         assert found == ["this Get was answered already"] * 2
 
 
-async def test_an_answer_after_the_timeout_is_dropped() -> None:
-    """A reply that comes after its asker's time was up is dropped without an error."""
-    async with ActorSystem() as system, anyio.create_task_group() as tasks:
-        keeper = await system.spawn(Keeper)
-        outcome = await asked(tasks, keeper, 1.0)
-        await anyio.sleep(2)
-        assert isinstance(outcome.error, AskTimeout)
-        keeper.tell(Poke(lambda self: self.replies[0].send(1)))
-        await settle()
-        assert outcome.value is None
-        assert keeper.is_alive
-
-
 async def test_an_answer_after_the_asker_was_cancelled_is_dropped() -> None:
     """A reply to an asker that was cancelled is dropped, and the actor is unharmed."""
     async with ActorSystem() as system, anyio.create_task_group() as tasks:
@@ -233,18 +218,6 @@ async def test_a_reply_thrown_away_fails_its_asker_at_once() -> None:
         assert keeper.is_alive
 
 
-async def test_a_kept_reply_thrown_away_later_fails_its_asker_then() -> None:
-    """The asker learns of a reply that was kept for a while in the moment it is dropped."""
-    async with ActorSystem() as system, anyio.create_task_group() as tasks:
-        keeper = await system.spawn(Keeper)
-        outcome = await asked(tasks, keeper, None)
-        await anyio.sleep(100)
-        assert outcome.at is None
-        keeper.tell(Poke(lambda self: self.replies.clear()))
-        await settle()
-        assert isinstance(outcome.error, NoReply)
-
-
 async def test_a_reply_in_a_cycle_is_found_by_the_collector() -> None:
     """A reply lost in a reference cycle fails its asker when Python collects the cycle."""
     async with ActorSystem() as system, anyio.create_task_group() as tasks:
@@ -260,24 +233,6 @@ async def test_a_reply_in_a_cycle_is_found_by_the_collector() -> None:
         gc.collect()
         await settle()
         assert isinstance(outcome.error, NoReply)
-
-
-async def test_a_crash_outweighs_the_lost_reply(dead_letters: list[DeadLetter]) -> None:
-    """An asker gets ProcExited, not NoReply, when the handler crashes with the reply in hand."""
-    error = ValueError("boom")
-
-    def crash(self: Keeper, reply: Reply[int]) -> None:
-        raise error
-
-    ends: list[Down] = []
-    async with ActorSystem() as system, anyio.create_task_group() as tasks:
-        keeper = await system.spawn(lambda: Keeper(crash))
-        system.monitor(keeper, ends.append)
-        outcome = await asked(tasks, keeper)
-        assert isinstance(outcome.error, ProcExited)
-        assert outcome.error.__cause__ is error
-    assert [down.reason for down in ends] == [Crashed(error)]
-    assert [letter.message for letter in dead_letters] == [Get()]
 
 
 @pytest.mark.parametrize(
@@ -325,21 +280,6 @@ async def test_a_crash_fails_those_who_were_promised_an_answer(
         assert {outcome.error and outcome.error.__cause__ for outcome in outcomes} == {error}
     assert [down.reason for down in ends] == [Crashed(error)]
     assert len(dead_letters) == 1
-
-
-async def test_answers_out_of_order_reach_their_own_askers() -> None:
-    """Many replies sent in another order than that of the requests each reach their own asker."""
-    async with ActorSystem() as system, anyio.create_task_group() as tasks:
-        keeper = await system.spawn(Keeper, mailbox=Mailbox(capacity=1))
-        outcomes = [await asked(tasks, keeper, None) for _ in range(200)]
-
-        def answer(self: Keeper) -> None:
-            for number, reply in reversed(list(enumerate(self.replies))):
-                reply.send(number)
-
-        keeper.tell(Poke(answer))
-        await settle()
-        assert [outcome.value for outcome in outcomes] == list(range(200))
 
 
 @pytest.mark.parametrize("wrong", ["text", ValueError, None])

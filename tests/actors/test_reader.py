@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -22,10 +21,7 @@ from actors import (
     Down,
     Exited,
     Killed,
-    LinkBroken,
     ProcEnded,
-    ProcExited,
-    Ref,
     Refusal,
     Request,
     Shutdown,
@@ -111,28 +107,6 @@ async def test_others_get_their_turn_after_64_messages() -> None:
     assert worker.seen == list(range(640))
 
 
-async def test_two_flooded_actors_share_the_loop() -> None:
-    """Of two actors that were flooded in the same turn neither is more than a batch ahead."""
-    ahead: list[int] = []
-    workers = [Worker(), Worker()]
-
-    class Compare(Worker):
-        @on(Put)
-        def put(self, message: Put) -> None:
-            super().put(message)
-            ahead.append(abs(len(workers[0].seen) - len(workers[1].seen)))
-
-    workers = [Compare(), Compare()]
-    async with ActorSystem() as system:
-        refs = [await system.spawn(partial(workers.__getitem__, index)) for index in range(2)]
-        for number in range(1000):
-            for ref in refs:
-                ref.tell(Put(number))
-        await settle()
-    assert max(ahead) <= 128
-    assert [len(worker.seen) for worker in workers] == [1000, 1000]
-
-
 @pytest.mark.dead_letters
 async def test_an_actor_that_feeds_itself_starves_nobody() -> None:
     """An actor that sends itself a message for each that it handles lets timers fire."""
@@ -148,18 +122,6 @@ async def test_an_actor_that_feeds_itself_starves_nobody() -> None:
         for _ in range(100):
             await anyio.lowlevel.checkpoint()
         assert await ref.shutdown() == Shutdown()
-
-
-async def test_handled_messages_are_counted() -> None:
-    """Statistics count what the present incarnation was given, whatever it was."""
-    async with ActorSystem() as system:
-        ref = await system.spawn(Worker)
-        for number in range(100):
-            ref.tell(Put(number))
-        await ref.ask(Get())
-        await settle()
-        assert ref.statistics().handled == 101
-        assert ref.statistics().queued == 0
 
 
 # -- control comes first ---------------------------------------------------------------------------
@@ -187,29 +149,6 @@ async def test_a_flood_does_not_delay_a_shutdown(dead_letters: list[DeadLetter])
     assert worker.seen == []
     assert [letter.message for letter in dead_letters] == [Put(number) for number in range(10_000)]
     assert {letter.why for letter in dead_letters} == {"shutdown"}
-
-
-async def test_an_endless_flood_does_not_delay_a_shutdown(dead_letters: list[DeadLetter]) -> None:
-    """A shutdown takes at most one batch while a sender never pauses."""
-    worker = Worker()
-    flooding = True
-
-    async def flood(ref: Ref[Put]) -> None:
-        while flooding:
-            for number in range(1000):
-                ref.tell(Put(number))
-            await anyio.lowlevel.checkpoint()
-
-    async with ActorSystem() as system, anyio.create_task_group() as tasks:
-        ref = await system.spawn(lambda: worker)
-        tasks.start_soon(flood, ref)
-        for _ in range(20):
-            await anyio.lowlevel.checkpoint()
-        handled = len(worker.seen)
-        assert await ref.shutdown() == Shutdown()
-        flooding = False
-        assert handled > 0
-        assert len(worker.seen) <= handled + 2 * 128
 
 
 async def test_a_kill_overtakes_all_mail(dead_letters: list[DeadLetter]) -> None:
@@ -269,30 +208,6 @@ async def test_a_timer_never_starves_control(interval: float) -> None:
         began = anyio.current_time()
         assert await ref.shutdown() == Shutdown()
         assert anyio.current_time() - began <= 4 * interval
-
-
-async def test_a_down_comes_in_its_turn() -> None:
-    """A Down comes behind the mail that the ended proc had sent before."""
-
-    class Watcher(Worker):
-        def on_down(self, down: Down) -> None:
-            self.seen.append(down.reason)
-
-    worker = Watcher()
-    async with ActorSystem() as system:
-        ref = await system.spawn(lambda: worker)
-
-        async def talk(shutdown: CancellationToken) -> None:
-            await shutdown.wait()
-            ref.tell(Put(1))
-            ref.tell(Put(2))
-
-        talker = await system.spawn(task(talk))
-        ref.tell(Do(lambda self: self.context.monitor(talker)))
-        await settle()
-        await talker.shutdown()
-        await settle()
-    assert worker.seen == [1, 2, Shutdown()]
 
 
 # -- what is in hand -------------------------------------------------------------------------------
@@ -399,64 +314,3 @@ async def test_nothing_is_in_hand_between_messages() -> None:
         await settle()
     assert worker.seen == [1]
     assert errors == ["/worker has no message in hand to stash"]
-
-
-async def test_the_message_in_hand_is_named_at_the_end(dead_letters: list[DeadLetter]) -> None:
-    """The end of a proc that was killed or crashed in a handler names the message in its hand."""
-
-    def crash(self: Worker) -> None:
-        raise ValueError
-
-    async with ActorSystem() as system:
-        with Recorder(system, ProcEnded) as recorder:
-            sleeping, crashing = Do(lambda self: anyio.sleep(100)), Do(crash)
-            first, second = await system.spawn(Worker), await system.spawn(Worker)
-            for ref in (first, second):
-                system.monitor(ref, lambda down: None)
-            first.tell(sleeping)
-            second.tell(crashing)
-            await settle()
-            first.kill()
-            await settle()
-        assert {event.ref: event.in_hand for event in recorder} == {
-            first: sleeping,
-            second: crashing,
-        }
-    assert {letter.why for letter in dead_letters} == {
-        "in hand when its receiver was killed",
-        "in hand when its receiver crashed",
-    }
-
-
-async def test_a_broken_link_takes_the_message_in_hand_along(
-    dead_letters: list[DeadLetter],
-) -> None:
-    """An asker whose request is in hand when a link breaks gets ProcExited with that as cause."""
-    errors: list[ProcExited] = []
-
-    class Sleeper(Actor[Get]):
-        @on(Get)
-        async def get(self, message: Get) -> int:
-            await anyio.sleep(100)
-            return 1
-
-        async def on_start(self) -> None:
-            self.child = await self.context.spawn(task(forever), id="child")
-
-    async def ask(ref: Ref[Get]) -> None:
-        try:
-            await ref.ask(Get())
-        except ProcExited as error:
-            errors.append(error)
-
-    async with ActorSystem() as system, anyio.create_task_group() as tasks:
-        ref = await system.spawn(Sleeper)
-        system.monitor(ref, lambda down: None)
-        tasks.start_soon(ask, ref)
-        await settle()
-        child = system.find(f"{ref.path}/child")
-        assert child is not None
-        child.kill()
-        await settle()
-    assert isinstance(errors[0].__cause__, LinkBroken)
-    assert [letter.message for letter in dead_letters] == [Get()]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
-from attrs import frozen
 
 from actors import (
     Actor,
@@ -22,58 +18,10 @@ from actors import (
     ProcExited,
     Ref,
     Reply,
-    Request,
     Shutdown,
     on,
 )
 from actors.testing import settle
-
-
-@frozen
-class Put:
-    """A message."""
-
-    number: int
-
-
-@frozen
-class Get(Request[int]):
-    """A request."""
-
-    number: int = 0
-
-
-@frozen
-class Do:
-    """Make the worker call `act` with itself, and await what it returns."""
-
-    act: Callable[[Any], Any]
-
-
-class Worker(Actor[Put | Get | Do]):
-    """Note what comes; do what it is told."""
-
-    def __init__(self) -> None:
-        self.seen: list[object] = []
-
-    @on(Put)
-    def put(self, message: Put) -> None:
-        """Note it."""
-        self.seen.append(message.number)
-
-    @on(Get)
-    def get(self, message: Get) -> int:
-        """Note it and answer."""
-        self.seen.append(("get", message.number))
-        return message.number
-
-    @on(Do)
-    async def do(self, message: Do) -> None:
-        """Do it."""
-        result = message.act(self)
-        if inspect.isawaitable(result):
-            await result
-
 
 # -- the stash -------------------------------------------------------------------------------------
 
@@ -169,14 +117,6 @@ async def test_a_message_is_stashed_once() -> None:
         ref.kill()
         await ref.wait()
     assert errors == ["/worker has no message in hand to stash"]
-
-
-async def test_unstashing_nothing_does_nothing() -> None:
-    """`unstash_all` with an empty stash has no effect."""
-    async with ActorSystem() as system:
-        ref = await system.spawn(Worker)
-        ref.tell(Do(lambda self: self.context.unstash_all()))
-        assert await ref.ask(Get(1)) == 1
 
 
 async def test_stashed_mail_is_given_up_with_the_address(dead_letters: list[DeadLetter]) -> None:

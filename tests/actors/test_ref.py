@@ -35,7 +35,7 @@ from actors import (
     task,
 )
 from actors.testing import Recorder, settle
-from supervision import ChildSpec, RestartChild, SupervisorSpec, TerminateChild, serve
+from tests.actors.kit import forever
 
 
 @frozen
@@ -88,11 +88,6 @@ class Sticky(Proc[Put]):
         await anyio.sleep_forever()
 
 
-async def forever(shutdown: CancellationToken) -> None:
-    """Do nothing until told to stop."""
-    await shutdown.wait()
-
-
 # -- an address ------------------------------------------------------------------------------------
 
 
@@ -103,7 +98,10 @@ def test_a_ref_has_no_public_constructor() -> None:
 
 
 async def test_refs_compare_and_hash_by_address() -> None:
-    """Two refs are equal and hash alike when, and only when, they are of one address."""
+    """Two refs are equal and hash alike when, and only when, they are of one address.
+
+    A proc that is spawned at the path of one that has ended has an address of its own.
+    """
     async with ActorSystem() as system:
         one, two = await system.spawn(Worker, id="one"), await system.spawn(Worker, id="two")
         again = system.find("/one")
@@ -112,17 +110,10 @@ async def test_refs_compare_and_hash_by_address() -> None:
         assert one != two
         assert one != "/one"
         assert {one: 1, again: 2, two: 3} == {one: 2, two: 3}
-
-
-async def test_a_new_address_at_an_old_path_is_another() -> None:
-    """A proc that is spawned at the path of one that has ended has an address of its own."""
-    async with ActorSystem() as system:
-        first = await system.spawn(Worker, id="one")
-        await first.shutdown()
+        await one.shutdown()
         second = await system.spawn(Worker, id="one")
-        assert first.path == second.path
-        assert first != second
-        assert (first.is_alive, second.is_alive) == (False, True)
+        assert (second.path, second == one) == ("/one", False)
+        assert (one.is_alive, second.is_alive) == (False, True)
 
 
 async def test_a_ref_shows_its_path() -> None:
@@ -148,33 +139,6 @@ async def test_a_ref_cannot_be_pickled() -> None:
             TypeError, match=r"^<Ref /one> is an address of this process and cannot be pickled$"
         ):
             pickle.dumps(Put(ref))
-
-
-async def test_a_ref_can_be_sent_inside_a_message() -> None:
-    """Whoever gets a ref in a message can send to it."""
-    seen: list[Any] = []
-    async with ActorSystem() as system:
-        one, two = await system.spawn(Worker), await system.spawn(partial(Worker, seen))
-        one.tell(Do(lambda self: two.tell(Put(self.context.ref))))
-        await settle()
-        assert seen == [one]
-
-
-async def test_a_ref_survives_restarts() -> None:
-    """The same ref reaches each incarnation, whose state is new while its address is not."""
-    seen: list[Any] = []
-    tree = SupervisorSpec("shop", [ChildSpec("worker", partial(Worker, seen))])
-    async with serve(tree) as app:
-        ref = app.find("worker")
-        ref.tell(Put(1))
-        ref.kill()
-        await ref.wait()
-        await settle()
-        assert ref == app.find("worker")
-        assert ref.is_alive
-        assert ref.statistics().incarnation == 2
-        ref.tell(Put(2))
-        assert await ref.ask(Get()) == len(seen)
 
 
 # -- order and number ------------------------------------------------------------------------------
@@ -267,6 +231,7 @@ async def test_mail_to_an_address_that_has_ended(
         system.monitor(ref, lambda down: None)
         end(ref)
         reason = await ref.wait()
+        assert await ref.wait() == await ref.shutdown() == reason
         dead_letters.clear()
         ref.tell(Put(1))
         await ref.send(Put(2))
@@ -276,53 +241,6 @@ async def test_mail_to_an_address_that_has_ended(
         assert str(raised.value) == f"/one ended before it answered Get: {why}"
         assert raised.value.reason == reason
         assert len(dead_letters) == 2
-
-
-async def test_mail_that_waits_at_the_end_is_dead(dead_letters: list[DeadLetter]) -> None:
-    """Queued messages become dead letters, in order, and queued requests fail at once."""
-    errors: list[ProcExited] = []
-
-    async def ask(ref: Ref[Get]) -> None:
-        try:
-            await ref.ask(Get(), timeout=None)
-        except ProcExited as error:
-            errors.append(error)
-
-    async with ActorSystem() as system, anyio.create_task_group() as tasks:
-        ref = await system.spawn(Worker)
-        ref.tell(Do(lambda self: anyio.sleep(10)))
-        await settle()
-        ref.tell(Put(1))
-        tasks.start_soon(ask, ref)
-        await settle()
-        began = anyio.current_time()
-        ref.kill()
-        await settle()
-        assert anyio.current_time() == began
-        assert [error.reason for error in errors] == [Killed()]
-    assert [letter.message for letter in dead_letters][1:] == [Put(1), Get()]
-
-
-async def test_mail_to_a_terminated_child_is_dead(dead_letters: list[DeadLetter]) -> None:
-    """While a child is terminated its mail is dead letters and asks fail, and not afterwards."""
-    seen: list[Any] = []
-    tree = SupervisorSpec("shop", [ChildSpec("worker", partial(Worker, seen))])
-    async with serve(tree) as app:
-        ref = app.find("worker")
-        ref.tell(Do(lambda self: anyio.sleep(1)))
-        await settle()
-        ref.tell(Put(0))
-        await app.supervisor.ask(TerminateChild("worker"))
-        assert [letter.message for letter in dead_letters] == [Put(0)]
-        ref.tell(Put(1))
-        assert [letter.message for letter in dead_letters] == [Put(0), Put(1)]
-        assert all(letter.why for letter in dead_letters)
-        with pytest.raises(ProcExited, match=r"^/shop/worker ended before it answered Get: "):
-            await ref.ask(Get(), timeout=None)
-        await app.supervisor.ask(RestartChild("worker"))
-        ref.tell(Put(2))
-        await settle()
-    assert seen == [2]
 
 
 async def test_a_ref_outlives_its_system(dead_letters: list[DeadLetter]) -> None:
@@ -372,63 +290,17 @@ async def test_stopping_twice_stops_one_incarnation() -> None:
         assert ref.statistics().incarnation == 2
 
 
-async def test_stop_reaches_a_proc_without_inbox_through_its_token() -> None:
-    """A proc that reads no mail is told to stop by its token, and exits with Normal."""
-    async with ActorSystem() as system:
-        ref = await system.spawn(task(forever))
-        ref.stop()
-        assert await ref.wait() == Normal()
-
-
-async def test_shutdown_waits_for_the_message_in_hand() -> None:
-    """`shutdown` lets the message in hand be finished, waits for the end and tells how it was."""
-    seen: list[Any] = []
-
-    async def slow(self: Worker) -> None:
-        await anyio.sleep(3)
-        self.seen.append("finished")
-
-    async with ActorSystem() as system:
-        ref = await system.spawn(partial(Worker, seen))
-        ref.tell(Do(slow))
-        await settle()
-        began = anyio.current_time()
-        assert await ref.shutdown() == Shutdown()
-        assert anyio.current_time() - began == pytest.approx(3, abs=0.01)
-        assert seen == ["finished"]
-        assert not ref.is_alive
-
-
-@pytest.mark.parametrize("timeout", [0, 0.5, 5.0])
-async def test_shutdown_kills_at_the_deadline(timeout: float) -> None:
-    """A proc that has not stopped in time is killed, and its death is waited for."""
+@pytest.mark.parametrize(
+    ("options", "seconds"), [({}, 5), ({"timeout": 0}, 0), ({"timeout": 2}, 2)]
+)
+async def test_shutdown_kills_at_the_deadline(options: dict[str, float], seconds: float) -> None:
+    """A proc that has not stopped in time, by default five seconds, is killed and waited for."""
     async with ActorSystem() as system:
         ref = await system.spawn(Sticky)
         await settle()
         began = anyio.current_time()
-        assert await ref.shutdown(timeout) == Killed()
-        assert anyio.current_time() - began == pytest.approx(timeout, abs=0.01)
-
-
-async def test_the_deadline_of_a_shutdown_is_five_seconds() -> None:
-    """Without an argument a proc has five seconds to stop."""
-    async with ActorSystem() as system:
-        ref = await system.spawn(Sticky)
-        await settle()
-        began = anyio.current_time()
-        assert await ref.shutdown() == Killed()
-        assert anyio.current_time() - began == pytest.approx(5, abs=0.01)
-
-
-async def test_the_deadline_holds_when_the_caller_is_cancelled() -> None:
-    """A `shutdown` whose caller gives up still kills the proc at its deadline."""
-    async with ActorSystem() as system:
-        ref = await system.spawn(Sticky)
-        with anyio.move_on_after(1):
-            await ref.shutdown(3)
-        assert ref.is_alive
-        await anyio.sleep(2.1)
-        assert not ref.is_alive
+        assert await ref.shutdown(**options) == Killed()
+        assert anyio.current_time() - began == pytest.approx(seconds, abs=0.01)
 
 
 async def test_a_shutdown_without_deadline_waits_for_ever() -> None:
@@ -491,7 +363,7 @@ async def test_kill_runs_no_more_code() -> None:
 
 @pytest.mark.dead_letters
 async def test_wait_is_about_the_present_incarnation() -> None:
-    """`wait` tells how the incarnation that runs now ends, and otherwise how the last one did."""
+    """`wait` tells how the incarnation that runs now ends, a crash as a value like any other."""
     async with ActorSystem() as system:
         await system.spawn(partial(Owner, Worker), id="owner")
         ref: Any = system.find("/owner/worker")
@@ -502,19 +374,6 @@ async def test_wait_is_about_the_present_incarnation() -> None:
         assert ref.is_alive
         ref.stop()
         assert await ref.wait() == Normal()
-
-
-@pytest.mark.dead_letters
-async def test_a_crash_is_what_wait_returns() -> None:
-    """`wait` returns a crash as a value and raises nothing."""
-    async with ActorSystem() as system:
-        ref = await system.spawn(Worker)
-        system.monitor(ref, lambda down: None)
-        ref.tell(Do(crash))
-        reason = await ref.wait()
-        assert isinstance(reason, Crashed)
-        assert str(reason.error) == "crash"
-        assert await ref.wait() == await ref.shutdown() == reason
 
 
 async def test_an_address_without_incarnation_has_no_proc() -> None:
@@ -569,14 +428,3 @@ async def test_a_proc_cannot_wait_for_its_own_end(call: str) -> None:
         assert await ref.ask(Get()) == 0
     assert len(errors) == 1
     assert errors[0].startswith("/one cannot wait for its own end")
-
-
-async def test_a_proc_can_stop_itself_by_its_ref() -> None:
-    """`stop` on oneself takes effect after what is queued."""
-    seen: list[Any] = []
-    async with ActorSystem() as system:
-        ref = await system.spawn(partial(Worker, seen))
-        ref.tell(Do(lambda self: self.context.ref.stop()))
-        ref.tell(Put(1))
-        assert await ref.wait() == Normal()
-    assert seen == [1]

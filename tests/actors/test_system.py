@@ -15,7 +15,6 @@ from actors import (
     ExitReason,
     Killed,
     Name,
-    Normal,
     Proc,
     ProcEnded,
     Ref,
@@ -85,16 +84,6 @@ async def test_a_later_proc_may_use_an_earlier_one_while_it_stops() -> None:
 
         await system.spawn(partial(Life, [], run=obey, stop=ask))
     assert answers == ["here"]
-
-
-async def test_procs_that_ended_are_no_longer_there() -> None:
-    """A proc that has ended is forgotten, and leaving does not stop it again."""
-    log: list[object] = []
-    async with ActorSystem() as system:
-        ref = await system.spawn(partial(Life, log))
-        await ref.wait()
-        assert system.snapshot() == ()
-    assert log == ["start", "run", Normal(), "stop"]
 
 
 async def test_nothing_is_started_in_a_closed_system() -> None:
@@ -287,15 +276,6 @@ async def test_a_cancelled_block_stops_all_in_order() -> None:
         after = True
     assert not after
     assert log == ["start", "run"] * 2 + [Shutdown(), "stop"] * 2
-
-
-async def test_a_timeout_around_the_system_is_kept_by_its_owner() -> None:
-    """A timeout around the block ends it like any cancellation, and shows as one."""
-    with raising(TimeoutError):
-        with anyio.fail_after(10):
-            async with ActorSystem() as system:
-                await system.spawn(task(forever))
-                await anyio.sleep_forever()
 
 
 @pytest.mark.dead_letters

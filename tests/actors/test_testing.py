@@ -6,8 +6,6 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-import actors.clock
-import actors.testing
 from actors import (
     ActorSystem,
     DeadLetter,
@@ -26,13 +24,6 @@ from tests.actors.kit import Ask, Doer, Note, forever, pair
 
 class Question(Request[int]):
     """Ask for a number."""
-
-
-def test_it_is_the_door_to_virtual_time() -> None:
-    """The virtual clock is reached through this module."""
-    for name in ("START", "FOREVER", "VirtualClockEventLoop", "backend_options"):
-        assert getattr(actors.testing, name) is getattr(actors.clock, name)
-        assert name in actors.testing.__all__
 
 
 # -- settle ----------------------------------------------------------------------------------------
@@ -326,11 +317,3 @@ async def test_a_probe_watches() -> None:
         one.ref.stop()
         down = await probe.down()
         assert (down.ref, down.reason) == (one.ref, Normal())
-
-
-async def test_a_probe_stops_with_its_system() -> None:
-    """A probe is an ordinary proc: it is stopped when the system is left."""
-    async with ActorSystem() as system:
-        probe = Probe[str]()
-        ref = await probe.spawn(system)
-    assert not ref.is_alive

@@ -142,18 +142,6 @@ async def test_a_dropping_mailbox_keeps_its_policy(dead_letters: list[DeadLetter
         assert [letter.message for letter in dead_letters] == [Note("old")]
 
 
-@pytest.mark.dead_letters
-async def test_a_tick_does_not_starve_a_shutdown() -> None:
-    """A timer as fast as it may be cannot delay a shutdown."""
-    async with ActorSystem() as system:
-        one = await pair(system, Clock)
-        await timer(one, "send_every", 1e-6)
-        await anyio.sleep(0.001)
-        began = anyio.current_time()
-        await one.ref.shutdown()
-        assert anyio.current_time() - began < 0.001
-
-
 @pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("method", ["send_after", "send_every"])
 async def test_a_bad_delay_is_refused(method: str, seconds: float) -> None:

@@ -121,25 +121,6 @@ async def test_the_same_message_again_is_other_work(kind: type[Sleeper]) -> None
         assert len({id(work) for work in seen}) == 4
 
 
-@each_message
-async def test_the_activity_names_what_is_in_hand(message: type[Any]) -> None:
-    """The activity is the type of the message in hand, or the handler's name when there is none."""
-    async with ActorSystem() as system, anyio.create_task_group() as tasks:
-        child = await own(system, Sleeper)
-
-        async def ask() -> None:
-            with anyio.move_on_after(1):
-                await child.ref.ask(message(), timeout=1000)
-
-        if issubclass(message, Request):
-            tasks.start_soon(ask)
-        else:
-            child.ref.tell(message())
-        await settle()
-        expected = "in stash" if message is Stash else f"handling {message.__name__}"
-        assert look(child).activity == expected
-
-
 async def test_hooks_are_work() -> None:
     """A hook that hears of an exit or a Down is a piece of work, each call its own."""
 

@@ -10,7 +10,6 @@ import anyio.lowlevel
 import pytest
 
 from actors import (
-    Actor,
     ActorSystem,
     CancellationToken,
     Crashed,
@@ -18,7 +17,6 @@ from actors import (
     Proc,
     ProcExited,
     StopError,
-    on,
 )
 from actors.testing import settle
 from tests.actors.sleepers import (
@@ -100,31 +98,6 @@ async def test_fail_ends_idle_and_dormant_actors_and_procs() -> None:
             child.fail(error)
             child.fail(KeyError("too late"))
             assert await child.ref.wait() == Crashed(error)
-
-
-async def test_fail_interrupts_code_that_swallows_the_cancellation() -> None:
-    """Code that catches its cancellation is cancelled again at its next await."""
-
-    class Stubborn(Actor[Hang]):
-        caught = 0
-
-        @on(Hang)
-        async def hang(self, message: Hang) -> None:
-            while type(self).caught < 3:
-                try:
-                    await anyio.sleep_forever()
-                except anyio.get_cancelled_exc_class():
-                    type(self).caught += 1
-            await anyio.sleep_forever()
-
-    async with ActorSystem() as system:
-        child = await own(system, Stubborn)
-        child.ref.tell(Hang())
-        await settle()
-        error = TimeoutError("hangs")
-        child.fail(error)
-        assert await child.ref.wait() == Crashed(error)
-        assert Stubborn.caught == 3
 
 
 async def test_fail_in_on_stop_kills() -> None:
