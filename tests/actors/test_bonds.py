@@ -26,9 +26,23 @@ from actors import (
     task,
 )
 from actors.testing import Recorder, settle
-from tests.actors.kit import Do, Doer, Note, Trapper, fail, forever, pair, raising
+from tests.actors.kit import Do, Doer, Note, Pair, Trapper, fail, forever, pair, raising
 
 # -- monitors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.core
+async def test_each_monitor_gives_one_down_with_the_reason() -> None:
+    """A monitor gives exactly one Down, with the exit reason; two monitors of one proc give two."""
+    async with ActorSystem() as system:
+        watcher, twice, other = await pair(system), await pair(system), await pair(system)
+        for entry in (watcher, twice, twice):
+            await entry.do(lambda self: self.context.monitor(other.ref))
+        other.ref.stop()
+        await other.ref.wait()
+        await settle()
+        assert watcher.log == [Down(other.ref, Normal())]
+        assert twice.log == [Down(other.ref, Normal())] * 2
 
 
 async def test_a_monitor_of_a_dead_proc_answers_at_once() -> None:
@@ -227,7 +241,7 @@ async def test_two_links_of_a_pair_are_one() -> None:
     async with ActorSystem() as system:
         trapper = await pair(system, Trapper)
         one, two = await pair(system), await pair(system)
-        for other in (one, one, two, two):
+        for other in (one, one, two, two, trapper):
             await trapper.do(lambda self, other=other: self.context.link(other.ref))
         await trapper.do(lambda self: self.context.unlink(two.ref))
         await trapper.do(lambda self: self.context.unlink(two.ref))
@@ -237,16 +251,17 @@ async def test_two_links_of_a_pair_are_one() -> None:
         assert trapper.log == [Exited(one.ref, Shutdown(), 1)]
 
 
-async def test_a_link_of_both_sides_is_one() -> None:
-    """Links are symmetric: both sides may make it, and either may take it back."""
+@pytest.mark.parametrize("first", ["unlinker", "other"])
+async def test_a_link_of_both_sides_is_one(first: str) -> None:
+    """Both sides may make a link, either may take it back, and whoever dies then dies alone."""
     async with ActorSystem() as system:
         one, two = await pair(system, Trapper), await pair(system, Trapper)
         await one.do(lambda self: self.context.link(two.ref))
         await two.do(lambda self: self.context.link(one.ref))
         await one.do(lambda self: self.context.unlink(two.ref))
-        await two.ref.shutdown()
+        (one if first == "unlinker" else two).ref.kill()
         await settle()
-        assert one.log == []
+        assert one.log == two.log == []
 
 
 async def test_a_link_to_the_dead() -> None:
@@ -290,31 +305,27 @@ async def test_a_chain_of_links_breaks_to_its_end() -> None:
 @pytest.mark.parametrize("trapping", [True, False])
 async def test_a_crash_that_its_link_cannot_hear_any_more_is_raised(trapping: bool) -> None:
     """A crash whose only link is on its way out already is not lost: it is raised at the end."""
-    async with ActorSystem() as system:
-        listener = await pair(system, Trapper if trapping else Doer)
-        other = await pair(system)
-        await listener.do(lambda self: self.context.link(other.ref))
-        release = anyio.Event()
-
-        async def wait(self: Doer) -> None:
-            await release.wait()
-
-        await listener.do(wait)
-        if trapping:
-            async with anyio.create_task_group() as group:
-                group.start_soon(listener.ref.shutdown)
+    lost: list[str] = []
+    listener: Pair | None = None
+    try:
+        async with ActorSystem() as system:
+            listener, other = await pair(system, Trapper if trapping else Doer), await pair(system)
+            await listener.do(lambda self: self.context.link(other.ref))
+            release = anyio.Event()
+            await listener.do(lambda _: release.wait())
+            if trapping:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(listener.ref.shutdown)
+                    await settle()
+                    other.ref.tell(Do(fail))
+                    await settle()
+                    release.set()
+            else:
+                other.ref.tell(Do(lambda self: (listener.ref.kill(), fail())))
                 await settle()
-                other.ref.tell(Do(fail))
-                await settle()
-                release.set()
-            heard = listener.log
-        else:
-            other.ref.tell(Do(lambda self: (listener.ref.kill(), fail())))
-            await settle()
-            heard = []
-        lost = [error for error in system._errors if str(error) == "broken"]
-        system._errors.clear()
-    assert heard or lost
+    except* ValueError as group:
+        lost += map(str, group.exceptions)
+    assert (trapping and listener.log) or lost == ["broken"]
 
 
 # -- work on the side ------------------------------------------------------------------------------

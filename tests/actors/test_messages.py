@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Callable
 
 import anyio
@@ -137,6 +138,24 @@ async def test_a_reply_can_be_an_error() -> None:
         keeper = await system.spawn(lambda: Keeper(lambda self, reply: reply.fail(error)))
         assert (await asked(tasks, keeper)).error is error
         assert keeper.is_alive
+
+
+async def test_answered_requests_are_forgotten() -> None:
+    """An actor that answers all its requests later does not keep them for ever."""
+    kept: list[weakref.ref[Get]] = []
+
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        keeper = await system.spawn(Keeper)
+        for _ in range(300):
+            request = Get()
+            kept.append(weakref.ref(request))
+            tasks.start_soon(keeper.ask, request)
+            del request
+            await settle()
+            keeper.tell(Poke(lambda self: self.replies.pop().send(1)))
+            await settle()
+        gc.collect()
+        assert sum(reference() is not None for reference in kept) <= 128
 
 
 async def test_answering_twice_is_an_error() -> None:

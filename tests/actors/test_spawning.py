@@ -10,6 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from actors import (
+    Actor,
     ActorSystem,
     CancellationToken,
     Child,
@@ -30,6 +31,7 @@ from actors import (
     ProcStarted,
     Shutdown,
     StartFailed,
+    on,
     task,
 )
 from actors.testing import Recorder, settle
@@ -356,6 +358,42 @@ async def test_a_child_cannot_be_started_twice_at_a_time() -> None:
 
         await within(owner, check)
         assert child.reason == Killed()
+
+
+async def test_mail_that_the_next_incarnation_cannot_handle(
+    dead_letters: list[DeadLetter],
+) -> None:
+    """A message that waited for a proc of another class is a dead letter; its asker hears so."""
+
+    class Reader(Actor[str]):
+        @on(str)
+        def text(self, message: str) -> None:
+            read.append(message)
+
+    read: list[str] = []
+    errors: list[str] = []
+
+    async def ask() -> None:
+        with pytest.raises(TypeError) as caught:
+            await child.ref.ask(Ask(fail))
+        errors.append(str(caught.value))
+
+    async with ActorSystem() as system, anyio.create_task_group() as group:
+        owner, child = await owning(system)
+        await within(owner, lambda: child.start(Doer))
+        await within(owner, lambda: child.kill())
+        child.ref.tell(Note("lost"))
+        group.start_soon(ask)
+        await settle()
+        await within(owner, lambda: child.start(Reader))
+        child.ref.tell("read")
+        await settle()
+        assert read == ["read"]
+    text = f"/owner/child ({Reader.__qualname__}) does not accept {{}}; it accepts str"
+    assert errors == [text.format("Ask")]
+    assert [(type(letter.message), letter.why) for letter in dead_letters] == [
+        (kind, text.format(kind.__name__)) for kind in (Note, Ask)
+    ]
 
 
 async def test_a_suspended_child_takes_no_mail(dead_letters: list[DeadLetter]) -> None:

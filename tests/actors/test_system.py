@@ -61,6 +61,20 @@ async def test_each_proc_has_its_own_patience() -> None:
     assert [event.reason for event in recorder] == [Killed()] * 3
 
 
+@pytest.mark.parametrize("where", ["system", "context"])
+async def test_by_default_a_proc_has_five_seconds(where: str) -> None:
+    """Unless it is said otherwise, whoever started it, a proc is killed after five seconds."""
+    async with ActorSystem() as system:
+        deaf = partial(Life, [], run=sleep)
+        if where == "system":
+            await system.spawn(deaf)
+        else:
+            parent = await pair(system, shutdown=None)
+            await parent.do(lambda self: self.context.spawn(deaf))
+        began = anyio.current_time()
+    assert anyio.current_time() - began == 5
+
+
 async def test_without_a_limit_a_proc_may_take_its_time() -> None:
     """With shutdown=None leaving the system waits for as long as it takes."""
     log: list[object] = []
