@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import anyio
 import pytest
@@ -29,6 +30,7 @@ from actors import (
 from actors.testing import Recorder, settle
 from tests.actors.kit import (
     Ask,
+    Do,
     Doer,
     Life,
     Note,
@@ -120,7 +122,7 @@ async def test_a_token_is_the_incarnations_own() -> None:
 async def test_a_proc_stops_itself_with_a_reason(reason: ExitReason, kind: str) -> None:
     """`context.stop(reason)` ends the proc with that reason; the default is Normal."""
 
-    class Stopper(Proc[str]):
+    class Stopper(Proc[Note]):
         async def run(self, shutdown: CancellationToken) -> None:
             if kind == "inbox":
                 async for _ in self.context.inbox():
@@ -133,16 +135,10 @@ async def test_a_proc_stops_itself_with_a_reason(reason: ExitReason, kind: str) 
     go = anyio.Event()
     async with ActorSystem() as system:
         down: list[Down] = []
-        if kind == "actor":
-            one = await pair(system)
-            ref = one.ref
-        else:
-            ref = await system.spawn(Stopper)
+        ref: Ref[Any] = await system.spawn(Doer if kind == "actor" else Stopper)
         system.monitor(ref, down.append)
-        if kind == "actor":
-            await one.do(lambda self: self.context.stop(reason))
-        elif kind == "inbox":
-            ref.tell("stop")
+        if kind != "token":
+            ref.tell(Do(lambda self: self.context.stop(reason)) if kind == "actor" else Note(""))
         go.set()
         await settle()
         assert down == [Down(ref, reason)]

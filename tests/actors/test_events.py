@@ -21,7 +21,7 @@ from actors import (
     StartFailed,
     StopError,
 )
-from actors.testing import settle
+from actors.testing import Recorder, settle
 from tests.actors.kit import Do, Doer, Life, Note, Trapper, crash, fail, obey, pair, raising
 
 
@@ -35,13 +35,13 @@ class Own(Event):
 @pytest.mark.core
 async def test_events_come_in_the_turn_in_which_they_happen() -> None:
     """Who waits for the start finds ProcStarted published, who waits for the end ProcEnded."""
-    seen: list[str] = []
+    seen: list[Event] = []
     async with ActorSystem() as system:
-        system.events.subscribe(lambda event: seen.append(type(event).__name__))
+        system.events.subscribe(seen.append)
         ref = await system.spawn(partial(Life, [], run=obey))
-        assert seen == ["ProcStarted"]
+        assert seen == [ProcStarted(ref, 1)]
         await ref.shutdown()
-        assert seen == ["ProcStarted", "ProcEnded"]
+        assert seen == [ProcStarted(ref, 1), ProcEnded(ref, Shutdown(), 1)]
 
 
 async def test_a_failed_start_is_one_event() -> None:
@@ -58,49 +58,41 @@ async def test_a_failed_start_is_one_event() -> None:
 
 async def test_the_end_tells_what_was_in_hand(dead_letters: list[DeadLetter]) -> None:
     """ProcEnded has the message that was being handled at a crash or a kill, which is lost."""
-    seen: list[ProcEnded] = []
-
-    async def hang(_: object) -> None:
-        await anyio.sleep_forever()
-
     with raising(BaseExceptionGroup):
         async with ActorSystem() as system:
             crashing, killed, idle = await pair(system), await pair(system), await pair(system)
-            system.events.subscribe(
-                lambda event: seen.append(event) if isinstance(event, ProcEnded) else None
-            )
-            messages = [Do(fail), Do(hang)]
-            crashing.ref.tell(messages[0])
-            killed.ref.tell(messages[1])
-            await settle()
-            killed.ref.kill()
-            idle.ref.kill()
-            await settle()
-    assert {event.ref.path: event.in_hand for event in seen} == {
-        crashing.ref.path: messages[0],
-        killed.ref.path: messages[1],
-        idle.ref.path: None,
+            messages = [Do(fail), Do(lambda _: anyio.sleep_forever())]
+            with Recorder(system, ProcEnded) as recorder:
+                crashing.ref.tell(messages[0])
+                killed.ref.tell(messages[1])
+                await settle()
+                killed.ref.kill()
+                idle.ref.kill()
+                await settle()
+    assert {event.ref: event.in_hand for event in recorder} == {
+        crashing.ref: messages[0],
+        killed.ref: messages[1],
+        idle.ref: None,
     }
-    assert [letter.message for letter in dead_letters] == messages
+    assert [(letter.message, letter.why) for letter in dead_letters] == [
+        (messages[0], "in hand when its receiver crashed"),
+        (messages[1], "in hand when its receiver was killed"),
+    ]
 
 
 async def test_an_owned_child_is_marked_in_its_end() -> None:
     """`owned` tells that an owner decides what comes next at the address."""
-    seen: dict[str, bool] = {}
 
     async def own(self: Doer) -> None:
         await self.context.child("owned").start(Doer)
         await self.context.spawn(Doer, id="linked")
 
-    def note(event: Event) -> None:
-        if isinstance(event, ProcEnded):
-            seen[event.ref.path] = event.owned
-
     async with ActorSystem() as system:
         owner = await pair(system, Trapper, id="owner")
         await owner.do(own)
-        system.events.subscribe(note)
-        await owner.ref.shutdown()
+        with Recorder(system, ProcEnded) as recorder:
+            await owner.ref.shutdown()
+        seen = {event.ref.path: event.owned for event in recorder}
     assert seen == {"/owner/linked": False, "/owner/owned": True, "/owner": False}
 
 

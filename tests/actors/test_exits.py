@@ -29,17 +29,17 @@ def test_exit_reasons_compare_by_value() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "text"),
+    ("reason", "text", "abnormal"),
     [
-        (Normal(), "normal"),
-        (Shutdown(), "shutdown"),
-        (Shutdown("deploy"), "shutdown (deploy)"),
-        (Killed(), "killed"),
-        (Crashed(BOOM), "crashed: ValueError: no such row"),
-        (Crashed(ValueError()), "crashed: ValueError"),
-        (NoProc(), "no proc"),
+        (Normal(), "normal", False),
+        (Shutdown(), "shutdown", False),
+        (Shutdown("deploy"), "shutdown (deploy)", False),
+        (Killed(), "killed", True),
+        (Crashed(BOOM), "crashed: ValueError: no such row", True),
+        (Crashed(ValueError()), "crashed: ValueError", True),
+        (NoProc(), "no proc", True),
     ],
 )
-def test_an_exit_reason_prints_in_words(reason: ExitReason, text: str) -> None:
-    """The text of a reason is what a log line needs."""
-    assert str(reason) == text
+def test_an_exit_reason_prints_in_words(reason: ExitReason, text: str, abnormal: bool) -> None:
+    """The text of a reason is what a log line needs; all but Normal and Shutdown are abnormal."""
+    assert (str(reason), reason.is_abnormal) == (text, abnormal)
