@@ -57,22 +57,14 @@ async def test_the_clock_stands_still_while_tasks_can_run() -> None:
 
 
 async def test_a_timeout_expires_at_its_deadline() -> None:
-    """A deadline that is reached cancels at that time, inner deadlines before outer ones."""
+    """A deadline that is reached cancels at that time, inner ones first, also a sleep for ever."""
     inner = anyio.move_on_after(5)
-    with anyio.move_on_after(20) as outer:
+    with anyio.move_on_after(HOUR) as outer:
         with inner:
-            await anyio.sleep(HOUR)
+            await anyio.sleep(YEAR)
         assert anyio.current_time() == START + 5
-        await anyio.sleep(HOUR)
-    assert inner.cancelled_caught
-    assert outer.cancelled_caught
-    assert anyio.current_time() == START + 20
-
-
-async def test_sleeping_forever_can_be_cancelled() -> None:
-    """A sleep without end does not keep the clock from going to the next real deadline."""
-    with anyio.move_on_after(HOUR):
         await anyio.sleep_forever()
+    assert (inner.cancelled_caught, outer.cancelled_caught) == (True, True)
     assert anyio.current_time() == START + HOUR
 
 
@@ -107,23 +99,6 @@ async def test_signals_arrive() -> None:
         async for number in received:
             assert number == signal.SIGUSR1
             break
-
-
-def test_calls_are_made_in_the_order_of_their_deadlines() -> None:
-    """`call_later` and `call_at` share one order, whatever the order of the calls."""
-    made: list[str] = []
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        loop.call_later(2, made.append, "third")
-        loop.call_at(START + 1, made.append, "second")
-        loop.call_later(0.5, made.append, "first").cancel()
-        loop.call_soon(made.append, "at once")
-        loop.call_later(0.5, made.append, "first")
-        await asyncio.sleep(3)
-
-    _run_virtual(main())
-    assert made == ["at once", "first", "second", "third"]
 
 
 def test_a_cancelled_timer_moves_nothing() -> None:

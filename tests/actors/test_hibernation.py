@@ -138,6 +138,21 @@ async def lull(ref: Ref[Any]) -> None:
 
 
 every_class = pytest.mark.parametrize("cls", [Dozer, Tidy, Trapper, Starter])
+most_classes = pytest.mark.parametrize("cls", [Dozer, Tidy, Trapper])
+each_end = pytest.mark.parametrize(
+    ("how", "reason"), [("kill", Killed()), ("stop", Normal()), ("shutdown", Shutdown())]
+)
+
+
+def end(ref: Ref[Any], how: str) -> None:
+    """Let a proc end in one way or another, at once."""
+    match how:
+        case "crash":
+            ref.tell(Do(fail))
+        case "shutdown":
+            ref.tell(Do(lambda self: self.context.stop(Shutdown())))
+        case _:
+            getattr(ref, how)()
 
 
 @every_class
@@ -285,27 +300,21 @@ async def test_monitors_work_both_ways(how: str) -> None:
     async with ActorSystem() as system:
         (watcher, watching), (_, watched) = await sleeping(system), await sleeping(system)
         await watching.ask(Ask(lambda dozer: dozer.context.monitor(watched)))
-        if how == "crash":
-            watched.tell(Do(fail))
-        else:
-            getattr(watched, how)()
+        end(watched, how)
         await settle()
         expected = {"kill": "killed", "stop": "normal", "crash": "crashed: ValueError: broken"}
         assert watcher.log == [expected[how]]
 
 
 @pytest.mark.dead_letters
-@pytest.mark.parametrize("cls", [Dozer, Tidy, Trapper])
+@most_classes
 @pytest.mark.parametrize("how", ["kill", "crash", "stop"])
 async def test_links_work_both_ways(cls: type[Dozer], how: str) -> None:
     """A hibernated actor shares the fate of one that it is linked to, whoever of them it is."""
     async with ActorSystem() as system:
         (actor, ref), (_, other) = await sleeping(system, cls), await sleeping(system)
         await ref.ask(Ask(lambda dozer: dozer.context.link(other)))
-        if how == "crash":
-            other.tell(Do(fail))
-        else:
-            getattr(other, how)()
+        end(other, how)
         await settle()
         if cls is Trapper:
             assert len(actor.log) == 1
@@ -320,9 +329,7 @@ async def test_links_work_both_ways(cls: type[Dozer], how: str) -> None:
 
 
 @every_class
-@pytest.mark.parametrize(
-    ("how", "reason"), [("kill", Killed()), ("stop", Normal()), ("shutdown", Shutdown())]
-)
+@each_end
 async def test_it_ends_as_it_is_told(cls: type[Dozer], how: str, reason: ExitReason) -> None:
     """A hibernated actor is stopped, shut down and killed; `on_stop` runs, but when killed."""
     async with ActorSystem() as system:
@@ -341,10 +348,8 @@ async def test_it_ends_as_it_is_told(cls: type[Dozer], how: str, reason: ExitRea
             await ref.ask(Ask(lambda dozer: 1))
 
 
-@pytest.mark.parametrize("cls", [Dozer, Tidy, Trapper])
-@pytest.mark.parametrize(
-    ("how", "reason"), [("kill", Killed()), ("stop", Normal()), ("shutdown", Shutdown())]
-)
+@most_classes
+@each_end
 async def test_its_children_live_on_and_end_with_it(
     cls: type[Dozer], how: str, reason: ExitReason
 ) -> None:
@@ -374,7 +379,7 @@ async def test_its_children_live_on_and_end_with_it(
 
 
 @pytest.mark.dead_letters
-@pytest.mark.parametrize("cls", [Dozer, Tidy, Trapper])
+@most_classes
 @pytest.mark.parametrize("inside", [False, True])
 async def test_the_end_of_a_child_reaches_it(cls: type[Dozer], inside: bool) -> None:
     """A hibernated actor whose child is killed ends with it, or hears of it."""
