@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -278,3 +279,35 @@ async def test_a_context_that_outlived_its_proc_binds_nothing(
 
 
 # -- the inbox -------------------------------------------------------------------------------------
+
+
+# -- options ---------------------------------------------------------------------------------------
+
+
+BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"shutdown": "5"}, TypeError, "one: shutdown is a number of seconds >= 0, or None, not '5'"),
+    ({"shutdown": -1}, ValueError, "one: shutdown is a number of seconds >= 0, or None, not -1"),
+    ({"start_timeout": 0}, ValueError, "one: start_timeout is a number of seconds > 0, or None"),
+    ({"start_timeout": "x"}, TypeError, "one: start_timeout is a number of seconds > 0, or None"),
+    ({"mailbox": 10}, TypeError, "one: mailbox is a Mailbox, not 10"),
+    ({"name": "n"}, TypeError, "one: name is a Name or None, not 'n'"),
+    ({"id": ""}, ValueError, "an id is a text without '/', of at least one character, not ''"),
+    (
+        {"id": "a/b"},
+        ValueError,
+        "an id is a text without '/', of at least one character, not 'a/b'",
+    ),
+    ({"id": "/"}, ValueError, "an id is a text without '/', of at least one character, not '/'"),
+    ({"id": 3}, ValueError, "an id is a text without '/', of at least one character, not 3"),
+]
+
+
+@pytest.mark.parametrize(("options", "kind", "text"), BAD)
+async def test_an_option_that_cannot_be_meant_is_refused(
+    options: dict[str, Any], kind: type[Exception], text: str
+) -> None:
+    """`spawn` names the option that is wrong and what would be right, and nothing is started."""
+    async with ActorSystem() as system:
+        with pytest.raises(kind, match=re.escape(text)):
+            await system.spawn(Doer, **{"id": "one", **options})
+        assert system.snapshot() == ()

@@ -164,6 +164,16 @@ def test_a_handler_takes_a_message_and_perhaps_a_reply(arguments: str) -> None:
         type(Actor)("Odd", (Actor,), {"ask": on(Ask)(names["ask"])})
 
 
+def test_a_handler_with_yield_is_refused() -> None:
+    """A generator as a handler is a TypeError when the class is created: it would never run."""
+    with pytest.raises(TypeError, match="a handler with yield would never run"):
+
+        class Yielding(Actor[Ping]):
+            @on(Ping)
+            def ping(self, message: Ping) -> Any:
+                yield 1
+
+
 def test_a_handler_is_callable() -> None:
     """A subclass that puts a value in the place of a handler is a TypeError."""
     with pytest.raises(TypeError, match=r"Broken\.ping: a handler is a method, not 7$"):

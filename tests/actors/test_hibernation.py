@@ -13,7 +13,6 @@ import anyio.lowlevel
 import pytest
 
 from actors import (
-    Actor,
     ActorSystem,
     AskTimeout,
     Crashed,
@@ -29,56 +28,32 @@ from actors import (
     Ref,
     Refusal,
     Reply,
-    Request,
     Shutdown,
-    on,
 )
 from actors.testing import Recorder, settle
-from tests.actors.kit import Ask, Do, Note, fail, given
+from tests.actors.kit import Do, Doer, Later, Note, Plain, fail, given
 from tests.actors.players import in_order
 
 PLACE: ContextVar[str] = ContextVar("PLACE", default="nowhere")
 PATIENCE = 2.0
 
 
-class Late(Request[str]):
-    """Be answered later."""
-
-
-class Dozer(Actor[Do | Ask | Note | Late]):
+class Dozer(Doer):
     """Do what it is told, and hibernate."""
 
     hibernate_after = PATIENCE
+    replies: list[Reply[str]]
 
     def __init__(self) -> None:
-        self.log: list[object] = []
-        self.replies: list[Reply[str]] = []
-
-    @on(Do)
-    async def do(self, message: Do) -> None:
-        """Do something; wait for it if it is a coroutine."""
-        result: Any = message.what(self)
-        if hasattr(result, "__await__"):
-            await result
-
-    @on(Ask)
-    def answer(self, message: Ask) -> object:
-        """Do something and answer."""
-        return message.what(self)
-
-    @on(Note)
-    def note(self, message: Note) -> None:
-        """Write down."""
-        self.log.append(message.text)
-
-    @on(Late)
-    def late(self, message: Late, reply: Reply[str]) -> None:
-        """Keep the reply."""
-        self.replies.append(reply)
+        super().__init__()
+        self.replies = []
 
     def on_down(self, down: Down) -> None:
         """Write down."""
         self.log.append(str(down.reason))
+
+
+LATE = Later(lambda dozer, reply: dozer.replies.append(reply))
 
 
 class Tidy(Dozer):
@@ -209,10 +184,10 @@ async def test_context_variables_are_kept() -> None:
         seen: list[str] = []
         ref.tell(Do(move))
         await anyio.sleep(PATIENCE + 1)
-        await ref.ask(Ask(move))
+        await ref.ask(Plain(move))
         ref.tell(Do(lambda _: seen.append(PLACE.get())))
         await anyio.sleep(PATIENCE + 1)
-        assert await ref.ask(Ask(lambda _: PLACE.get())) == "nowhere, on, on"
+        assert await ref.ask(Plain(lambda _: PLACE.get())) == "nowhere, on, on"
         assert seen == ["nowhere, on, on"]
         assert PLACE.get() == "nowhere"
 
@@ -221,13 +196,13 @@ async def test_a_question_does_not_need_a_task() -> None:
     """A hibernated actor answers, refuses and stashes as ever."""
     async with ActorSystem() as system, anyio.create_task_group() as tasks:
         actor, ref = await sleeping(system)
-        assert await ref.ask(Ask(lambda dozer: dozer is actor)) is True
+        assert await ref.ask(Plain(lambda dozer: dozer is actor)) is True
 
         def refuse(_: object) -> None:
             raise Refusal("no")
 
         with pytest.raises(Refusal):
-            await ref.ask(Ask(refuse))
+            await ref.ask(Plain(refuse))
         calls: list[int] = []
 
         def aside(dozer: Dozer) -> int:
@@ -237,12 +212,12 @@ async def test_a_question_does_not_need_a_task() -> None:
             return 7
 
         async def ask() -> None:
-            calls.append(cast("int", await ref.ask(Ask(aside), timeout=None)))
+            calls.append(cast("int", await ref.ask(Plain(aside), timeout=None)))
 
         tasks.start_soon(ask)
         await anyio.sleep(5 * PATIENCE)
         assert calls == [1]
-        await ref.ask(Ask(lambda dozer: dozer.context.unstash_all()))
+        await ref.ask(Plain(lambda dozer: dozer.context.unstash_all()))
         await settle()
         assert calls == [1, 1, 7]
 
@@ -254,7 +229,7 @@ async def test_what_was_stashed_or_kept_waits_through_the_nap() -> None:
         answers: list[str] = []
 
         async def ask() -> None:
-            answers.append(await ref.ask(Late(), timeout=None))
+            answers.append(await ref.ask(LATE, timeout=None))
 
         tasks.start_soon(ask)
         done: list[int] = []
@@ -288,7 +263,7 @@ async def test_timers_wake_it() -> None:
             dozer.context.send_after(7, Do(note))
             dozer.context.send_every(10, Do(note))
 
-        await ref.ask(Ask(set_timers))
+        await ref.ask(Plain(set_timers))
         await anyio.sleep(31)
         assert actor.log == [7, 10, 20, 30]
 
@@ -299,7 +274,7 @@ async def test_monitors_work_both_ways(how: str) -> None:
     """A hibernated actor hears of an end that it watches, and its own end is heard of."""
     async with ActorSystem() as system:
         (watcher, watching), (_, watched) = await sleeping(system), await sleeping(system)
-        await watching.ask(Ask(lambda dozer: dozer.context.monitor(watched)))
+        await watching.ask(Plain(lambda dozer: dozer.context.monitor(watched)))
         end(watched, how)
         await settle()
         expected = {"kill": "killed", "stop": "normal", "crash": "crashed: ValueError: broken"}
@@ -313,7 +288,7 @@ async def test_links_work_both_ways(cls: type[Dozer], how: str) -> None:
     """A hibernated actor shares the fate of one that it is linked to, whoever of them it is."""
     async with ActorSystem() as system:
         (actor, ref), (_, other) = await sleeping(system, cls), await sleeping(system)
-        await ref.ask(Ask(lambda dozer: dozer.context.link(other)))
+        await ref.ask(Plain(lambda dozer: dozer.context.link(other)))
         end(other, how)
         await settle()
         if cls is Trapper:
@@ -345,7 +320,7 @@ async def test_it_ends_as_it_is_told(cls: type[Dozer], how: str, reason: ExitRea
             assert actor.log == ([] if reason == Killed() else [reason])
         assert not ref.is_alive
         with pytest.raises(ProcExited):
-            await ref.ask(Ask(lambda dozer: 1))
+            await ref.ask(Plain(lambda dozer: 1))
 
 
 @most_classes
@@ -365,7 +340,7 @@ async def test_its_children_live_on_and_end_with_it(
         await anyio.sleep(2 * PATIENCE)
         assert tasks_of(ref) == 0
         below = child.context.ref
-        assert await below.ask(Ask(lambda dozer: 5)) == 5
+        assert await below.ask(Plain(lambda dozer: 5)) == 5
         below.tell(Note("hello"))
         await anyio.sleep(2 * PATIENCE)
         with Recorder(system, ProcEnded) as recorder:
@@ -393,7 +368,7 @@ async def test_the_end_of_a_child_reaches_it(cls: type[Dozer], inside: bool) -> 
         ref.tell(Do(spawn))
         await anyio.sleep(2 * PATIENCE)
         if inside:
-            await ref.ask(Ask(lambda _: children[0].kill()))
+            await ref.ask(Plain(lambda _: children[0].kill()))
         else:
             children[0].kill()
         await settle()
@@ -423,7 +398,7 @@ async def test_nothing_is_lost_in_the_turn_of_the_nap(how: str, first: bool) -> 
         async def act() -> None:
             # Its timeout expires together with the patience of the actor, in the same turn.
             with pytest.raises(AskTimeout):
-                await stuck.ask(Late(), timeout=PATIENCE)
+                await stuck.ask(LATE, timeout=PATIENCE)
             assert tasks_of(ref) == int(first), "it has woken up, and has not run yet"
             await come(how, actor, ref, other)
             done.append(how)
@@ -435,7 +410,7 @@ async def test_nothing_is_lost_in_the_turn_of_the_nap(how: str, first: bool) -> 
                 dozer.context.monitor(other)
 
         with in_order():
-            await ref.ask(Ask(prepare))
+            await ref.ask(Plain(prepare))
             if first:
                 tasks.start_soon(act)
                 await settle()
@@ -464,10 +439,10 @@ async def come(how: str, actor: Dozer, ref: Ref[Any], other: Ref[Any]) -> None:
         case "send":
             await ref.send(Note("seen"))
         case "ask":
-            await ref.ask(Ask(lambda dozer: dozer.log.append("seen")), timeout=1)
+            await ref.ask(Plain(lambda dozer: dozer.log.append("seen")), timeout=1)
         case "late":
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(partial(ref.ask, Late(), timeout=1))
+                tasks.start_soon(partial(ref.ask, LATE, timeout=1))
                 await settle()
                 actor.replies[0].send("")
             actor.log.append("seen")
@@ -476,7 +451,7 @@ async def come(how: str, actor: Dozer, ref: Ref[Any], other: Ref[Any]) -> None:
         case "link":
             other.kill()
             with pytest.raises(ProcExited):
-                await ref.ask(Ask(lambda dozer: 1), timeout=1)
+                await ref.ask(Plain(lambda dozer: 1), timeout=1)
         case "shutdown":
             await ref.shutdown(timeout=1)
         case _:

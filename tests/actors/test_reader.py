@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -34,14 +32,7 @@ from actors import (
     task,
 )
 from actors.testing import Recorder, settle
-from tests.actors.kit import forever
-
-
-@frozen
-class Put:
-    """A message."""
-
-    number: int
+from tests.actors.kit import Do, Doer, Note, forever
 
 
 @frozen
@@ -51,75 +42,43 @@ class Get(Request[int]):
     number: int = 0
 
 
-@frozen
-class Do:
-    """Make the worker call `act` with itself, and await what it returns."""
-
-    act: Callable[[Any], Any]
-
-
-class Worker(Actor[Put | Get | Do]):
-    """Note what comes; do what it is told."""
-
-    def __init__(self) -> None:
-        self.seen: list[object] = []
-
-    @on(Put)
-    def put(self, message: Put) -> None:
-        """Note it."""
-        self.seen.append(message.number)
-
-    @on(Get)
-    def get(self, message: Get) -> int:
-        """Note it and answer."""
-        self.seen.append(("get", message.number))
-        return message.number
-
-    @on(Do)
-    async def do(self, message: Do) -> None:
-        """Do it."""
-        result = message.act(self)
-        if inspect.isawaitable(result):
-            await result
-
-
 # -- batches and fairness --------------------------------------------------------------------------
 
 
 async def test_others_get_their_turn_after_64_messages() -> None:
     """A flooded actor handles 128 messages in a row, and then lets every other task run."""
-    worker = Worker()
+    worker = Doer()
     turns: list[int] = [0]
 
     async def watch() -> None:
-        while len(worker.seen) < 640:
+        while len(worker.log) < 640:
             await anyio.lowlevel.checkpoint()
-            turns.append(len(worker.seen))
+            turns.append(len(worker.log))
 
     async with ActorSystem() as system, anyio.create_task_group() as tasks:
         ref = await system.spawn(lambda: worker)
         await settle()
         for number in range(640):
-            ref.tell(Put(number))
+            ref.tell(Note(number))
         tasks.start_soon(watch)
     assert all(count % 128 == 0 for count in turns)
     # Within one turn of the loop trio may run the actor last, and in the next one first.
     assert max(after - before for before, after in pairwise(turns)) <= 2 * 128
-    assert worker.seen == list(range(640))
+    assert worker.log == list(range(640))
 
 
 @pytest.mark.dead_letters
 async def test_an_actor_that_feeds_itself_starves_nobody() -> None:
     """An actor that sends itself a message for each that it handles lets timers fire."""
 
-    class Feeder(Actor[Put]):
-        @on(Put)
-        def put(self, message: Put) -> None:
+    class Feeder(Actor[Note]):
+        @on(Note)
+        def put(self, message: Note) -> None:
             self.context.ref.tell(message)
 
     async with ActorSystem() as system:
         ref = await system.spawn(Feeder)
-        ref.tell(Put(1))
+        ref.tell(Note(1))
         for _ in range(100):
             await anyio.lowlevel.checkpoint()
         assert await ref.shutdown() == Shutdown()
@@ -130,10 +89,10 @@ async def test_an_actor_that_feeds_itself_starves_nobody() -> None:
 
 async def test_a_flood_does_not_delay_a_shutdown(dead_letters: list[DeadLetter]) -> None:
     """A shutdown is seen after the message in hand, and all that waits becomes dead letters."""
-    worker = Worker()
+    worker = Doer()
     entered, leave = anyio.Event(), anyio.Event()
 
-    async def block(self: Worker) -> None:
+    async def block(self: Doer) -> None:
         entered.set()
         await leave.wait()
 
@@ -142,42 +101,42 @@ async def test_a_flood_does_not_delay_a_shutdown(dead_letters: list[DeadLetter])
         ref.tell(Do(block))
         await entered.wait()
         for number in range(10_000):
-            ref.tell(Put(number))
+            ref.tell(Note(number))
         tasks.start_soon(ref.shutdown)
         await settle()
         leave.set()
         assert await ref.wait() == Shutdown()
-    assert worker.seen == []
-    assert [letter.message for letter in dead_letters] == [Put(number) for number in range(10_000)]
+    assert worker.log == []
+    assert [letter.message for letter in dead_letters] == [Note(number) for number in range(10_000)]
     assert {letter.why for letter in dead_letters} == {"shutdown"}
 
 
 async def test_a_kill_overtakes_all_mail(dead_letters: list[DeadLetter]) -> None:
     """A kill takes effect before the next message, also in the middle of a batch."""
-    worker = Worker()
+    worker = Doer()
     async with ActorSystem() as system:
         ref = await system.spawn(lambda: worker)
-        ref.tell(Put(1))
+        ref.tell(Note(1))
         ref.tell(Do(lambda self: self.context.ref.kill()))
-        ref.tell(Put(2))
+        ref.tell(Note(2))
         assert await ref.wait() == Killed()
-    assert worker.seen == [1]
-    assert Put(2) in [letter.message for letter in dead_letters]
+    assert worker.log == [1]
+    assert Note(2) in [letter.message for letter in dead_letters]
 
 
 async def test_exit_notices_overtake_mail() -> None:
     """An exit of a linked proc is heard before all messages that wait, those put back included."""
 
-    class Trapper(Worker):
+    class Trapper(Doer):
         def on_exit(self, exited: Exited) -> None:
-            self.seen.append(exited.reason)
+            self.log.append(exited.reason)
 
-    def aside(self: Worker) -> None:
-        self.seen.append("stashed" if "stashed" not in self.seen else "again")
-        if "again" not in self.seen:
+    def aside(self: Doer) -> None:
+        self.log.append("stashed" if "stashed" not in self.log else "again")
+        if "again" not in self.log:
             self.context.stash()
 
-    async def put_back(self: Worker) -> None:
+    async def put_back(self: Doer) -> None:
         await leave.wait()
         self.context.unstash_all()
 
@@ -190,13 +149,13 @@ async def test_exit_notices_overtake_mail() -> None:
         ref.tell(Do(lambda self: self.context.link(other)))
         ref.tell(Do(put_back))
         for number in range(3):
-            ref.tell(Put(number))
+            ref.tell(Note(number))
         await settle()
         other.kill()
         await settle()
         leave.set()
         await settle()
-    assert worker.seen == ["stashed", Killed(), "again", 0, 1, 2]
+    assert worker.log == ["stashed", Killed(), "again", 0, 1, 2]
 
 
 @pytest.mark.dead_letters
@@ -204,13 +163,13 @@ async def test_exit_notices_overtake_mail() -> None:
 async def test_a_timer_never_starves_control(interval: float) -> None:
     """A proc that is busy with its own timer all the time stops as soon as it is told."""
 
-    class Ticker(Worker):
+    class Ticker(Doer):
         async def on_start(self) -> None:
-            self.context.send_every(interval, Put(0))
+            self.context.send_every(interval, Note(0))
 
-        @on(Put)
-        async def put(self, message: Put) -> None:
-            super().put(message)
+        @on(Note)
+        async def note(self, message: Note) -> None:  # type: ignore[override]
+            super().note(message)
             await anyio.sleep(3 * interval)
 
     async with ActorSystem() as system:
@@ -224,7 +183,7 @@ async def test_a_timer_never_starves_control(interval: float) -> None:
 # -- what is in hand -------------------------------------------------------------------------------
 
 
-class Hooked(Worker):
+class Hooked(Doer):
     """Do something in the hooks."""
 
     def __init__(self, hook: Callable[[Hooked], None]) -> None:
@@ -238,7 +197,7 @@ class Hooked(Worker):
     def on_exit(self, exited: Exited) -> None:
         self.hook(self)
 
-    def on_undelivered(self, message: Put | Get | Do) -> None:
+    def on_undelivered(self, message: Note | Get | Do) -> None:
         self.undelivered.append(message)
 
 
@@ -269,7 +228,7 @@ async def test_a_hook_that_raises_crashes_the_actor_alone(
         await other.wait()
         # In one batch: the message is handled, then the hook raises.
         ref.tell(Do(lambda self: getattr(self.context, bind)(other)))
-        ref.tell(Put(1))
+        ref.tell(Note(1))
         with Recorder(system, ProcEnded) as recorder:
             reason = await ref.wait()
         assert isinstance(reason, Crashed)
@@ -277,8 +236,8 @@ async def test_a_hook_that_raises_crashes_the_actor_alone(
         assert hook is fail or isinstance(reason.error.__cause__, Refusal)
         assert [event.in_hand for event in recorder] == [None]
     # A Down waits behind the message; an exit overtakes it.
-    assert worker.seen == ([1] if bind == "monitor" else [])
-    assert worker.undelivered == ([] if bind == "monitor" else [Put(1)])
+    assert worker.log == ([1] if bind == "monitor" else [])
+    assert worker.undelivered == ([] if bind == "monitor" else [Note(1)])
 
 
 async def test_a_refusal_in_a_hook_loses_no_control() -> None:
@@ -321,29 +280,29 @@ async def test_nothing_is_in_hand_between_messages() -> None:
         await other.wait()
         ref = await system.spawn(lambda: worker, id="worker")
         ref.tell(Do(lambda self: self.context.monitor(other)))
-        ref.tell(Put(1))
+        ref.tell(Note(1))
         await settle()
-    assert worker.seen == [1]
+    assert worker.log == [1]
     assert errors == ["/worker has no message in hand to stash"]
 
 
 # -- the stash -------------------------------------------------------------------------------------
 
 
-class Gate(Actor[Put | Get | Do]):
+class Gate(Actor[Note | Get | Do]):
     """Stash everything until it is opened; `later` chooses the shape of the request handler."""
 
     def __init__(self) -> None:
         self.open = False
         self.seen: list[object] = []
 
-    @on(Put)
-    def put(self, message: Put) -> None:
+    @on(Note)
+    def put(self, message: Note) -> None:
         """Note it, or stash it."""
         if not self.open:
             self.context.stash()
         else:
-            self.seen.append(message.number)
+            self.seen.append(message.text)
 
     @on(Get)
     def get(self, message: Get, reply: Reply[int]) -> None:
@@ -358,7 +317,7 @@ class Gate(Actor[Put | Get | Do]):
     def do(self, message: Do) -> None:
         """Open."""
         self.open = True
-        message.act(self)
+        message.what(self)
 
 
 class ReturningGate(Gate):
@@ -387,16 +346,16 @@ async def test_stashed_mail_comes_back_in_order(kind: type[Gate]) -> None:
     async with ActorSystem() as system, anyio.create_task_group() as tasks:
         ref = await system.spawn(lambda: gate)
         gate.context.unstash_all()  # nothing: no harm
-        ref.tell(Put(1))
+        ref.tell(Note(1))
         await settle()
         tasks.start_soon(ask, ref, 2)
         await settle()
-        ref.tell(Put(3))
+        ref.tell(Note(3))
         await settle()
         assert ref.statistics().stashed == 3
         assert answers == []
         ref.tell(Do(lambda self: self.context.unstash_all()))
-        ref.tell(Put(4))
+        ref.tell(Note(4))
         await settle()
         assert ref.statistics().stashed == 0
     assert gate.seen == [1, ("get", 2), 3, 4]
@@ -408,14 +367,14 @@ async def test_a_message_is_stashed_once() -> None:
     """Stashing the same message a second time raises RuntimeError."""
     errors: list[str] = []
 
-    def twice(self: Worker) -> None:
+    def twice(self: Doer) -> None:
         self.context.stash()
         with pytest.raises(RuntimeError) as raised:
             self.context.stash()
         errors.append(str(raised.value))
 
     async with ActorSystem() as system:
-        ref = await system.spawn(Worker, id="worker")
+        ref = await system.spawn(Doer, id="worker")
         ref.tell(Do(twice))
         await settle()
         assert ref.statistics().stashed == 1
@@ -436,20 +395,20 @@ async def test_stashed_mail_is_given_up_with_the_address(dead_letters: list[Dead
 
     async with ActorSystem() as system, anyio.create_task_group() as tasks:
         ref = await system.spawn(Gate)
-        ref.tell(Put(1))
+        ref.tell(Note(1))
         tasks.start_soon(ask, ref)
         await settle()
         ref.kill()
-        ref.tell(Put(3))
+        ref.tell(Note(3))
         await settle()
         assert len(errors) == 1
-    assert [letter.message for letter in dead_letters] == [Put(1), Get(2), Put(3)]
+    assert [letter.message for letter in dead_letters] == [Note(1), Get(2), Note(3)]
 
 
 # -- the inbox of a proc that is no actor ----------------------------------------------------------
 
 
-class Reading(Proc[Put | Get]):
+class Reading(Proc[Note | Get]):
     """Read an inbox and note what comes."""
 
     def __init__(self, seen: list[object]) -> None:
@@ -468,12 +427,12 @@ async def test_an_inbox_gives_messages_and_replies() -> None:
     seen: list[object] = []
     async with ActorSystem() as system:
         ref = await system.spawn(lambda: Reading(seen))
-        ref.tell(Put(1))
+        ref.tell(Note(1))
         assert await ref.ask(Get(2)) == 7
-        ref.tell(Put(3))
+        ref.tell(Note(3))
         ref.stop()
         assert await ref.wait() == Normal()
-    assert seen == [Put(1), Get(2), Put(3), "end"]
+    assert seen == [Note(1), Get(2), Note(3), "end"]
 
 
 async def test_an_inbox_ends_before_what_waits_when_told_to_stop(
@@ -485,7 +444,7 @@ async def test_an_inbox_ends_before_what_waits_when_told_to_stop(
         ref = await system.spawn(lambda: Reading(seen))
         await settle()
         for number in range(3):
-            ref.tell(Put(number))
+            ref.tell(Note(number))
         assert await ref.shutdown() == Shutdown()
     assert seen == ["end"]
     assert len(dead_letters) == 3
@@ -505,25 +464,25 @@ async def test_an_inbox_shares_the_loop() -> None:
         ref = await system.spawn(lambda: Reading(seen))
         await settle()
         for number in range(640):
-            ref.tell(Put(number))
+            ref.tell(Note(number))
         tasks.start_soon(watch)
     assert len(set(turns)) <= 7  # and no more often
     # Within one turn of the loop trio may run the proc last, and in the next one first.
     assert max(after - before for before, after in pairwise(turns)) <= 2 * 128
-    assert seen[:640] == [Put(number) for number in range(640)]
+    assert seen[:640] == [Note(number) for number in range(640)]
 
 
 async def test_an_actor_has_no_inbox() -> None:
     """`inbox()` in an actor raises RuntimeError, for its handlers read the mail."""
     errors: list[str] = []
 
-    def read(self: Worker) -> None:
+    def read(self: Doer) -> None:
         with pytest.raises(RuntimeError) as raised:
             self.context.inbox()
         errors.append(str(raised.value))
 
     async with ActorSystem() as system:
-        ref = await system.spawn(Worker, id="worker")
+        ref = await system.spawn(Doer, id="worker")
         ref.tell(Do(read))
         await settle()
     assert errors == ["/worker is an actor: its handlers read the mail"]
@@ -532,7 +491,7 @@ async def test_an_actor_has_no_inbox() -> None:
 async def test_a_reply_of_an_inbox_that_is_thrown_away_fails_its_asker() -> None:
     """A request from an inbox whose reply is forgotten fails its asker at the next message."""
 
-    class Forgetful(Proc[Get | Put]):
+    class Forgetful(Proc[Get | Note]):
         async def run(self, shutdown: CancellationToken) -> None:
             async for _ in self.context.inbox():
                 del _

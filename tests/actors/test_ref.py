@@ -10,7 +10,6 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from attrs import frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,59 +28,17 @@ from actors import (
     Proc,
     ProcExited,
     Ref,
-    Request,
     Shutdown,
     on,
     task,
 )
 from actors.testing import Recorder, settle
-from tests.actors.kit import forever
+from tests.actors.kit import Ask, Do, Doer, Note, fail, forever
+
+GET = Ask(lambda self: len(self.log))
 
 
-@frozen
-class Put:
-    """A message; `n` is what is noted."""
-
-    n: Any
-
-
-@frozen
-class Get(Request[int]):
-    """Ask how many messages came."""
-
-
-@frozen
-class Do:
-    """Make the worker call `act` with itself, and await what it returns."""
-
-    act: Callable[[Any], Any]
-
-
-class Worker(Actor[Put | Get | Do]):
-    """Note what comes; do what it is told."""
-
-    def __init__(self, seen: list[Any] | None = None) -> None:
-        self.seen: list[Any] = [] if seen is None else seen
-
-    @on(Put)
-    def put(self, message: Put) -> None:
-        """Note it."""
-        self.seen.append(message.n)
-
-    @on(Get)
-    def get(self, message: Get) -> int:
-        """Answer."""
-        return len(self.seen)
-
-    @on(Do)
-    async def do(self, message: Do) -> None:
-        """Do it."""
-        result = message.act(self)
-        if result is not None:
-            await result
-
-
-class Sticky(Proc[Put]):
+class Sticky(Proc[Note]):
     """Do not react to being told to stop."""
 
     async def run(self, shutdown: CancellationToken) -> None:
@@ -94,7 +51,7 @@ class Sticky(Proc[Put]):
 def test_a_ref_has_no_public_constructor() -> None:
     """`Ref()` raises TypeError and says where refs come from."""
     with pytest.raises(TypeError, match=r"^a Ref has no public constructor; spawn returns one$"):
-        Ref[Put]()
+        Ref[Note]()
 
 
 async def test_refs_compare_and_hash_by_address() -> None:
@@ -103,7 +60,7 @@ async def test_refs_compare_and_hash_by_address() -> None:
     A proc that is spawned at the path of one that has ended has an address of its own.
     """
     async with ActorSystem() as system:
-        one, two = await system.spawn(Worker, id="one"), await system.spawn(Worker, id="two")
+        one, two = await system.spawn(Doer, id="one"), await system.spawn(Doer, id="two")
         again = system.find("/one")
         assert one == again
         assert hash(one) == hash(again)
@@ -111,7 +68,7 @@ async def test_refs_compare_and_hash_by_address() -> None:
         assert one != "/one"
         assert {one: 1, again: 2, two: 3} == {one: 2, two: 3}
         await one.shutdown()
-        second = await system.spawn(Worker, id="one")
+        second = await system.spawn(Doer, id="one")
         assert (second.path, second == one) == ("/one", False)
         assert (one.is_alive, second.is_alive) == (False, True)
 
@@ -119,11 +76,11 @@ async def test_refs_compare_and_hash_by_address() -> None:
 async def test_a_ref_shows_its_path() -> None:
     """A path names each owner from the system down, and is what a ref prints as."""
     async with ActorSystem() as system:
-        shop = await system.spawn(Worker, id="shop")
+        shop = await system.spawn(Doer, id="shop")
         found: list[Ref[Any]] = []
 
-        async def spawn(self: Worker) -> None:
-            found.append(await self.context.spawn(Worker, id="3"))
+        async def spawn(self: Doer) -> None:
+            found.append(await self.context.spawn(Doer, id="3"))
 
         shop.tell(Do(spawn))
         await settle()
@@ -134,11 +91,11 @@ async def test_a_ref_shows_its_path() -> None:
 async def test_a_ref_cannot_be_pickled() -> None:
     """Pickling a ref raises TypeError with its path, for it means nothing elsewhere."""
     async with ActorSystem() as system:
-        ref = await system.spawn(Worker, id="one")
+        ref = await system.spawn(Doer, id="one")
         with pytest.raises(
             TypeError, match=r"^<Ref /one> is an address of this process and cannot be pickled$"
         ):
-            pickle.dumps(Put(ref))
+            pickle.dumps(Note(ref))
 
 
 # -- order and number ------------------------------------------------------------------------------
@@ -152,11 +109,11 @@ Plan = st.lists(
 class Owner(Actor[Do]):
     """Keep one child alive: start it again whenever it ends."""
 
-    def __init__(self, start: Callable[[], Worker]) -> None:
+    def __init__(self, start: Callable[[], Doer]) -> None:
         self.start = start
 
     async def on_start(self) -> None:
-        self.child: Child[Put | Get | Do] = self.context.child("worker")
+        self.child: Child[Note | Do] = self.context.child("worker")
         await self.child.start(self.start)
 
     async def on_exit(self, exited: Exited) -> None:
@@ -168,11 +125,6 @@ class Owner(Actor[Do]):
         message.act(self)
 
 
-def crash(self: Worker) -> None:
-    """Crash."""
-    raise ValueError("crash")
-
-
 @pytest.mark.dead_letters
 @settings(max_examples=60)
 @given(plan=Plan)
@@ -182,21 +134,21 @@ async def test_one_senders_messages_arrive_in_order_and_at_most_once(
     """Whatever senders do and however often the receiver crashes, each one's order is kept."""
     seen: list[tuple[int, int]] = []
 
-    async def sender(name: int, ref: Ref[Put | Do]) -> None:
+    async def sender(name: int, ref: Ref[Note | Do]) -> None:
         for number, (who, what) in enumerate(plan):
             if who != name:
                 continue
             if what == "tell":
-                ref.tell(Put((name, number)))
+                ref.tell(Note((name, number)))
             elif what == "send":
-                await ref.send(Put((name, number)))
+                await ref.send(Note((name, number)))
             elif what == "crash":
-                ref.tell(Do(crash))
+                ref.tell(Do(fail))
             else:
                 await anyio.lowlevel.checkpoint()
 
     async with ActorSystem() as system:
-        await system.spawn(partial(Owner, partial(Worker, seen)), id="owner")
+        await system.spawn(partial(Owner, partial(Doer, seen)), id="owner")
         ref: Any = system.find("/owner/worker")
         async with anyio.create_task_group() as tasks:
             for name in range(3):
@@ -218,7 +170,7 @@ async def test_one_senders_messages_arrive_in_order_and_at_most_once(
     [
         (lambda ref: ref.stop(), "normal"),
         (lambda ref: ref.kill(), "killed"),
-        (lambda ref: ref.tell(Do(crash)), "crashed: ValueError: crash"),
+        (lambda ref: ref.tell(Do(fail)), "crashed: ValueError: broken"),
     ],
     ids=["stop", "kill", "crash"],
 )
@@ -227,18 +179,18 @@ async def test_mail_to_an_address_that_has_ended(
 ) -> None:
     """To an ended address `tell` and `send` are dead letters with a reason, and `ask` raises."""
     async with ActorSystem() as system:
-        ref = await system.spawn(Worker, id="one")
+        ref = await system.spawn(Doer, id="one")
         system.monitor(ref, lambda down: None)
         end(ref)
         reason = await ref.wait()
         assert await ref.wait() == await ref.shutdown() == reason
         dead_letters.clear()
-        ref.tell(Put(1))
-        await ref.send(Put(2))
-        assert dead_letters == [DeadLetter(ref, Put(1), why), DeadLetter(ref, Put(2), why)]
+        ref.tell(Note(1))
+        await ref.send(Note(2))
+        assert dead_letters == [DeadLetter(ref, Note(1), why), DeadLetter(ref, Note(2), why)]
         with pytest.raises(ProcExited) as raised:
-            await ref.ask(Get())
-        assert str(raised.value) == f"/one ended before it answered Get: {why}"
+            await ref.ask(GET)
+        assert str(raised.value) == f"/one ended before it answered Ask: {why}"
         assert raised.value.reason == reason
         assert len(dead_letters) == 2
 
@@ -246,11 +198,11 @@ async def test_mail_to_an_address_that_has_ended(
 async def test_a_ref_outlives_its_system(dead_letters: list[DeadLetter]) -> None:
     """After the system was left, `tell` is a dead letter, `ask` raises, and nothing is alive."""
     async with ActorSystem() as system:
-        ref = await system.spawn(Worker)
-    ref.tell(Put(1))
-    assert [letter.message for letter in dead_letters] == [Put(1)]
+        ref = await system.spawn(Doer)
+    ref.tell(Note(1))
+    assert [letter.message for letter in dead_letters] == [Note(1)]
     with pytest.raises(ProcExited):
-        await ref.ask(Get())
+        await ref.ask(GET)
     ref.stop()
     ref.kill()
     assert await ref.wait() == await ref.shutdown() == Shutdown()
@@ -264,21 +216,21 @@ async def test_stop_lets_the_queue_be_handled_first(dead_letters: list[DeadLette
     """`stop` takes effect after what is queued, with exit Normal, and what comes later is lost."""
     seen: list[Any] = []
     async with ActorSystem() as system:
-        ref = await system.spawn(partial(Worker, seen))
+        ref = await system.spawn(partial(Doer, seen))
         for number in range(200):
-            ref.tell(Put(number))
+            ref.tell(Note(number))
         ref.stop()
-        ref.tell(Put("late"))
+        ref.tell(Note("late"))
         assert await ref.wait() == Normal()
     assert seen == list(range(200))
-    assert [letter.message for letter in dead_letters] == [Put("late")]
+    assert [letter.message for letter in dead_letters] == [Note("late")]
 
 
 async def test_stopping_twice_stops_one_incarnation() -> None:
     """A second `stop` means the incarnation that was told already, and not the next one."""
     seen: list[Any] = []
     async with ActorSystem() as system:
-        await system.spawn(partial(Owner, partial(Worker, seen)), id="owner")
+        await system.spawn(partial(Owner, partial(Doer, seen)), id="owner")
         ref: Any = system.find("/owner/worker")
         ref.tell(Do(lambda self: anyio.sleep(1)))
         await settle()
@@ -317,11 +269,11 @@ async def test_a_shutdown_without_deadline_waits_for_ever() -> None:
 async def test_a_shutdown_refuses_a_bad_timeout(timeout: float) -> None:
     """A timeout that is negative or not finite raises ValueError, and nothing is stopped."""
     async with ActorSystem() as system:
-        ref = await system.spawn(Worker)
+        ref = await system.spawn(Doer)
         with pytest.raises(ValueError, match="a timeout is a") as raised:
             await ref.shutdown(timeout)
         assert str(raised.value).endswith(f"or None for no limit, not {timeout!r}")
-        assert await ref.ask(Get()) == 0
+        assert await ref.ask(GET) == 0
 
 
 async def test_several_can_shut_down_and_wait() -> None:
@@ -342,9 +294,9 @@ async def test_kill_runs_no_more_code() -> None:
     """A kill cancels what runs, skips `on_stop`, and takes the children along."""
     seen: list[Any] = []
 
-    class Stopping(Worker):
+    class Stopping(Doer):
         async def on_start(self) -> None:
-            await self.context.spawn(partial(Worker, seen), id="child")
+            await self.context.spawn(partial(Doer, seen), id="child")
 
         async def on_stop(self, reason: ExitReason) -> None:
             seen.append("on_stop")
@@ -365,9 +317,9 @@ async def test_kill_runs_no_more_code() -> None:
 async def test_wait_is_about_the_present_incarnation() -> None:
     """`wait` tells how the incarnation that runs now ends, a crash as a value like any other."""
     async with ActorSystem() as system:
-        await system.spawn(partial(Owner, Worker), id="owner")
+        await system.spawn(partial(Owner, Doer), id="owner")
         ref: Any = system.find("/owner/worker")
-        ref.tell(Do(crash))
+        ref.tell(Do(fail))
         first = await ref.wait()
         assert isinstance(first, Crashed)
         await settle()
@@ -383,15 +335,15 @@ async def test_an_address_without_incarnation_has_no_proc() -> None:
     class Late(Actor[Do]):
         @on(Do)
         async def do(self, message: Do) -> None:
-            child: Child[Put | Get | Do] = self.context.child("late")
+            child: Child[Note | Do] = self.context.child("late")
             ref = child.ref
             assert not ref.is_alive
             assert ref.statistics().incarnation == 0
             ref.stop()
             ref.kill()
             assert await ref.wait() == await ref.shutdown() == NoProc()
-            ref.tell(Put(1))
-            await child.start(partial(Worker, seen))
+            ref.tell(Note(1))
+            await child.start(partial(Doer, seen))
 
     async with ActorSystem() as system:
         late = await system.spawn(Late)
@@ -404,11 +356,11 @@ async def test_an_address_without_incarnation_has_no_proc() -> None:
 async def test_cancelling_a_wait_only_ends_the_wait() -> None:
     """A `wait` that is cancelled does nothing to the proc."""
     async with ActorSystem() as system:
-        ref = await system.spawn(Worker)
+        ref = await system.spawn(Doer)
         with anyio.move_on_after(1) as scope:
             await ref.wait()
         assert scope.cancelled_caught
-        assert await ref.ask(Get()) == 0
+        assert await ref.ask(GET) == 0
 
 
 @pytest.mark.parametrize("call", ["wait", "shutdown"])
@@ -416,15 +368,15 @@ async def test_a_proc_cannot_wait_for_its_own_end(call: str) -> None:
     """`wait` and `shutdown` on oneself raise RuntimeError instead of waiting for ever."""
     errors: list[str] = []
 
-    async def try_it(self: Worker) -> None:
+    async def try_it(self: Doer) -> None:
         try:
             await getattr(self.context.ref, call)()
         except RuntimeError as error:
             errors.append(str(error))
 
     async with ActorSystem() as system:
-        ref = await system.spawn(Worker, id="one")
+        ref = await system.spawn(Doer, id="one")
         ref.tell(Do(try_it))
-        assert await ref.ask(Get()) == 0
+        assert await ref.ask(GET) == 0
     assert len(errors) == 1
     assert errors[0].startswith("/one cannot wait for its own end")

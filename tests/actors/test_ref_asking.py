@@ -10,12 +10,10 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from attrs import frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors import (
-    Actor,
     ActorError,
     ActorSystem,
     AskCycle,
@@ -25,66 +23,22 @@ from actors import (
     ProcExited,
     Ref,
     Reply,
-    Request,
-    on,
 )
 from actors.testing import settle
+from tests.actors.kit import Ask, Do, Doer, Later, Plain, run
+
+PLAIN = Plain(lambda node: 1)
 
 
-@frozen
-class Ask(Request[Any]):
-    """Make the node call `act` with itself; the answer is what that returns."""
+class Node(Doer):
+    """Note what comes of what it does, also an error of asking."""
 
-    act: Callable[[Any], Any]
-
-
-@frozen
-class Later(Request[Any]):
-    """Make the node call `act` with itself and the reply."""
-
-    act: Callable[[Any, Reply[Any]], Any]
-
-
-@frozen
-class Do:
-    """Make the node call `act` with itself."""
-
-    act: Callable[[Any], Any]
-
-
-@frozen
-class Plain(Request[int]):
-    """Answer 1, without any await."""
-
-
-class Node(Actor[Ask | Later | Do | Plain]):
-    """Do as asked; `log` is what there is to be told about it."""
-
-    def __init__(self) -> None:
-        self.log: list[Any] = []
-
-    @on(Ask)
-    async def ask(self, message: Ask) -> Any:
-        """Answer with what `act` returns."""
-        return await message.act(self)
-
-    @on(Later)
-    async def later(self, message: Later, reply: Reply[Any]) -> None:
-        """Let `act` answer."""
-        await message.act(self, reply)
-
-    @on(Do)
     async def do(self, message: Do) -> None:
         """Do it, and note an error of asking."""
         try:
-            self.log.append(await message.act(self))
+            self.log.append(await run(message.what(self)))
         except ActorError as error:
             self.log.append(error)
-
-    @on(Plain)
-    def plain(self, message: Plain) -> int:
-        """Answer."""
-        return 1
 
 
 async def sleep(node: Node, seconds: float = 10.0) -> str:
@@ -172,7 +126,7 @@ async def test_an_asker_that_was_killed_does_no_harm(dead_letters: list[DeadLett
         await settle()
         nodes.refs["a"].kill()
         assert await nodes.refs["a"].wait() == Killed()
-        assert await nodes.refs["b"].ask(Plain(), timeout=None) == 1
+        assert await nodes.refs["b"].ask(PLAIN, timeout=None) == 1
     assert len(dead_letters) == 1
 
 
@@ -237,7 +191,7 @@ async def test_an_ask_beside_the_proc_is_no_cycle() -> None:
 
         async def aside(node: Node) -> None:
             async def ask_me() -> int:
-                found: int = await node.context.ref.ask(Plain())
+                found: int = await node.context.ref.ask(PLAIN)
                 return found
 
             node.context.pipe(ask_me(), into=lambda value: Do(partial(_note, value)))
@@ -263,10 +217,10 @@ async def test_an_answered_ask_is_no_cycle() -> None:
 
         b.tell(Do(hold))
         await settle()
-        a.tell(Do(partial(_ask, b, Plain())))
+        a.tell(Do(partial(_ask, b, PLAIN)))
         await settle()
         # In one batch: answer a, and then ask it.
-        b.tell(Do(partial(_ask, a, Plain())))
+        b.tell(Do(partial(_ask, a, PLAIN)))
         leave.set()
         await settle()
         tasks.cancel_scope.cancel()
@@ -282,7 +236,7 @@ async def test_an_ask_answered_by_a_reply_is_no_cycle() -> None:
 
         async def answer_and_ask(node: Node, reply: Reply[Any]) -> None:
             reply.send("first")
-            node.log.append(await a.ask(Plain()))
+            node.log.append(await a.ask(PLAIN))
 
         a.tell(Do(partial(_ask, b, Later(answer_and_ask))))
         await settle()
@@ -298,7 +252,7 @@ async def test_an_ask_that_timed_out_is_no_cycle() -> None:
 
         async def slow(node: Node) -> None:
             await anyio.sleep(2)
-            node.log.append(await a.ask(Plain()))
+            node.log.append(await a.ask(PLAIN))
 
         async def impatient(node: Node) -> Any:
             return await b.ask(Ask(slow), timeout=1)
@@ -317,14 +271,14 @@ async def test_a_reply_that_was_handed_on_is_no_cycle() -> None:
 
         async def answer(reply: Reply[Any], node: Node) -> None:
             # a waits for its answer, which is c's to give: b can wait for a.
-            reply.send(await b.ask(Plain()))
+            reply.send(await b.ask(PLAIN))
 
         async def hand_on(node: Node, reply: Reply[Any]) -> None:
             c.tell(Do(partial(answer, reply)))
 
         a.tell(Do(partial(_ask, b, Later(hand_on))))
         await settle()
-        b.tell(Do(partial(_ask, a, Plain())))
+        b.tell(Do(partial(_ask, a, PLAIN)))
         await settle()
         assert nodes.of["a"].log == [1]
         assert nodes.of["b"].log == [1]
@@ -342,7 +296,7 @@ async def test_random_asks_never_hang(edges: list[tuple[str, str]]) -> None:
         nodes = await Nodes(system).spawn("abc")
         began = anyio.current_time()
         for asker, asked in edges:
-            nodes.refs[asker].tell(Do(partial(_ask, nodes.refs[asked], Plain())))
+            nodes.refs[asker].tell(Do(partial(_ask, nodes.refs[asked], PLAIN)))
         await settle()
         assert anyio.current_time() == began
         results = [entry for name in "abc" for entry in nodes.of[name].log]
