@@ -56,36 +56,24 @@ async def test_a_monitor_of_a_dead_proc_answers_at_once() -> None:
 
 @pytest.mark.parametrize("dead", [False, True])
 async def test_a_demonitored_down_does_not_come(dead: bool) -> None:
-    """After demonitor no Down comes, even if it was queued already."""
+    """Each monitor is taken back by itself: its Down does not come, even if it was queued."""
     async with ActorSystem() as system:
         watcher, other = await pair(system), await pair(system)
+        monitors: list[Monitor] = []
 
         async def watch_and_forget(self: Doer) -> None:
-            monitor = self.context.monitor(other.ref)
+            monitors.extend(self.context.monitor(other.ref) for _ in range(2))
             if dead:
                 await other.ref.shutdown()
-            self.context.demonitor(monitor)
-            self.context.demonitor(monitor)
+            self.context.demonitor(monitors[0])
+            self.context.demonitor(monitors[0])
+            assert [monitor.active for monitor in monitors] == [False, True]
             if not dead:
                 await other.ref.shutdown()
 
         await watcher.do(watch_and_forget)
-        assert watcher.log == []
-
-
-async def test_demonitor_takes_one_of_two_back() -> None:
-    """Each monitor is taken back by itself."""
-    async with ActorSystem() as system:
-        watcher, other = await pair(system), await pair(system)
-        monitors: list[Monitor] = []
-        for _ in range(2):
-            await watcher.do(lambda self: monitors.append(self.context.monitor(other.ref)))
-        await watcher.do(lambda self: self.context.demonitor(monitors[0]))
-        assert [monitor.active for monitor in monitors] == [False, True]
-        await other.ref.shutdown()
-        await settle()
-        assert watcher.log == [Down(other.ref, Shutdown())]
         assert not monitors[1].active
+        assert watcher.log == [Down(other.ref, Shutdown())]
 
 
 async def test_a_down_comes_after_the_last_messages() -> None:
@@ -204,21 +192,6 @@ async def test_a_link_breaks_both_ways(first: str) -> None:
     assert isinstance(error, LinkBroken)
 
 
-@pytest.mark.parametrize("end", ["stop", "shutdown"])
-async def test_an_orderly_end_breaks_no_link(end: str) -> None:
-    """A linked proc that ends with Normal or Shutdown takes nobody along."""
-    async with ActorSystem() as system:
-        linker, linked = await pair(system), await pair(system)
-        await linker.do(lambda self: self.context.link(linked.ref))
-        if end == "stop":
-            linked.ref.stop()
-            await linked.ref.wait()
-        else:
-            await linked.ref.shutdown()
-        await settle()
-        assert linker.ref.is_alive
-
-
 @pytest.mark.dead_letters
 @pytest.mark.parametrize("how", ["stop", "kill", "fail"])
 async def test_a_trapper_hears_every_end(how: str) -> None:
@@ -331,35 +304,26 @@ async def test_a_crash_that_its_link_cannot_hear_any_more_is_raised(trapping: bo
 # -- work on the side ------------------------------------------------------------------------------
 
 
-async def test_the_result_of_a_pipe_comes_back_as_a_message() -> None:
-    """The actor goes on with its mail while piped work runs, and gets the result as a message."""
+@pytest.mark.parametrize("fails", [False, True])
+async def test_the_result_of_a_pipe_comes_back_as_a_message(fails: bool) -> None:
+    """The actor goes on with its mail while piped work runs, and gets what comes of it as mail."""
     async with ActorSystem() as system:
         doer = await pair(system)
 
         async def slow() -> str:
             await anyio.sleep(10)
+            if fails:
+                raise ValueError("broken")
             return "slow"
-
-        await doer.do(lambda self: self.context.pipe(slow(), into=Note))
-        doer.ref.tell(Note("meanwhile"))
-        await anyio.sleep(11)
-        assert doer.log == ["meanwhile", "slow"]
-
-
-async def test_a_failed_pipe_comes_back_as_a_message_too() -> None:
-    """An error of piped work comes back through `failed`."""
-    async with ActorSystem() as system:
-        doer = await pair(system)
-
-        async def broken() -> str:
-            raise ValueError("broken")
 
         await doer.do(
             lambda self: self.context.pipe(
-                broken(), into=Note, failed=lambda error: Note(repr(error))
+                slow(), into=Note, failed=lambda error: Note(repr(error))
             )
         )
-        assert doer.log == ["ValueError('broken')"]
+        doer.ref.tell(Note("meanwhile"))
+        await anyio.sleep(11)
+        assert doer.log == ["meanwhile", "ValueError('broken')" if fails else "slow"]
 
 
 @pytest.mark.parametrize("where", ["work", "into", "failed"])
@@ -499,6 +463,9 @@ async def test_a_proc_with_an_inbox_hears_downs_between_messages() -> None:
     log: list[object] = []
 
     class Reader(Proc[str]):
+        async def on_start(self) -> None:
+            self.context.monitor(other)
+
         async def run(self, shutdown: CancellationToken) -> None:
             async for received in self.context.inbox():
                 log.append(received.message)
@@ -507,10 +474,8 @@ async def test_a_proc_with_an_inbox_hears_downs_between_messages() -> None:
             log.append(down.reason)
 
     async with ActorSystem() as system:
-        reader = Reader()
-        ref = await system.spawn(lambda: reader)
         other = await system.spawn(task(forever))
-        reader.context.monitor(other)
+        ref = await system.spawn(Reader)
         ref.tell("one")
         await other.shutdown()
         ref.tell("two")

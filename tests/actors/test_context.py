@@ -82,12 +82,13 @@ def test_task_wants_a_function() -> None:
 
 
 async def test_the_context_is_there_from_before_on_start() -> None:
-    """In on_start a proc knows its ref, its path, its system, its token and its incarnation."""
+    """In on_start, for which its starter waits, a proc knows its ref, system, token and number."""
     seen: list[object] = []
 
     async def look(life: Life) -> None:
         context = life.context
         seen.extend((context.path, context.system, context.incarnation, context.ref.path))
+        await anyio.sleep(10)
         seen.append(context.shutdown.cancelled)
 
     async with ActorSystem() as system:

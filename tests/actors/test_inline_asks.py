@@ -30,7 +30,7 @@ from actors import (
     Shutdown,
 )
 from actors.testing import settle
-from tests.actors.kit import raising
+from tests.actors.kit import Note, raising
 from tests.actors.quick import (
     Ask,
     Closer,
@@ -70,32 +70,16 @@ async def test_context_variables_are_the_actors(task: bool) -> None:
         def look(_: object) -> None:
             seen.append(PLACE.get())
 
+        async def place() -> str:
+            return PLACE.get()
+
         ref.tell(Do(look))
         ref.tell(Do(lambda quick: quick.context.send_after(1, Do(tell(look)))))
+        await ref.ask(Ask(lambda quick: quick.context.pipe(place(), into=Note)))
         await anyio.sleep(2)
         assert seen == ["actor", "actor"]
+        assert await ref.ask(Ask(lambda quick: quick.log)) == ["actor"]  # what it started, too
         assert await ref.ask(Ask(lambda quick: PLACE.get())) == "actor"
-
-
-@both
-async def test_a_task_that_a_handler_starts_inherits_from_the_actor(task: bool) -> None:
-    """What a plain handler pipes has the actor's context variables."""
-    seen: list[str] = []
-
-    async def side() -> str:
-        return PLACE.get()
-
-    def pipe(quick: Quick) -> None:
-        PLACE.set("actor")
-        quick.context.pipe(side(), into=lambda value: Do(lambda _: seen.append(value)))
-
-    async with ActorSystem() as system:
-        ref = await start(system)
-        await warm(ref, task)
-        PLACE.set("asker")
-        await ref.ask(Ask(pipe))
-        await settle()
-    assert seen == ["actor"]
 
 
 @both
@@ -156,17 +140,6 @@ async def test_exiting_the_program_brings_the_system_down(
     assert not isinstance(passed[0], kind)
 
 
-@both
-async def test_a_refusal_is_all_that_comes_back(task: bool) -> None:
-    """A plain handler that refuses answers with that error, and the actor lives on."""
-    async with ActorSystem() as system:
-        ref = await start(system)
-        await warm(ref, task)
-        with pytest.raises(Refusal, match="no"):
-            await ref.ask(Ask(lambda quick: fail(Refusal("no"))))
-        assert await ref.ask(Ask(lambda quick: 5)) == 5
-
-
 # -- what a handler does to its own actor ----------------------------------------------------------
 
 
@@ -208,24 +181,6 @@ async def test_a_link_that_breaks_in_the_handler_ends_its_actor(
 
 
 @both
-@pytest.mark.dead_letters
-async def test_after_its_link_broke_in_the_same_turn_nothing_is_answered(task: bool) -> None:
-    """A request that comes after a broken link, in one turn, finds the actor on its way out."""
-    async with ActorSystem() as system:
-        ref, other = await start(system), await start(system)
-        await warm(ref, task)
-        await warm(other, task)
-        await ref.ask(Ask(lambda quick: quick.context.link(other)))
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(other.wait)
-            await settle()
-            other.kill()
-            await other.wait()
-            with pytest.raises(ProcExited):
-                await ref.ask(Ask(lambda quick: 1))
-
-
-@both
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
@@ -259,20 +214,24 @@ async def test_a_handler_that_ends_its_actor_answers_first(
 
 @both
 @pytest.mark.dead_letters
-async def test_after_it_was_stopped_in_the_same_turn_nothing_is_answered(task: bool) -> None:
-    """A request that comes after a stop, in one turn, finds the actor on its way out."""
+@pytest.mark.parametrize("end", ["stop", "kill", "context.stop", "broken link"])
+async def test_after_it_was_stopped_in_the_same_turn_nothing_is_answered(
+    task: bool, end: str
+) -> None:
+    """A request that comes after an end, in one turn, finds the actor on its way out."""
     async with ActorSystem() as system:
-        for end in ("stop", "kill", "shutdown"):
-            ref = await start(system, Closer)
-            await warm(ref, task)
-            async with anyio.create_task_group() as tasks:
-                if end == "shutdown":
-                    await ref.ask(Ask(lambda quick: quick.context.stop()))
-                else:
-                    getattr(ref, end)()
-                with pytest.raises(ProcExited):
-                    await ref.ask(Ask(lambda quick: 1))
-                tasks.cancel_scope.cancel()
+        ref, other = await start(system, Closer), await start(system)
+        await warm(ref, task)
+        await ref.ask(Ask(lambda quick: quick.context.link(other)))
+        if end == "context.stop":
+            await ref.ask(Ask(lambda quick: quick.context.stop()))
+        elif end == "broken link":
+            other.kill()
+            await other.wait()
+        else:
+            getattr(ref, end)()
+        with pytest.raises(ProcExited):
+            await ref.ask(Ask(lambda quick: 1))
 
 
 @both

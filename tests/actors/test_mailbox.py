@@ -30,9 +30,12 @@ from actors import (
     on,
 )
 from actors.testing import settle
+from tests.actors.kit import Doer, Note, pair
 
-WAITERS_HINT = "use send, which waits for room"
-RAISE_HINT = "the receiver is too slow, or its capacity too small"
+HINTS = {
+    Overflow.WAIT: "use send, which waits for room",
+    Overflow.RAISE: "the receiver is too slow, or its capacity too small",
+}
 
 
 @frozen
@@ -93,7 +96,7 @@ class Fixture:
         self.tasks = tasks
         self.gate = anyio.Semaphore(0)
         self.seen: list[int] = []
-        self.notes: dict[object, object] = {}
+        self.notes: dict[object, Any] = {}
 
     async def fill(self, overflow: Overflow, capacity: int = 2) -> Ref[Put | Get | Crash]:
         """Spawn the actor and fill its mailbox."""
@@ -162,18 +165,6 @@ def test_an_option_that_cannot_be_meant_is_refused(option: str, value: Any, text
 
 
 # -- the four policies ---------------------------------------------------------------------------
-
-
-async def test_wait_makes_tell_raise() -> None:
-    """Under WAIT a full mailbox raises MailboxFull at `tell`, which points to `send`."""
-    async with ActorSystem() as system, anyio.create_task_group() as tasks:
-        fixture = Fixture(system, tasks)
-        ref = await fixture.fill(Overflow.WAIT)
-        with pytest.raises(MailboxFull) as raised:
-            ref.tell(Put(3))
-        assert str(raised.value) == f"mailbox of /slow is full (2): Put not taken; {WAITERS_HINT}"
-        await fixture.release(3)
-        assert fixture.seen == [0, 1, 2]
 
 
 async def test_wait_makes_send_and_ask_wait_for_room() -> None:
@@ -260,48 +251,40 @@ async def test_those_who_wait_learn_of_the_end(dead_letters: list[DeadLetter]) -
     assert {letter.why for letter in dead_letters[1:]} == {"killed"}
 
 
-async def test_raise_makes_all_raise() -> None:
-    """Under RAISE a full mailbox raises MailboxFull at `tell`, `send` and `ask`."""
+@pytest.mark.parametrize("overflow", [Overflow.WAIT, Overflow.RAISE])
+async def test_a_full_mailbox_raises(overflow: Overflow) -> None:
+    """Under WAIT a full mailbox raises MailboxFull at `tell`, under RAISE at all three."""
     async with ActorSystem() as system, anyio.create_task_group() as tasks:
         fixture = Fixture(system, tasks)
-        ref: Any = await fixture.fill(Overflow.RAISE)
-        for call, message in ((ref.tell, Put(3)), (ref.send, Put(3)), (ref.ask, Get(3))):
+        ref: Any = await fixture.fill(overflow)
+        calls = [(ref.tell, Put(3)), (ref.send, Put(3)), (ref.ask, Get(3))]
+        for call, message in calls[: 1 if overflow is Overflow.WAIT else 3]:
             with pytest.raises(MailboxFull) as raised:
                 await call(message)
-            kind = type(message).__name__
-            text = f"mailbox of /slow is full (2): {kind} not taken; {RAISE_HINT}"
-            assert str(raised.value) == text
+            kind, hint = type(message).__name__, HINTS[overflow]
+            assert str(raised.value) == f"mailbox of /slow is full (2): {kind} not taken; {hint}"
         await fixture.release(3)
         assert fixture.seen == [0, 1, 2]
 
 
-async def test_drop_new_loses_the_new_one(dead_letters: list[DeadLetter]) -> None:
-    """Under DROP_NEW nobody waits and nobody raises MailboxFull at `tell` or `send`."""
+@pytest.mark.parametrize(
+    ("overflow", "seen"), [(Overflow.DROP_NEW, [0, 1, 2]), (Overflow.DROP_OLD, [0, 4, 5])]
+)
+async def test_dropping_loses_the_new_one_or_the_oldest(
+    overflow: Overflow, seen: list[int], dead_letters: list[DeadLetter]
+) -> None:
+    """Nobody waits or raises: DROP_NEW loses what comes, DROP_OLD what waited longest."""
     async with ActorSystem() as system, anyio.create_task_group() as tasks:
         fixture = Fixture(system, tasks)
-        ref = await fixture.fill(Overflow.DROP_NEW)
-        ref.tell(Put(3))
-        await ref.send(Put(4))
-        await fixture.release(5)
-        assert fixture.seen == [0, 1, 2]
-    assert dead_letters == [
-        DeadLetter(ref, Put(3), "mailbox full"),
-        DeadLetter(ref, Put(4), "mailbox full"),
-    ]
-
-
-async def test_drop_old_loses_the_oldest_one(dead_letters: list[DeadLetter]) -> None:
-    """Under DROP_OLD the message that waited longest makes room for the new one."""
-    async with ActorSystem() as system, anyio.create_task_group() as tasks:
-        fixture = Fixture(system, tasks)
-        ref = await fixture.fill(Overflow.DROP_OLD)
+        ref = await fixture.fill(overflow)
         ref.tell(Put(3))
         await ref.send(Put(4))
         ref.tell(Put(5))
         assert ref.statistics().queued == 2
         await fixture.release(5)
-        assert fixture.seen == [0, 4, 5]
-    assert dead_letters == [DeadLetter(ref, Put(number), "mailbox full") for number in (1, 2, 3)]
+        assert fixture.seen == seen
+    lost = [number for number in range(6) if number not in seen]
+    assert dead_letters == [DeadLetter(ref, Put(number), "mailbox full") for number in lost]
 
 
 each_drop = pytest.mark.parametrize("overflow", [Overflow.DROP_NEW, Overflow.DROP_OLD])
@@ -351,26 +334,20 @@ async def test_a_mailbox_never_holds_more_than_its_capacity(
 
 async def test_a_proc_cannot_wait_for_room_in_its_own_mailbox() -> None:
     """A `send` to oneself that would have to wait raises MailboxFull with the reason."""
-    errors: list[MailboxFull] = []
 
-    class Talker(Actor[Put]):
-        @on(Put)
-        async def put(self, message: Put) -> None:
-            if message.number == 0:
-                await self.context.ref.send(Put(1))
-                try:
-                    await self.context.ref.send(Put(2))
-                except MailboxFull as error:
-                    errors.append(error)
+    async def talk(self: Doer) -> None:
+        await self.context.ref.send(Note("first"))
+        with pytest.raises(MailboxFull) as raised:
+            await self.context.ref.send(Note("second"))
+        self.log.append(str(raised.value))
 
     async with ActorSystem() as system:
-        ref = await system.spawn(Talker, id="talker", mailbox=Mailbox(1))
-        ref.tell(Put(0))
-        await settle()
-    assert [str(error) for error in errors] == [
-        "mailbox of /talker is full (1): Put not taken; "
-        "it is the sender's own and would never empty"
-    ]
+        talker = await pair(system, id="talker", mailbox=Mailbox(1))
+        await talker.do(talk)
+        assert talker.log[0] == (
+            "mailbox of /talker is full (1): Note not taken; "
+            "it is the sender's own and would never empty"
+        )
 
 
 # -- statistics ------------------------------------------------------------------------------------
@@ -433,13 +410,14 @@ async def owned(fixture: Fixture, mailbox: Mailbox) -> Any:
     return fixture.system.find("/owner/slow")
 
 
+@pytest.mark.parametrize("keeps", [True, False])
 async def test_queued_mail_is_kept_for_the_next_incarnation(
-    dead_letters: list[DeadLetter],
+    keeps: bool, dead_letters: list[DeadLetter]
 ) -> None:
-    """What waits at a crash, and what comes meanwhile, is handled in order after the restart."""
+    """What waits at a crash is handled after the restart, or dead with `on_restart="drop"`."""
     async with ActorSystem() as system, anyio.create_task_group() as tasks:
         fixture = Fixture(system, tasks)
-        ref = await owned(fixture, Mailbox())
+        ref = await owned(fixture, Mailbox(on_restart="keep" if keeps else "drop"))
         ref.tell(Crash())
         ref.tell(Put(1))
         fixture.background("ask", partial(ref.ask, Get(2), timeout=None))
@@ -449,33 +427,15 @@ async def test_queued_mail_is_kept_for_the_next_incarnation(
         ref.tell(Put(3))
         await anyio.sleep(11)
         await fixture.release(3)
-        assert fixture.seen == [1, 2, 3]
-        assert fixture.notes == {"ask": 2}
+        assert fixture.seen == ([1, 2, 3] if keeps else [3])
         assert ref.statistics().incarnation == 2
-    assert [letter.message for letter in dead_letters] == [Crash()]
-
-
-async def test_queued_mail_is_dropped_at_a_restart_on_demand(
-    dead_letters: list[DeadLetter],
-) -> None:
-    """With `on_restart="drop"` what waits at a crash is dead letters, and its requests fail."""
-    async with ActorSystem() as system, anyio.create_task_group() as tasks:
-        fixture = Fixture(system, tasks)
-        ref = await owned(fixture, Mailbox(on_restart="drop"))
-        ref.tell(Crash())
-        ref.tell(Put(1))
-        fixture.background("ask", partial(ref.ask, Get(2), timeout=None))
-        await settle()
-        await fixture.release(1)
-        error = fixture.notes["ask"]
-        assert isinstance(error, ProcExited)
-        assert isinstance(error.__cause__, Boom)
-        ref.tell(Put(3))
-        await anyio.sleep(11)
-        await fixture.release(1)
-        assert fixture.seen == [3]
-    assert [letter.message for letter in dead_letters] == [Crash(), Put(1), Get(2)]
-    assert dead_letters[1].why == "dropped at the restart of its receiver (crashed: Boom)"
+        answer = fixture.notes["ask"]
+        assert answer == 2 if keeps else isinstance(answer, ProcExited)
+        assert keeps or isinstance(answer.__cause__, Boom)
+    lost: list[object] = [] if keeps else [Put(1), Get(2)]
+    assert [letter.message for letter in dead_letters] == [Crash(), *lost]
+    why = "dropped at the restart of its receiver (crashed: Boom)"
+    assert {letter.why for letter in dead_letters[1:]} <= {why}
 
 
 async def test_senders_that_wait_for_room_outlast_a_restart(

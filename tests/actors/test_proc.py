@@ -47,21 +47,6 @@ async def test_the_hooks_run_in_their_order() -> None:
     assert log == ["start", "run", Normal(), "stop"]
 
 
-async def test_whoever_starts_a_proc_waits_until_it_is_ready() -> None:
-    """Spawn returns when on_start has returned, so that started means ready."""
-    log: list[object] = []
-
-    async def slow(_: object) -> None:
-        await anyio.sleep(10)
-        log.append("ready")
-
-    async with ActorSystem() as system:
-        began = anyio.current_time()
-        await system.spawn(partial(Life, log, start=slow, run=obey))
-        assert anyio.current_time() - began == 10
-        assert log[:2] == ["start", "ready"]
-
-
 async def test_an_error_in_on_start_is_a_failed_start() -> None:
     """What on_start raises is the cause of StartFailed; neither run nor on_stop runs."""
     log: list[object] = []

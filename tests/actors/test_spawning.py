@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -12,12 +13,10 @@ import pytest
 from actors import (
     Actor,
     ActorSystem,
-    CancellationToken,
     Child,
     Crashed,
     DeadLetter,
     Exited,
-    ExitReason,
     IdTaken,
     Ignore,
     Killed,
@@ -57,12 +56,34 @@ NAME = Name[Note]("named")
 # -- factories, ids and names ----------------------------------------------------------------------
 
 
-async def test_a_factory_that_raises_is_a_failed_start() -> None:
-    """What a factory raises is the cause of StartFailed, and an event says so."""
+def wrong() -> object:
+    """Make no proc."""
+    return 42
+
+
+async def work(shutdown: object = None) -> None:
+    """Be no factory."""
+
+
+@pytest.mark.parametrize(
+    ("factory", "cause", "text"),
+    [
+        (fail, ValueError, "broken"),
+        (wrong, TypeError, "returned 42"),
+        (work, TypeError, r"use task\(work\)"),
+        (None, TypeError, "has run before"),
+    ],
+)
+async def test_a_factory_makes_a_new_proc_each_time(
+    factory: Any, cause: type[Exception], text: str
+) -> None:
+    """What a factory raises, or what is wrong with it, is the cause of StartFailed."""
     async with ActorSystem() as system:
+        used = await pair(system)
         with Recorder(system) as recorder, pytest.raises(StartFailed) as caught:
-            await system.spawn(fail, id="x")
-        assert str(caught.value.__cause__) == "broken"
+            await system.spawn(factory or (lambda: used.actor), id="x")
+        with pytest.raises(cause, match=text):
+            raise caught.value.__cause__
         (event,) = recorder
         assert isinstance(event, ProcFailedToStart)
         assert isinstance(event.reason, Crashed)
@@ -79,31 +100,6 @@ async def test_a_factory_may_ignore() -> None:
         with pytest.raises(Ignore):
             await system.spawn(ignore)
         assert system.snapshot() == ()
-
-
-async def test_a_factory_makes_a_proc() -> None:
-    """A factory that makes something else is told so by name, and a coroutine how to do it."""
-
-    def wrong() -> object:
-        return 42
-
-    async def work(shutdown: object = None) -> None:
-        pass
-
-    async with ActorSystem() as system:
-        for factory, text in ((wrong, "returned 42"), (work, r"use task\(work\)")):
-            with pytest.raises(StartFailed) as caught:
-                await system.spawn(factory)  # type: ignore[arg-type]
-            with pytest.raises(TypeError, match=text):
-                raise caught.value.__cause__
-
-
-async def test_a_factory_makes_a_new_proc_each_time() -> None:
-    """A proc that has lived cannot be started again."""
-    async with ActorSystem() as system:
-        one = await pair(system)
-        with pytest.raises(StartFailed, match="has run before"):
-            await system.spawn(lambda: one.actor)
 
 
 async def test_ids_are_made_up_from_what_is_started() -> None:
@@ -178,26 +174,16 @@ async def test_a_start_that_failed_leaves_neither_id_nor_name(how: str) -> None:
 
 
 async def test_a_start_that_takes_too_long_is_killed() -> None:
-    """Past start_timeout the half-started proc is killed and StartFailed says so."""
+    """Past start_timeout the half-started proc is killed; one that was ready in time is not."""
     async with ActorSystem() as system:
+        ref = await system.spawn(partial(Life, [], run=obey), start_timeout=3)
         began = anyio.current_time()
         with pytest.raises(StartFailed, match="not ready within 3 s") as caught:
             await system.spawn(partial(Life, [], start=sleep), start_timeout=3)
         assert anyio.current_time() - began == 3
         assert isinstance(caught.value.__cause__, TimeoutError)
-        assert system.snapshot() == ()
-
-
-async def test_a_start_in_time_is_left_alone() -> None:
-    """A start_timeout that was kept has no effect afterwards."""
-
-    async def slow(_: object) -> None:
-        await anyio.sleep(2)
-
-    async with ActorSystem() as system:
-        ref = await system.spawn(partial(Life, [], start=slow, run=obey), start_timeout=3)
         await anyio.sleep(10)
-        assert ref.is_alive
+        assert [info.ref for info in system.snapshot()] == [ref]
 
 
 async def test_children_of_a_late_start_are_killed_with_it() -> None:
@@ -423,63 +409,41 @@ async def test_a_suspended_child_takes_no_mail(dead_letters: list[DeadLetter]) -
         assert actor.log == ["here"]
 
 
-async def test_a_failed_start_of_a_child_is_told_to_its_starter_alone() -> None:
-    """A start that fails raises in the owner, who hears of it in no other way; it may try again."""
+@pytest.mark.parametrize(("start", "text"), [(crash, "broken"), (sleep, "not ready within 2 s")])
+async def test_a_failed_start_of_a_child_is_told_to_its_starter_alone(
+    start: Callable[[object], Awaitable[None]], text: str
+) -> None:
+    """A start that fails, or takes too long, raises in the owner alone, who may try again."""
     async with ActorSystem() as system:
         owner, child = await owning(system)
 
         async def try_it() -> str:
             with pytest.raises(StartFailed) as caught:
-                await child.start(partial(Life, [], start=crash))
+                await child.start(partial(Life, [], start=start), timeout=2)
             return str(caught.value.__cause__)
 
-        assert await within(owner, try_it) == "broken"
+        assert await within(owner, try_it) == text
         assert owner.log == []
+        assert not child.ref.is_alive
         await within(owner, lambda: child.start(Doer))
         assert child.incarnation == 2
 
 
-async def test_a_child_that_takes_too_long_to_start_is_killed() -> None:
-    """`child.start(timeout=...)` gives up like a spawn with start_timeout."""
-    async with ActorSystem() as system:
-        owner, child = await owning(system)
-
-        async def try_it() -> ExitReason:
-            with pytest.raises(StartFailed) as caught:
-                await child.start(partial(Life, [], start=sleep), timeout=2)
-            return caught.value.reason
-
-        reason = await within(owner, try_it)
-        assert isinstance(reason, Crashed)
-        assert not child.ref.is_alive
-
-
 async def test_stopping_a_child_waits_for_its_death() -> None:
-    """`child.stop` kills at the deadline and waits for the death; without a proc it is at once."""
-
-    class Deaf(Proc[object]):
-        async def run(self, shutdown: CancellationToken) -> None:
-            await anyio.sleep_forever()
-
+    """`child.stop` kills at the deadline and waits; `tell_to_stop` does not; both may be late."""
     async with ActorSystem() as system:
         owner, child = await owning(system)
-        await within(owner, lambda: child.start(Deaf))
+        await within(owner, lambda: child.start(partial(Life, [], run=sleep)))
         began = anyio.current_time()
         assert await within(owner, lambda: child.stop(2.0)) == Killed()
         assert anyio.current_time() - began == 2
         assert await within(owner, lambda: child.stop(2.0)) == Killed()
         assert anyio.current_time() - began == 2
         child.tell_to_stop(1.0)
-
-
-async def test_a_child_told_to_stop_is_waited_for_elsewhere() -> None:
-    """`child.tell_to_stop` does not wait; the end is heard like any other."""
-    async with ActorSystem() as system:
-        owner, child = await owning(system)
         await within(owner, lambda: child.start(Doer))
         child.tell_to_stop(None)
         await settle()
-        assert owner.log == [Exited(child.ref, Shutdown(), 1)]
+        assert owner.log == [Exited(child.ref, Killed(), 1), Exited(child.ref, Shutdown(), 2)]
 
 
 async def test_owned_children_end_with_their_owner() -> None:
