@@ -24,7 +24,6 @@ from actors import (
     Actor,
     ActorSystem,
     AskCycle,
-    AskTimeout,
     Crashed,
     Killed,
     LinkBroken,
@@ -234,27 +233,6 @@ async def test_a_stashed_request_is_answered_when_it_comes_again(waits: str) -> 
             await ref.ask(Run(unstash))
 
 
-async def test_mail_that_comes_meanwhile_is_handled_after_it() -> None:
-    """One message at a time: also when the first is begun in its asker's turn and then waits."""
-    async with ActorSystem() as system:
-        ref = await warm(system)
-        log: list[str] = []
-
-        def step(name: str) -> Work:
-            async def work(worker: Worker) -> None:
-                log.append(f"{name} begins")
-                await anyio.sleep(1)
-                log.append(f"{name} ends")
-
-            return work
-
-        async with anyio.create_task_group() as tasks:
-            for name in "abc":
-                tasks.start_soon(ref.ask, Run(step(name)))
-                await anyio.lowlevel.checkpoint()
-        assert log == [f"{name} {what}" for name in "abc" for what in ("begins", "ends")]
-
-
 async def test_who_asks_in_a_circle_is_told_so() -> None:
     """A handler that asks its asker, or itself, gets AskCycle, also before its first wait."""
     async with ActorSystem() as system:
@@ -288,22 +266,6 @@ async def test_a_long_chain_of_questions_needs_no_deep_stack() -> None:
             return work
 
         assert await refs[0].ask(Run(ask(0))) == 1000
-
-
-async def test_its_time_runs_out_while_it_waits() -> None:
-    """A timeout counts also when the handler was begun at once; the actor goes on."""
-    async with ActorSystem() as system:
-        ref = await warm(system)
-
-        async def slow(worker: Worker) -> str:
-            await anyio.sleep(10)
-            return "late"
-
-        began = anyio.current_time()
-        with pytest.raises(AskTimeout):
-            await ref.ask(Run(slow), timeout=1)
-        assert 1 <= anyio.current_time() - began < 1.01
-        assert await ref.ask(Run(nothing), timeout=20) is None
 
 
 @pytest.mark.parametrize("stop", ["shutdown", "context.stop"])

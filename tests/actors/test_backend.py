@@ -301,53 +301,41 @@ async def test_guarded_code_may_use_timeouts_and_groups() -> None:
 # -- outlasting ------------------------------------------------------------------------------------
 
 
-async def test_outlast_waits_through_a_cancellation() -> None:
-    """A wait that must not be given up ends when what it waits for has come, cancelled or not."""
-    backend = current_backend()
+@pytest.mark.parametrize("native", [False, True])
+async def test_outlast_waits_through_a_cancellation(native: bool, anyio_backend_name: str) -> None:
+    """A wait that must not be given up ends when what it waits for has come, cancelled or not.
+
+    On asyncio each native cancellation is told, and owed in the end.
+    """
+    if native and anyio_backend_name == "trio":
+        pytest.skip("trio cancels scopes alone")
+    backend, scope = current_backend(), anyio.CancelScope()
     waiters: list[Waiter[None]] = []
     log: list[object] = []
 
-    async def own(scope: anyio.CancelScope) -> None:
+    def arm(waiter: Waiter[None]) -> bool:
+        waiters.append(waiter)
+        return True
+
+    async def own() -> None:
         with scope:
             log.append(await backend.outlast(arm, lambda: log.append("told")))
             await anyio.lowlevel.checkpoint()
-            log.append("never")
-
-    def arm(waiter: Waiter[None]) -> bool:
-        waiters.append(waiter)
-        return True
+            log.append("went on")
 
     async with anyio.create_task_group() as group:
-        scope = anyio.CancelScope()
-        group.start_soon(own, scope)
+        if native:
+            owner = asyncio.ensure_future(own())
+        else:
+            group.start_soon(own)
+        for _ in range(2):
+            await settle()
+            (owner if native else scope).cancel()
         await settle()
-        scope.cancel()
-        await anyio.sleep(1)
-        assert log == []
+        assert log == (["told"] * 2 if native else [])
         waiters[-1].set_result(None)
-    assert log == [False]
-
-
-async def test_outlast_tells_of_native_cancellations(anyio_backend_name: str) -> None:
-    """On asyncio each native cancellation is told, and owed in the end."""
-    if anyio_backend_name == "trio":
-        pytest.skip("trio cancels scopes alone")
-    backend = current_backend()
-    waiters: list[Waiter[None]] = []
-    told: list[int] = []
-
-    def arm(waiter: Waiter[None]) -> bool:
-        waiters.append(waiter)
-        return True
-
-    owner = asyncio.ensure_future(backend.outlast(arm, lambda: told.append(1)))
-    for _ in range(2):
-        await settle()
-        owner.cancel()
     await settle()
-    waiters[-1].set_result(None)
-    assert await owner is True
-    assert told == [1, 1]
+    assert log == (["told", "told", True, "went on"] if native else [False])
 
 
 async def test_outlast_waits_for_nothing_that_is_past() -> None:

@@ -28,6 +28,7 @@ from actors import (
     Ref,
     Refusal,
     Reply,
+    Request,
     Shutdown,
 )
 from actors.testing import Recorder, settle
@@ -193,8 +194,8 @@ async def test_context_variables_are_kept() -> None:
 
 
 async def test_a_question_does_not_need_a_task() -> None:
-    """A hibernated actor answers, refuses and stashes as ever."""
-    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+    """A hibernated actor answers and refuses as ever."""
+    async with ActorSystem() as system:
         actor, ref = await sleeping(system)
         assert await ref.ask(Plain(lambda dozer: dozer is actor)) is True
 
@@ -203,43 +204,29 @@ async def test_a_question_does_not_need_a_task() -> None:
 
         with pytest.raises(Refusal):
             await ref.ask(Plain(refuse))
-        calls: list[int] = []
-
-        def aside(dozer: Dozer) -> int:
-            calls.append(1)
-            if len(calls) == 1:
-                dozer.context.stash()
-            return 7
-
-        async def ask() -> None:
-            calls.append(cast("int", await ref.ask(Plain(aside), timeout=None)))
-
-        tasks.start_soon(ask)
-        await anyio.sleep(5 * PATIENCE)
-        assert calls == [1]
-        await ref.ask(Plain(lambda dozer: dozer.context.unstash_all()))
-        await settle()
-        assert calls == [1, 1, 7]
+        assert tasks_of(ref) == 0
 
 
 async def test_what_was_stashed_or_kept_waits_through_the_nap() -> None:
-    """Stashed messages and replies that are kept outlast a nap."""
+    """Stashed messages and requests, and replies that are kept, outlast a nap."""
     async with ActorSystem() as system, anyio.create_task_group() as tasks:
         actor, ref = await sleeping(system)
-        answers: list[str] = []
+        answers: list[object] = []
+        done: list[str] = []
 
-        async def ask() -> None:
-            answers.append(await ref.ask(LATE, timeout=None))
+        async def ask(request: Request[Any]) -> None:
+            answers.append(await ref.ask(request, timeout=None))
 
-        tasks.start_soon(ask)
-        done: list[int] = []
-
-        def once(dozer: Dozer) -> None:
-            done.append(len(done))
-            if len(done) == 1:
+        def once(dozer: Dozer, what: str) -> str:
+            done.append(what)
+            if done.count(what) == 1:
                 dozer.context.stash()
+            return what
 
-        ref.tell(Do(once))
+        tasks.start_soon(ask, LATE)
+        tasks.start_soon(ask, Plain(lambda dozer: once(dozer, "asked")))
+        await settle()
+        ref.tell(Do(lambda dozer: once(dozer, "told")))
         await anyio.sleep(3 * PATIENCE)
         assert tasks_of(ref) == 0
         actor.replies[0].send("at last")
@@ -247,7 +234,8 @@ async def test_what_was_stashed_or_kept_waits_through_the_nap() -> None:
         assert answers == ["at last"]
         ref.tell(Do(lambda dozer: dozer.context.unstash_all()))
         await settle()
-        assert done == [0, 1]
+        assert done == ["asked", "told"] * 2
+        assert answers == ["at last", "asked"]
 
 
 async def test_timers_wake_it() -> None:

@@ -155,20 +155,6 @@ async def test_a_proc_may_spawn_in_each_step(step: str) -> None:
         assert log == ["start", "run", Shutdown(), "stop"]
 
 
-async def test_children_of_a_failed_start_are_stopped() -> None:
-    """What on_start had started is stopped in order when it fails after all."""
-    log: list[object] = []
-
-    async def start_and_fail(life: Life) -> None:
-        await life.context.spawn(partial(Life, log, run=obey))
-        fail()
-
-    async with ActorSystem() as system:
-        with pytest.raises(StartFailed):
-            await system.spawn(partial(Life, [], start=start_and_fail))
-        assert log == ["start", "run", Shutdown(), "stop"]
-
-
 @pytest.mark.parametrize("step", ["start", "run", "stop"])
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
 async def test_exiting_the_program_in_any_step_brings_the_system_down(

@@ -32,7 +32,7 @@ from actors import (
     task,
 )
 from actors.testing import Recorder, settle
-from tests.actors.kit import Do, Doer, Note, forever
+from tests.actors.kit import Do, Doer, Note, forever, pair
 
 
 @frozen
@@ -264,11 +264,12 @@ async def test_a_refusal_in_a_hook_loses_no_control() -> None:
         assert anyio.current_time() == began
 
 
-async def test_nothing_is_in_hand_between_messages() -> None:
-    """`stash` in a hook raises RuntimeError and does not handle the message before again."""
+@pytest.mark.dead_letters
+async def test_only_a_message_in_hand_is_stashed_and_once() -> None:
+    """`stash` in a hook, or a second time, raises RuntimeError; nothing is handled again."""
     errors: list[str] = []
 
-    def stash(self: Hooked) -> None:
+    def stash(self: Doer) -> None:
         with pytest.raises(RuntimeError) as raised:
             self.context.stash()
         errors.append(str(raised.value))
@@ -282,8 +283,11 @@ async def test_nothing_is_in_hand_between_messages() -> None:
         ref.tell(Do(lambda self: self.context.monitor(other)))
         ref.tell(Note(1))
         await settle()
-    assert worker.log == [1]
-    assert errors == ["/worker has no message in hand to stash"]
+        assert worker.log == [1]
+        ref.tell(Do(lambda self: (self.context.stash(), stash(self))[1]))
+        await settle()
+        assert ref.statistics().stashed == 1
+    assert errors == ["/worker has no message in hand to stash"] * 2
 
 
 # -- the stash -------------------------------------------------------------------------------------
@@ -362,27 +366,6 @@ async def test_stashed_mail_comes_back_in_order(kind: type[Gate]) -> None:
     assert answers == [2]
 
 
-@pytest.mark.dead_letters
-async def test_a_message_is_stashed_once() -> None:
-    """Stashing the same message a second time raises RuntimeError."""
-    errors: list[str] = []
-
-    def twice(self: Doer) -> None:
-        self.context.stash()
-        with pytest.raises(RuntimeError) as raised:
-            self.context.stash()
-        errors.append(str(raised.value))
-
-    async with ActorSystem() as system:
-        ref = await system.spawn(Doer, id="worker")
-        ref.tell(Do(twice))
-        await settle()
-        assert ref.statistics().stashed == 1
-        ref.kill()
-        await ref.wait()
-    assert errors == ["/worker has no message in hand to stash"]
-
-
 async def test_stashed_mail_is_given_up_with_the_address(dead_letters: list[DeadLetter]) -> None:
     """When the address ends, stashed messages are dead letters before those that were queued."""
     errors: list[Exception] = []
@@ -422,32 +405,28 @@ class Reading(Proc[Note | Get]):
         self.seen.append("end")
 
 
-async def test_an_inbox_gives_messages_and_replies() -> None:
-    """A proc that is no actor gets each message, with a reply when it was asked."""
+@pytest.mark.parametrize("how", ["stop", "shutdown"])
+async def test_an_inbox_gives_messages_and_replies(
+    how: str, dead_letters: list[DeadLetter]
+) -> None:
+    """A proc that is no actor gets each message, with a reply when it was asked.
+
+    Its inbox ends after what was queued before a `stop`, and before all of it at a shutdown.
+    """
     seen: list[object] = []
     async with ActorSystem() as system:
         ref = await system.spawn(lambda: Reading(seen))
         ref.tell(Note(1))
         assert await ref.ask(Get(2)) == 7
-        ref.tell(Note(3))
-        ref.stop()
-        assert await ref.wait() == Normal()
-    assert seen == [Note(1), Get(2), Note(3), "end"]
-
-
-async def test_an_inbox_ends_before_what_waits_when_told_to_stop(
-    dead_letters: list[DeadLetter],
-) -> None:
-    """A shutdown ends the iteration at once, and what waits becomes dead letters."""
-    seen: list[object] = []
-    async with ActorSystem() as system:
-        ref = await system.spawn(lambda: Reading(seen))
         await settle()
-        for number in range(3):
-            ref.tell(Note(number))
-        assert await ref.shutdown() == Shutdown()
-    assert seen == ["end"]
-    assert len(dead_letters) == 3
+        ref.tell(Note(3))
+        if how == "stop":
+            ref.stop()
+            assert await ref.wait() == Normal()
+        else:
+            assert await ref.shutdown() == Shutdown()
+    assert seen == [Note(1), Get(2), *([Note(3)] if how == "stop" else []), "end"]
+    assert len(dead_letters) == (how == "shutdown")
 
 
 async def test_an_inbox_shares_the_loop() -> None:
@@ -474,18 +453,10 @@ async def test_an_inbox_shares_the_loop() -> None:
 
 async def test_an_actor_has_no_inbox() -> None:
     """`inbox()` in an actor raises RuntimeError, for its handlers read the mail."""
-    errors: list[str] = []
-
-    def read(self: Doer) -> None:
-        with pytest.raises(RuntimeError) as raised:
-            self.context.inbox()
-        errors.append(str(raised.value))
-
     async with ActorSystem() as system:
-        ref = await system.spawn(Doer, id="worker")
-        ref.tell(Do(read))
-        await settle()
-    assert errors == ["/worker is an actor: its handlers read the mail"]
+        worker = await pair(system, id="worker")
+        with pytest.raises(RuntimeError, match=r"^/worker is an actor: its handlers read the mail"):
+            worker.actor.context.inbox()
 
 
 async def test_a_reply_of_an_inbox_that_is_thrown_away_fails_its_asker() -> None:

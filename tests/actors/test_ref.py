@@ -33,7 +33,7 @@ from actors import (
     task,
 )
 from actors.testing import Recorder, settle
-from tests.actors.kit import Ask, Do, Doer, Note, fail, forever
+from tests.actors.kit import Ask, Do, Doer, Note, Trapper, fail, forever, pair
 
 GET = Ask(lambda self: len(self.log))
 
@@ -331,25 +331,19 @@ async def test_wait_is_about_the_present_incarnation() -> None:
 async def test_an_address_without_incarnation_has_no_proc() -> None:
     """Before the first start `wait` returns NoProc, commands do nothing, and mail is kept."""
     seen: list[Any] = []
-
-    class Late(Actor[Do]):
-        @on(Do)
-        async def do(self, message: Do) -> None:
-            child: Child[Note | Do] = self.context.child("late")
-            ref = child.ref
-            assert not ref.is_alive
-            assert ref.statistics().incarnation == 0
-            ref.stop()
-            ref.kill()
-            assert await ref.wait() == await ref.shutdown() == NoProc()
-            ref.tell(Note(1))
-            await child.start(partial(Doer, seen))
-
     async with ActorSystem() as system:
-        late = await system.spawn(Late)
-        late.tell(Do(lambda self: None))
+        owner = await pair(system, Trapper)
+        child: Child[Any] = await owner.ref.ask(Ask(lambda self: self.context.child("late")))
+        ref = child.ref
+        assert not ref.is_alive
+        assert ref.statistics().incarnation == 0
+        ref.stop()
+        ref.kill()
+        assert await ref.wait() == await ref.shutdown() == NoProc()
+        ref.tell(Note(1))
+        await owner.ref.ask(Ask(lambda _: child.start(partial(Doer, seen))))
         await settle()
-        assert late.is_alive
+        assert ref.is_alive
     assert seen == [1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -186,20 +187,6 @@ async def test_a_start_that_takes_too_long_is_killed() -> None:
         assert [info.ref for info in system.snapshot()] == [ref]
 
 
-async def test_children_of_a_late_start_are_killed_with_it() -> None:
-    """What a proc had started is gone, too, when its start takes too long."""
-    log: list[object] = []
-
-    async def start(life: Life) -> None:
-        await life.context.spawn(partial(Life, log, run=obey))
-        await anyio.sleep_forever()
-
-    async with ActorSystem() as system:
-        with pytest.raises(StartFailed):
-            await system.spawn(partial(Life, [], start=start), start_timeout=3)
-    assert log == ["start", "run"]
-
-
 # -- a start that is cancelled ---------------------------------------------------------------------
 
 
@@ -230,8 +217,9 @@ async def test_a_cancelled_start_is_undone_first() -> None:
         assert log == ["start cancelled", None]
 
 
-async def test_children_of_a_cancelled_start_stop_in_their_own_time() -> None:
-    """What a half-started proc had started is stopped within its patience, on_stop included."""
+@pytest.mark.parametrize("how", ["failed", "late", "cancelled"])
+async def test_children_of_a_start_that_comes_to_nothing_end_with_it(how: str) -> None:
+    """What a half-started proc had started is stopped in its own time, or killed if it was late."""
     log: list[object] = []
 
     async def tidy(_: object) -> None:
@@ -239,13 +227,21 @@ async def test_children_of_a_cancelled_start_stop_in_their_own_time() -> None:
         log.append("tidied")
 
     async def start(life: Life) -> None:
-        await life.context.spawn(partial(Life, [], run=obey, stop=tidy))
+        await life.context.spawn(partial(Life, log, run=obey, stop=tidy))
+        if how == "failed":
+            fail()
         await anyio.sleep_forever()
 
     async with ActorSystem() as system:
-        with anyio.move_on_after(1):
-            await system.spawn(partial(Life, [], start=start))
-    assert log == ["tidied"]
+        with (
+            anyio.move_on_after(1) as scope,
+            nullcontext() if how == "cancelled" else raising(StartFailed),
+        ):
+            timeout = 0.5 if how == "late" else None
+            await system.spawn(partial(Life, [], start=start), start_timeout=timeout)
+        assert system.snapshot() == ()
+    assert scope.cancelled_caught == (how == "cancelled")
+    assert log == ["start", "run", *([] if how == "late" else [Shutdown(), "stop", "tidied"])]
 
 
 @pytest.mark.dead_letters

@@ -24,7 +24,7 @@ from actors import (
     task,
 )
 from actors.testing import Recorder, settle
-from tests.actors.kit import Ask, Do, Doer, Life, Note, fail, forever, obey, pair, raising, sleep
+from tests.actors.kit import Ask, Do, Doer, Life, Note, fail, obey, pair, raising, sleep
 
 
 class BodyError(Exception):
@@ -351,35 +351,12 @@ async def test_the_earliest_deadline_holds(second: str) -> None:
 
 
 async def test_a_snapshot_shows_the_tree() -> None:
-    """A snapshot shows each address with its state, its mail and its children, in start order."""
-    async with ActorSystem() as system:
-        top = await pair(system, id="top")
-        await top.do(lambda self: self.context.spawn(Doer, id="child"))
-        await system.spawn(task(forever), id="second")
-        first, second = system.snapshot()
-        assert (first.path, first.ref, first.state) == ("/top", top.ref, "running")
-        assert (first.queued, first.incarnation) == (0, 1)
-        assert [info.path for info in first.children] == ["/top/child"]
-        assert (second.path, second.children) == ("/second", ())
-        with pytest.raises(AttributeError):
-            first.state = "other"  # type: ignore[misc]
-
-
-async def test_a_snapshot_shows_each_state() -> None:
-    """The states are starting, running, stopping and down."""
-
-    async def states() -> dict[str, str]:
-        pending, found = list(system.snapshot()), {}
-        while pending:
-            info = pending.pop()
-            found[info.path] = info.state
-            pending.extend(info.children)
-        return found
-
+    """A snapshot shows each address with its state, mail and children, in their order of start."""
     async with anyio.create_task_group() as group, ActorSystem() as system:
+        top = await pair(system, id="top")
+        await top.do(lambda self: self.context.child("down"))
+        await top.do(lambda self: self.context.spawn(Doer, id="child"))
         stopping = await system.spawn(partial(Life, [], run=obey, stop=sleep), id="stopping")
-        owner = await pair(system, id="owner")
-        await owner.do(lambda self: self.context.child("down"))
         stopping.stop()
 
         async def start() -> None:
@@ -388,12 +365,18 @@ async def test_a_snapshot_shows_each_state() -> None:
 
         group.start_soon(start)
         await settle()
-        assert await states() == {
-            "/starting": "starting",
-            "/stopping": "stopping",
-            "/owner": "running",
-            "/owner/down": "down",
-        }
+        first, second, third = system.snapshot()
+        assert (first.path, first.ref, first.state) == ("/top", top.ref, "running")
+        assert (first.queued, first.incarnation) == (0, 1)
+        assert [(info.path, info.state) for info in (*first.children, second, third)] == [
+            ("/top/down", "down"),
+            ("/top/child", "running"),
+            ("/stopping", "stopping"),
+            ("/starting", "starting"),
+        ]
+        assert second.children == ()
+        with pytest.raises(AttributeError):
+            first.state = "other"  # type: ignore[misc]
 
 
 async def test_a_proc_is_found_by_its_path() -> None:
