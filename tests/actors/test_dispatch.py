@@ -419,13 +419,21 @@ async def test_a_plain_coroutine_takes_no_messages() -> None:
 
 
 async def test_a_proc_refuses_what_its_parameter_excludes() -> None:
-    """A proc that is no actor takes subclasses of its mailbox types and nothing else."""
+    """A proc that is no actor takes subclasses of its mailbox types and nothing else.
+
+    One of `object`, or derived from such a proc, takes anything.
+    """
     got: list[object] = []
 
     class Reader(Proc[Ping]):
         async def run(self, shutdown: CancellationToken) -> None:
             async for received in self.context.inbox():
                 got.append(received.message)
+
+    class Anything(Proc[object]):
+        run = Reader.run  # type: ignore[assignment]
+
+    class Derived(Anything): ...
 
     async with ActorSystem() as system:
         ref: Any = await system.spawn(Reader, id="reader")
@@ -434,5 +442,6 @@ async def test_a_proc_refuses_what_its_parameter_excludes() -> None:
             TypeError, match=r"^/reader \(.*Reader\) does not accept Pong; it accepts Ping$"
         ):
             ref.tell(Pong())
+        (await system.spawn(Derived)).tell("text")
         await settle()
-    assert got == [LoudPing(1)]
+    assert got == [LoudPing(1), "text"]

@@ -234,7 +234,7 @@ async def test_children_of_a_start_that_comes_to_nothing_end_with_it(how: str) -
 
     async with ActorSystem() as system:
         with (
-            anyio.move_on_after(1) as scope,
+            anyio.move_on_after(3) as scope,
             nullcontext() if how == "cancelled" else raising(StartFailed),
         ):
             timeout = 0.5 if how == "late" else None
