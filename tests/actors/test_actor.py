@@ -19,7 +19,6 @@ from actors import (
     DeadLetter,
     Down,
     NoReply,
-    Normal,
     ProcExited,
     Ref,
     Refusal,
@@ -371,32 +370,3 @@ async def test_run_can_wrap_the_receive_loop() -> None:
             await ref.ask(Withdraw(-1))
         assert anyio.current_time() == began
         assert await ref.shutdown() == Shutdown()
-
-
-async def test_handlers_run_in_the_task_of_the_actor() -> None:
-    """`on_start`, `run`, all handlers and `on_stop` of one incarnation run in one task."""
-    found: list[object] = []
-
-    def note() -> None:
-        found.append(anyio.get_current_task().id)
-
-    class Same(Actor[Deposit]):
-        async def on_start(self) -> None:
-            note()
-
-        @on(Deposit)
-        async def deposit(self, message: Deposit) -> None:
-            note()
-
-        async def on_stop(self, reason: object) -> None:
-            note()
-
-    async with ActorSystem() as system:
-        ref = await system.spawn(Same)
-        ref.tell(Deposit(1))
-        ref.tell(Deposit(2))
-        ref.stop()
-        assert await ref.wait() == Normal()
-    assert len(found) == 4
-    assert len(set(found)) == 1
-    assert found[0] != anyio.get_current_task().id

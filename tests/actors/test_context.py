@@ -146,23 +146,6 @@ async def test_a_proc_stops_itself_with_a_reason(reason: ExitReason, kind: str) 
         assert down == [Down(ref, reason)]
 
 
-@pytest.mark.dead_letters
-async def test_stop_is_obeyed_after_the_message_in_hand() -> None:
-    """An actor that stops itself finishes its handler and takes no further message."""
-    async with ActorSystem() as system:
-        one = await pair(system)
-
-        async def stop(self: Doer) -> None:
-            self.context.stop()
-            await anyio.sleep(1)
-            self.log.append("finished")
-
-        one.ref.tell(Ask(stop))  # type: ignore[arg-type]
-        one.ref.tell(Note("never"))
-        assert await one.ref.wait() == Normal()
-        assert one.log == ["finished"]
-
-
 @pytest.mark.core
 @pytest.mark.dead_letters
 async def test_a_child_is_linked_to_its_parent() -> None:

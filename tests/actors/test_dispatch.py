@@ -9,6 +9,7 @@ from attrs import frozen
 
 from actors import Actor, ActorSystem, CancellationToken, Proc, Reply, Request, on, task
 from actors.testing import settle
+from tests.actors.kit import forever
 
 T = TypeVar("T")
 
@@ -404,24 +405,10 @@ async def test_a_message_that_is_no_request_cannot_be_asked() -> None:
             await ref.ask(Ping())
 
 
-async def test_a_plain_coroutine_takes_no_messages() -> None:
-    """A proc made by `task` refuses every message at the sender, under its function's name."""
-
-    async def work(shutdown: CancellationToken) -> None:
-        await shutdown.wait()
-
-    async with ActorSystem() as system:
-        ref: Any = await system.spawn(task(work), id="work")
-        with pytest.raises(
-            TypeError, match=r"^/work \(work\) does not accept Ping; it accepts no messages$"
-        ):
-            ref.tell(Ping())
-
-
 async def test_a_proc_refuses_what_its_parameter_excludes() -> None:
     """A proc that is no actor takes subclasses of its mailbox types and nothing else.
 
-    One of `object`, or derived from such a proc, takes anything.
+    One of `object`, or derived from such a proc, takes anything; one made by `task` nothing.
     """
     got: list[object] = []
 
@@ -443,5 +430,10 @@ async def test_a_proc_refuses_what_its_parameter_excludes() -> None:
         ):
             ref.tell(Pong())
         (await system.spawn(Derived)).tell("text")
+        nothing: Any = await system.spawn(task(forever), id="work")
+        with pytest.raises(
+            TypeError, match=r"^/work \(forever\) does not .*; it accepts no messages$"
+        ):
+            nothing.tell(Ping())
         await settle()
     assert got == [LoudPing(1), "text"]

@@ -188,20 +188,6 @@ async def test_wait_makes_send_and_ask_wait_for_room() -> None:
         assert fixture.notes == {3: 3, 4: None, 5: 5, 6: None, 7: 7, 8: None}
 
 
-async def test_a_tell_does_not_overtake_those_who_wait() -> None:
-    """As long as somebody waits for room, `tell` finds the mailbox full."""
-    async with ActorSystem() as system, anyio.create_task_group() as tasks:
-        fixture = Fixture(system, tasks)
-        ref = await fixture.fill(Overflow.WAIT, capacity=1)
-        fixture.background("send", partial(ref.send, Put(2)))
-        await settle()
-        fixture.gate.release()
-        with pytest.raises(MailboxFull):
-            ref.tell(Put(3))
-        await fixture.release(2)
-        assert fixture.seen == [0, 1, 2]
-
-
 @pytest.mark.parametrize("way", ["send", "ask"])
 async def test_a_cancelled_sender_has_not_sent(way: str) -> None:
     """A `send` or `ask` that is cancelled while it waits for room leaves no message, and no gap."""

@@ -39,12 +39,19 @@ from tests.actors.kit import (
 
 @pytest.mark.core
 async def test_the_hooks_run_in_their_order() -> None:
-    """First on_start, then run, then on_stop with the exit reason; returning is Normal."""
+    """First on_start, then run, then on_stop with the exit reason, in one task."""
     log: list[object] = []
+    tasks: set[int] = set()
+
+    async def note(_: object) -> None:
+        tasks.add(anyio.get_current_task().id)
+
     async with ActorSystem() as system:
-        ref = await system.spawn(partial(Life, log))
+        ref = await system.spawn(partial(Life, log, start=note, run=note, stop=note))
         assert await ref.wait() == Normal()
     assert log == ["start", "run", Normal(), "stop"]
+    assert len(tasks) == 1
+    assert anyio.get_current_task().id not in tasks
 
 
 async def test_an_error_in_on_start_is_a_failed_start() -> None:

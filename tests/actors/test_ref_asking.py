@@ -103,14 +103,16 @@ async def test_an_ask_without_limit_waits_for_ever(timeout: float | None) -> Non
 
 
 @pytest.mark.parametrize("timeout", [-1, -0.001, math.nan, math.inf, -math.inf])
-async def test_an_ask_refuses_a_bad_timeout(timeout: float) -> None:
-    """A timeout that is negative or endless raises ValueError, and nothing is sent."""
+async def test_a_bad_timeout_is_refused(timeout: float) -> None:
+    """A timeout that is negative or endless raises ValueError; nothing is sent, nothing stopped."""
     async with ActorSystem() as system:
         ref = (await Nodes(system).spawn("a")).refs["a"]
-        with pytest.raises(ValueError, match="a timeout is a") as raised:
-            await ref.ask(Ask(nothing), timeout=timeout)
-        assert str(raised.value).endswith(f"or None for no limit, not {timeout!r}")
+        for call in (partial(ref.ask, Ask(nothing)), ref.shutdown):
+            with pytest.raises(ValueError, match="a timeout is a") as raised:
+                await call(timeout=timeout)
+            assert str(raised.value).endswith(f"or None for no limit, not {timeout!r}")
         assert ref.statistics().queued == 0
+        assert await ref.ask(PLAIN) == 1
 
 
 async def test_an_asker_that_was_killed_does_no_harm(dead_letters: list[DeadLetter]) -> None:

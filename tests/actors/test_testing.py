@@ -100,29 +100,6 @@ async def test_several_tasks_may_settle() -> None:
     assert sorted(done) == [0, 1, 2]
 
 
-@pytest.mark.core
-async def test_settle_waits_for_a_chain_of_actors() -> None:
-    """A message that makes others, from actor to actor, has had all its consequences."""
-    async with ActorSystem() as system:
-        last = await pair(system)
-        target = last.ref
-        for _ in range(50):
-            hop = await pair(system)
-            target, next_hop = hop.ref, target
-            hop.ref.tell(Note("started"))
-            hop.actor.next = next_hop
-
-            async def pass_on(self: Doer) -> None:
-                if hasattr(self, "next"):
-                    self.next.tell(Ask(pass_on))
-                else:
-                    self.log.append("arrived")
-
-        target.tell(Ask(pass_on))
-        await settle()
-        assert last.log == ["arrived"]
-
-
 async def test_settle_may_be_cancelled() -> None:
     """Settling ends with a timeout when something is busy for ever."""
 
