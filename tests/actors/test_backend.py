@@ -205,32 +205,6 @@ async def test_an_interrupt_before_or_after_does_nothing() -> None:
     assert log == ["done", False]
 
 
-async def test_code_that_swallows_an_interrupt_gets_it_again() -> None:
-    """Cancellation is a level on both backends, and is over with the guarded code."""
-    swallowed = 0
-
-    async def stubborn() -> str:
-        nonlocal swallowed
-        for _ in range(5):
-            try:
-                await anyio.sleep_forever()
-            except anyio.get_cancelled_exc_class():
-                swallowed += 1
-        return "at last"
-
-    async def after() -> str:
-        await anyio.sleep(5)
-        return "after"
-
-    log: list[object] = []
-    cage = guarded(stubborn, log, after)
-    await settle()
-    cage.interrupt()
-    await anyio.sleep(10)
-    assert swallowed == 5
-    assert log == ["at last", True, "after"]
-
-
 async def test_code_that_interrupts_itself_and_returns_leaves_no_trace() -> None:
     """An interrupt from within, without another await, does not reach what comes after."""
     cages: list[Cage] = []

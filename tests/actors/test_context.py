@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -18,17 +18,15 @@ from actors import (
     Crashed,
     Down,
     ExitReason,
-    Killed,
     LinkBroken,
     Normal,
     Proc,
-    ProcEnded,
     ProcExited,
     Ref,
     Shutdown,
     task,
 )
-from actors.testing import Recorder, settle
+from actors.testing import settle
 from tests.actors.kit import (
     Ask,
     Do,
@@ -43,7 +41,6 @@ from tests.actors.kit import (
     obey,
     pair,
     raising,
-    sleep,
 )
 
 # -- task ------------------------------------------------------------------------------------------
@@ -190,33 +187,6 @@ async def test_an_orderly_end_of_a_child_leaves_its_parent_alone() -> None:
             child = await parent.ref.ask(spawn)
             assert await child.shutdown() == Shutdown()
         assert parent.ref.is_alive
-
-
-@pytest.mark.dead_letters
-async def test_a_killed_parent_leaves_no_orphan() -> None:
-    """The whole subtree of a killed proc is killed, and gone before its end is announced."""
-    log: list[object] = []
-
-    def grow(depth: int) -> Callable[[Life], Awaitable[None]]:
-        async def start(life: Life) -> None:
-            for _ in range(2 if depth else 0):
-                await life.context.spawn(partial(Life, log, start=grow(depth - 1), run=sleep))
-
-        return start
-
-    async with ActorSystem() as system:
-        with Recorder(system, ProcEnded) as recorder:
-            ref = await system.spawn(partial(Life, log, start=grow(3), run=sleep), id="top")
-            ref.kill()
-            assert await ref.wait() == Killed()
-        assert system.snapshot() == ()
-    paths = [event.ref.path for event in recorder]
-    assert len(paths) == 15
-    assert paths[-1] == "/top"
-    for index, path in enumerate(paths):
-        assert not any(later.startswith(f"{path}/") for later in paths[index:])
-    assert {event.reason for event in recorder} == {Killed()}
-    assert "stop" not in log
 
 
 async def test_a_context_that_outlived_its_proc_starts_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Tests of `actors.errors`: what each error says, keeps and descends from."""
+"""Tests of the values of `actors`: what errors, exit reasons and names say, keep and equal."""
 
 from __future__ import annotations
 
@@ -6,22 +6,27 @@ import copy
 import pickle
 
 import pytest
+from attrs.exceptions import FrozenInstanceError
 
 from actors import (
     ActorError,
     AskCycle,
     AskTimeout,
     Crashed,
+    ExitReason,
     IdTaken,
     Ignore,
     Killed,
     LinkBroken,
     MailboxFull,
+    Name,
     NameTaken,
+    NoProc,
     NoReply,
     Normal,
     ProcExited,
     Refusal,
+    Shutdown,
     StartFailed,
     SystemClosed,
 )
@@ -95,3 +100,72 @@ def test_the_cause_of_an_end_is_its_crash() -> None:
     """The error for one who waits has the crash as its cause, and no cause when there was none."""
     assert ended("/ada", Crashed(BOOM), "Balance").__cause__ is BOOM
     assert ended("/ada", Normal()).__cause__ is None
+
+
+# -- exit reasons ---------------------------------------------------------------------------------
+
+REASONS: list[ExitReason] = [Normal(), Shutdown(), Killed(), Crashed(BOOM), NoProc()]
+
+
+@pytest.mark.parametrize("reason", REASONS, ids=str)
+def test_an_exit_reason_is_frozen(reason: ExitReason) -> None:
+    """An exit reason cannot be changed, and takes no further attributes."""
+    with pytest.raises((FrozenInstanceError, AttributeError)):
+        reason.is_abnormal = False  # type: ignore[misc]
+    with pytest.raises((FrozenInstanceError, AttributeError)):
+        reason.note = "mine"  # type: ignore[union-attr]
+
+
+def test_exit_reasons_compare_by_value() -> None:
+    """Two reasons are equal when kind and contents are, and equal ones hash alike."""
+    assert Normal() == Normal()
+    assert Shutdown("deploy") == Shutdown("deploy") != Shutdown()
+    assert Crashed(BOOM) == Crashed(BOOM) != Crashed(ValueError("no such row"))
+    assert len({*REASONS, *REASONS}) == 5
+
+
+@pytest.mark.parametrize(
+    ("reason", "text", "abnormal"),
+    [
+        (Normal(), "normal", False),
+        (Shutdown(), "shutdown", False),
+        (Shutdown("deploy"), "shutdown (deploy)", False),
+        (Killed(), "killed", True),
+        (Crashed(BOOM), "crashed: ValueError: no such row", True),
+        (Crashed(ValueError()), "crashed: ValueError", True),
+        (NoProc(), "no proc", True),
+    ],
+)
+def test_an_exit_reason_prints_in_words(reason: ExitReason, text: str, abnormal: bool) -> None:
+    """The text of a reason is what a log line needs; all but Normal and Shutdown are abnormal."""
+    assert (str(reason), reason.is_abnormal) == (text, abnormal)
+
+
+# -- names ----------------------------------------------------------------------------------------
+
+PINGER = Name[str]("pinger")
+
+
+def test_a_name_is_a_value() -> None:
+    """Two names with the same text are the same name, whatever their messages."""
+    assert Name[str]("pinger") == PINGER == Name[int]("pinger")
+    assert hash(Name[str]("pinger")) == hash(PINGER)
+    assert Name[str]("other") != PINGER
+    assert str(PINGER) == PINGER.text == "pinger"
+    assert pickle.loads(pickle.dumps(PINGER)) == PINGER
+
+
+def test_a_name_is_frozen() -> None:
+    """The text of a name cannot be changed."""
+    with pytest.raises(FrozenInstanceError):
+        PINGER.text = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("text", ["", None, 7, b"pinger"])
+def test_a_name_is_a_text(text: object) -> None:
+    """Anything but a text of at least one character is refused with what was given."""
+    with pytest.raises(
+        ValueError, match="a name is a text of at least one character, not "
+    ) as info:
+        Name[str](text)  # type: ignore[arg-type]
+    assert repr(text) in str(info.value)

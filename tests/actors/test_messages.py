@@ -14,8 +14,6 @@ from actors import (
     Actor,
     ActorSystem,
     Crashed,
-    DeadLetter,
-    Down,
     Killed,
     NoReply,
     Normal,
@@ -218,51 +216,42 @@ async def test_a_reply_in_a_cycle_is_found_by_the_collector() -> None:
         assert isinstance(outcome.error, NoReply)
 
 
+BOOM = ValueError("boom")
+
+
+def crash(self: Keeper) -> None:
+    """Crash over another message."""
+    raise BOOM
+
+
+@pytest.mark.dead_letters
 @pytest.mark.parametrize(
     ("end", "reason"),
     [
         (lambda ref: ref.stop(), Normal()),
         (lambda ref: ref.kill(), Killed()),
         (lambda ref: ref.tell(Poke(lambda self: self.context.stop(Shutdown("x")))), Shutdown("x")),
+        (lambda ref: ref.tell(Poke(crash)), Crashed(BOOM)),
     ],
-    ids=["stop", "kill", "context.stop"],
+    ids=["stop", "kill", "context.stop", "crash"],
 )
 async def test_the_end_of_the_actor_fails_those_it_owes_an_answer(
     end: Callable[[Ref[Get | Poke]], None], reason: object
 ) -> None:
-    """An asker whose reply was kept gets ProcExited with the reason as soon as the actor ends."""
+    """All askers whose reply was kept get ProcExited with the reason as soon as the actor ends."""
     kept: list[Reply[int]] = []
     async with ActorSystem() as system, anyio.create_task_group() as tasks:
         keeper = await system.spawn(lambda: Keeper(lambda self, reply: kept.append(reply)))
-        outcome = await asked(tasks, keeper, None)
+        system.monitor(keeper, lambda down: None)
+        outcomes = [await asked(tasks, keeper, None) for _ in range(100)]
         end(keeper)
         await settle()
-        assert isinstance(outcome.error, ProcExited)
-        assert outcome.error.reason == reason
+        for outcome in outcomes:
+            assert isinstance(outcome.error, ProcExited)
+            assert outcome.error.reason == reason
+            assert outcome.error.__cause__ is (BOOM if reason == Crashed(BOOM) else None)
         kept[0].send(1)
-        assert outcome.value is None
-
-
-async def test_a_crash_fails_those_who_were_promised_an_answer(
-    dead_letters: list[DeadLetter],
-) -> None:
-    """A crash over another message gives ProcExited with its cause to all with a kept reply."""
-    error = ValueError("boom")
-
-    def crash(self: Keeper) -> None:
-        raise error
-
-    ends: list[Down] = []
-    async with ActorSystem() as system, anyio.create_task_group() as tasks:
-        keeper = await system.spawn(Keeper)
-        system.monitor(keeper, ends.append)
-        outcomes = [await asked(tasks, keeper) for _ in range(100)]
-        keeper.tell(Poke(crash))
-        await settle()
-        assert all(isinstance(outcome.error, ProcExited) for outcome in outcomes)
-        assert {outcome.error and outcome.error.__cause__ for outcome in outcomes} == {error}
-    assert [down.reason for down in ends] == [Crashed(error)]
-    assert len(dead_letters) == 1
+        assert outcomes[0].value is None
 
 
 @pytest.mark.parametrize("wrong", ["text", ValueError, None])
