@@ -25,6 +25,8 @@ from tests.actors.kit import Do, Doer, Plain
 @pytest.fixture(params=["fast", "slow"])
 def speed(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run each test with and without fast paths."""
+    if request.param == "fast" and request.config.getoption("--without-fast-paths"):
+        pytest.skip("there are no fast paths in this run")
     with nullcontext() if request.param == "fast" else without_fast_paths():
         yield request.param
 
