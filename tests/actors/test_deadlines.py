@@ -54,16 +54,6 @@ async def test_a_discarded_deadline_does_not_expire() -> None:
     deadlines.discard(kept)
 
 
-async def test_an_earlier_deadline_that_comes_later_is_in_time() -> None:
-    """A deadline before all that are waiting moves the timer forward."""
-    log: list[tuple[str, float]] = []
-    deadlines = Deadlines(current_backend())
-    for name, seconds in (("late", 10.0), ("early", 1.0), ("middle", 5.0)):
-        deadlines.add(Waiting(log, name), seconds)
-    await anyio.sleep(20)
-    assert [name for name, _ in log] == ["early", "middle", "late"]
-
-
 async def test_a_deadline_that_is_met_at_once_is_hardly_touched() -> None:
     """What is discarded soon never gets a bucket; what stays gets one."""
     deadlines = Deadlines(current_backend())
