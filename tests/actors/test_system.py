@@ -334,16 +334,16 @@ async def test_a_deadline_holds_when_its_caller_has_gone() -> None:
         assert anyio.current_time() - began == 2
 
 
-@pytest.mark.parametrize("second", ["shutdown", "leave"])
-async def test_the_earliest_deadline_holds(second: str) -> None:
-    """Neither a second shutdown with a later deadline nor leaving prolongs the first."""
+@pytest.mark.parametrize(("first", "second"), [(1, 100), (100, 1), (1, None)])
+async def test_the_earliest_deadline_holds(first: float, second: float | None) -> None:
+    """Of two shutdowns the earlier deadline holds, and leaving does not prolong it."""
     async with ActorSystem() as system:
         ref = await system.spawn(partial(Life, [], run=sleep), shutdown=50)
         began = anyio.current_time()
         with anyio.move_on_after(0):
-            await ref.shutdown(timeout=1)
-        if second == "shutdown":
-            await ref.shutdown(timeout=100)
+            await ref.shutdown(timeout=first)
+        if second is not None:
+            await ref.shutdown(timeout=second)
     assert anyio.current_time() - began == 1
 
 
