@@ -7,6 +7,9 @@ it has a task and waits for mail.
 from __future__ import annotations
 
 import asyncio
+import gc
+import inspect
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
@@ -21,7 +24,6 @@ from actors import (
     Actor,
     ActorSystem,
     AskCycle,
-    AskTimeout,
     Crashed,
     Killed,
     LinkBroken,
@@ -34,7 +36,7 @@ from actors import (
 )
 from actors.backends import current_backend
 from actors.testing import settle
-from tests.actors.quick import speed  # noqa: F401 - the fixture
+from tests.actors.quick import speed
 
 pytestmark = [pytest.mark.usefixtures("speed"), pytest.mark.dead_letters]
 
@@ -76,6 +78,12 @@ async def lossy(unheard: list[BaseException]) -> AsyncGenerator[ActorSystem, Non
         unheard.extend(group.exceptions)
 
 
+def only_asyncio() -> None:
+    """Skip what only asyncio has."""
+    if current_backend().name != "asyncio":
+        pytest.skip("asyncio's own")
+
+
 async def nothing(worker: Worker) -> None:
     """Do nothing."""
 
@@ -106,85 +114,6 @@ async def test_the_handler_runs_in_its_own_task_and_context() -> None:
         assert (place, changed, PLACE.get()) == ("asker", "actor", "asker")
         again = await ref.ask(Run(look))
         assert again[:2] == [first, "actor"]
-
-
-@pytest.mark.parametrize("waits", [0, 1, 3])
-async def test_the_answer_is_what_the_handler_returns(waits: int) -> None:
-    """However often it waits, the asker gets the result; also one that looks like something."""
-    async with ActorSystem() as system:
-        ref = await warm(system)
-
-        async def double(worker: Worker) -> Any:
-            for _ in range(waits):
-                await anyio.sleep(0.5)
-            return StopIteration(3)
-
-        answer = await ref.ask(Run(double))
-        assert isinstance(answer, StopIteration)
-        assert answer.value == 3
-
-
-async def test_a_scope_that_was_opened_before_it_waited_works_after_it() -> None:
-    """A timeout around the first wait is the handler's own, and cuts that wait short."""
-    async with ActorSystem() as system:
-        ref = await warm(system)
-
-        async def hurry(worker: Worker) -> bool:
-            with anyio.move_on_after(1) as scope:
-                await anyio.sleep_forever()
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(anyio.sleep, 1)
-            return scope.cancelled_caught
-
-        assert await ref.ask(Run(hurry)) is True
-        assert await ref.ask(Run(hurry)) is True
-
-
-async def test_a_timeout_that_is_over_at_once() -> None:
-    """A scope whose time is up before its first wait ends that wait."""
-    async with ActorSystem() as system:
-        ref = await warm(system)
-
-        async def hurry(worker: Worker) -> bool:
-            with anyio.move_on_after(0) as scope:
-                await anyio.sleep_forever()
-            return scope.cancelled_caught
-
-        assert await ref.ask(Run(hurry)) is True
-
-
-async def test_a_scope_that_is_cancelled_while_it_is_begun() -> None:
-    """What a handler cancels before its first wait is cancelled there."""
-    async with ActorSystem() as system:
-        ref = await warm(system)
-
-        async def give_up(worker: Worker) -> str:
-            with anyio.CancelScope() as scope:
-                scope.cancel()
-                await anyio.sleep_forever()
-            await anyio.sleep(1)
-            return "went on"
-
-        assert await ref.ask(Run(give_up)) == "went on"
-
-
-async def test_asyncio_timeouts_reach_the_handler() -> None:
-    """Asyncio's own timeouts, which cancel the current task, cancel the handler's."""
-    if current_backend().name != "asyncio":
-        pytest.skip("asyncio.timeout is asyncio's")
-    async with ActorSystem() as system:
-        ref = await warm(system)
-
-        async def hurry(worker: Worker) -> str:
-            for delay in (0, 0.5):
-                try:
-                    async with asyncio.timeout(delay):
-                        await asyncio.sleep(100)
-                except TimeoutError:
-                    worker.log.append(delay)
-            return str(worker.log)
-
-        assert await ref.ask(Run(hurry)) == "[0, 0.5]"
 
 
 @pytest.mark.parametrize("when", ["by its handler", "in the same turn", "later"])
@@ -226,66 +155,6 @@ async def test_a_kill_ends_the_wait_of_the_handler(when: str) -> None:
         assert await ref.wait() == Killed()
 
 
-async def test_a_kill_that_lands_in_between_cancels_what_is_waited_for() -> None:
-    """What a handler waits for alone is cancelled with it: here, a task of asyncio's."""
-    if current_backend().name != "asyncio":
-        pytest.skip("trio's tasks are waited for in nurseries")
-    async with ActorSystem() as system:
-        ref = await warm(system)
-        inner: list[asyncio.Task[None]] = []
-
-        async def wait(worker: Worker) -> None:
-            inner.append(asyncio.create_task(asyncio.sleep(1000)))
-            worker.context.ref.kill()
-            await inner[0]
-
-        with pytest.raises(ProcExited):
-            await ref.ask(Run(wait))
-        await settle()
-        assert inner[0].cancelled()
-
-
-async def test_a_kill_that_lands_when_the_wait_is_over_is_raised_all_the_same() -> None:
-    """What the handler waited for may be there already: it is cancelled, and does not go on."""
-    async with ActorSystem() as system:
-        ref = await warm(system)
-        over: list[str] = []
-
-        async def wait(worker: Worker) -> None:
-            event = anyio.Event()
-            worker.log.append(event)
-            worker.context.ref.kill()
-            event.set()
-            await anyio.lowlevel.checkpoint()
-            await anyio.lowlevel.checkpoint()
-            over.append("went on")
-
-        with pytest.raises(ProcExited):
-            await ref.ask(Run(wait))
-        assert over == []
-
-
-async def test_a_handler_that_does_not_heed_the_kill_is_struck_again() -> None:
-    """Cancellation is a level: what swallows it once gets it again at its next wait."""
-    async with ActorSystem() as system:
-        ref = await warm(system)
-        struck: list[int] = []
-
-        async def stubborn(worker: Worker) -> None:
-            worker.context.ref.kill()
-            for number in range(3):
-                try:
-                    await anyio.sleep_forever()
-                except BaseException:
-                    struck.append(number)
-                    if number == 2:
-                        raise
-
-        with pytest.raises(ProcExited):
-            await ref.ask(Run(stubborn))
-        assert struck == [0, 1, 2]
-
-
 @pytest.mark.parametrize("waits", [False, True])
 async def test_a_broken_link_ends_it(waits: bool) -> None:
     """An actor whose link breaks in its handler ends with it; the asker learns why."""
@@ -300,47 +169,38 @@ async def test_a_broken_link_ends_it(waits: bool) -> None:
                 await anyio.sleep_forever()
             return "answered"
 
-        with pytest.raises(ProcExited) if waits else suppress(ProcExited):
+        with pytest.raises(ProcExited) if waits else suppress(ProcExited) as caught:
             assert await ref.ask(Run(break_it)) == "answered"
+        assert caught is None or isinstance(caught.value.__cause__, LinkBroken)
         reason = await ref.wait()
         assert isinstance(reason, Crashed)
     assert [type(error) for error in unheard] == [LinkBroken]
 
 
 @pytest.mark.parametrize("waits", [False, True])
-async def test_the_crash_is_the_actors(waits: bool) -> None:
-    """What the handler raises crashes the actor, and is the cause of what the asker gets."""
+async def test_what_the_handler_raises_is_the_answer_or_the_crash(waits: bool) -> None:
+    """A Refusal reaches the asker, and the actor lives on; anything else crashes the actor."""
     unheard: list[BaseException] = []
     async with lossy(unheard) as system:
         ref = await warm(system)
 
-        async def crash(worker: Worker) -> None:
-            if waits:
-                await anyio.sleep(1)
-            raise KeyError("gone")
+        def fail(error: Exception) -> Run:
+            async def work(worker: Worker) -> None:
+                if waits:
+                    await anyio.sleep(1)
+                raise error
 
-        with pytest.raises(ProcExited) as caught:
-            await ref.ask(Run(crash))
-        assert isinstance(caught.value.__cause__, KeyError)
-        assert isinstance(await ref.wait(), Crashed)
-    assert [type(error) for error in unheard] == [KeyError]
-
-
-@pytest.mark.parametrize("waits", [False, True])
-async def test_a_refusal_is_an_answer(waits: bool) -> None:
-    """A Refusal reaches the asker, and the actor lives on."""
-    async with ActorSystem() as system:
-        ref = await warm(system)
-
-        async def refuse(worker: Worker) -> None:
-            if waits:
-                await anyio.sleep(1)
-            raise No("not now")
+            return Run(work)
 
         for _ in range(2):
             with pytest.raises(No, match="not now"):
-                await ref.ask(Run(refuse))
+                await ref.ask(fail(No("not now")))
         assert await ref.ask(Run(nothing)) is None
+        with pytest.raises(ProcExited) as caught:
+            await ref.ask(fail(KeyError("gone")))
+        assert isinstance(caught.value.__cause__, KeyError)
+        assert isinstance(await ref.wait(), Crashed)
+    assert [type(error) for error in unheard] == [KeyError]
 
 
 @pytest.mark.parametrize("waits", ["never", "before", "after"])
@@ -371,27 +231,6 @@ async def test_a_stashed_request_is_answered_when_it_comes_again(waits: str) -> 
             tasks.start_soon(asking)
             await anyio.sleep(2)
             await ref.ask(Run(unstash))
-
-
-async def test_mail_that_comes_meanwhile_is_handled_after_it() -> None:
-    """One message at a time: also when the first is begun in its asker's turn and then waits."""
-    async with ActorSystem() as system:
-        ref = await warm(system)
-        log: list[str] = []
-
-        def step(name: str) -> Work:
-            async def work(worker: Worker) -> None:
-                log.append(f"{name} begins")
-                await anyio.sleep(1)
-                log.append(f"{name} ends")
-
-            return work
-
-        async with anyio.create_task_group() as tasks:
-            for name in "abc":
-                tasks.start_soon(ref.ask, Run(step(name)))
-                await anyio.lowlevel.checkpoint()
-        assert log == [f"{name} {what}" for name in "abc" for what in ("begins", "ends")]
 
 
 async def test_who_asks_in_a_circle_is_told_so() -> None:
@@ -429,62 +268,6 @@ async def test_a_long_chain_of_questions_needs_no_deep_stack() -> None:
         assert await refs[0].ask(Run(ask(0))) == 1000
 
 
-async def test_its_time_runs_out_while_it_waits() -> None:
-    """A timeout counts also when the handler was begun at once; the actor goes on."""
-    async with ActorSystem() as system:
-        ref = await warm(system)
-
-        async def slow(worker: Worker) -> str:
-            await anyio.sleep(10)
-            return "late"
-
-        began = anyio.current_time()
-        with pytest.raises(AskTimeout):
-            await ref.ask(Run(slow), timeout=1)
-        assert 1 <= anyio.current_time() - began < 1.01
-        assert await ref.ask(Run(nothing), timeout=20) is None
-
-
-@pytest.mark.parametrize("waits", [False, True])
-async def test_an_asker_that_is_cancelled_by_the_handler_it_asked(waits: bool) -> None:
-    """The cancellation is seen in the ask, or at the asker's next wait, and nowhere later."""
-    async with ActorSystem() as system:
-        ref = await warm(system)
-        with anyio.CancelScope() as scope:
-
-            async def strike(worker: Worker) -> None:
-                scope.cancel()
-                if waits:
-                    await anyio.sleep(1)
-
-            await ref.ask(Run(strike))
-            await anyio.lowlevel.checkpoint()
-            raise AssertionError("the asker went on")
-        assert scope.cancelled_caught
-        await anyio.sleep(2)  # nothing is left of the cancellation
-        assert await ref.ask(Run(nothing)) is None
-
-
-async def test_an_asking_proc_that_is_killed_by_the_handler_it_asked() -> None:
-    """A proc that is killed by whom it asks ends there; the other one lives on."""
-    async with ActorSystem() as system:
-        asker, ref = await warm(system), await warm(system)
-        log: list[str] = []
-
-        async def kill(worker: Worker) -> None:
-            asker.kill()
-
-        async def ask(worker: Worker) -> None:
-            await ref.ask(Run(kill))
-            await anyio.lowlevel.checkpoint()
-            log.append("went on")
-
-        with pytest.raises(ProcExited):
-            await asker.ask(Run(ask))
-        assert (log, await asker.wait()) == ([], Killed())
-        assert await ref.ask(Run(nothing)) is None
-
-
 @pytest.mark.parametrize("stop", ["shutdown", "context.stop"])
 async def test_a_stop_waits_for_the_handler(stop: str) -> None:
     """Told to stop meanwhile, the actor finishes what it has in hand, and answers it."""
@@ -505,3 +288,168 @@ async def test_a_stop_waits_for_the_handler(stop: str) -> None:
             tasks.start_soon(asking)
             await settle()
             assert await ref.shutdown() == Shutdown()
+
+
+# -- who cancels whom ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["answer", "refusal", "crash", "wait"])
+@pytest.mark.parametrize("who", ["handler", "handler that goes on", "task"])
+async def test_a_scope_of_an_asker_is_cancelled_by_whom_it_asks(ending: str, who: str) -> None:
+    """An asker is cut short within its scope, and nothing of that is left behind."""
+    unheard: list[BaseException] = []
+    async with lossy(unheard) as system:
+        asker, ref = await warm(system), await warm(system)
+
+        async def ask(worker: Worker | None) -> tuple[bool, list[str]]:
+            log: list[str] = []
+            with anyio.CancelScope() as scope:
+
+                async def strike(worker: Worker) -> None:
+                    scope.cancel()
+                    if ending == "refusal":
+                        raise No("no")
+                    if ending == "crash":
+                        raise KeyError("crash")
+                    if ending == "wait":
+                        await anyio.sleep(1)
+
+                try:
+                    await ref.ask(Run(strike))
+                    log.append("went on")
+                except Exception as error:
+                    log.append(type(error).__name__)
+            if who == "handler that goes on":
+                await anyio.sleep(1)
+            return scope.cancelled_caught, log
+
+        assert await (ask(None) if who == "task" else asker.ask(Run(ask))) == (True, [])
+        await anyio.sleep(2)
+        assert await asker.ask(Run(nothing)) is None
+
+
+async def test_a_handler_that_cancels_its_own_task_and_goes_on() -> None:
+    """The handler catches its own cancellation, with its message, and the actor lives on."""
+    only_asyncio()
+    async with ActorSystem() as system:
+        ref = await warm(system)
+
+        async def strike(worker: Worker) -> list[Any]:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel("why")
+            seen: list[Any] = [task.cancelling()]
+            try:
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError as error:
+                seen += [*error.args, task.uncancel()]
+            await asyncio.sleep(1)
+            return seen
+
+        assert await ref.ask(Run(strike)) == [1, "why", 0]
+        assert await ref.ask(Run(nothing)) is None
+
+
+async def test_nothing_of_a_killed_handler_is_left_to_the_collector() -> None:
+    """What a handler held is gone as soon as it was killed, without the garbage collector."""
+
+    class Held:
+        pass
+
+    kept: list[weakref.ref[Held]] = []
+    async with ActorSystem() as system:
+        ref = await warm(system)
+
+        async def wait(worker: Worker) -> None:
+            held = Held()
+            kept.append(weakref.ref(held))
+            worker.context.ref.kill()
+            await anyio.sleep_forever()
+
+        gc.collect()
+        gc.disable()
+        try:
+            with pytest.raises(ProcExited):
+                await ref.ask(Run(wait))
+            await settle()
+            assert kept[0]() is None
+        finally:
+            gc.enable()
+
+
+@pytest.mark.leaks
+async def test_a_loop_that_is_thrown_away_closes_what_was_begun() -> None:
+    """A task that is closed from outside, with a handler begun, does not ignore it."""
+    only_asyncio()
+    closed: list[str] = []
+    complaints: list[Any] = []
+
+    async def main() -> None:
+        system = ActorSystem()
+        await system.__aenter__()
+        ref = await warm(system)
+
+        async def wait(worker: Worker) -> None:
+            try:
+                await asyncio.get_running_loop().create_future()
+            except BaseException as error:
+                closed.append(type(error).__name__)
+                raise
+
+        asking = asyncio.ensure_future(ref.ask(Run(wait)))
+        for _ in range(1 if speed == "fast" else 3):
+            await asyncio.sleep(0)  # fast: begun, but its own task has not had its turn
+        [actor] = [task for task in asyncio.all_tasks() if task.get_name() == ref.path]
+        coroutine = actor.get_coro()
+        assert coroutine is not None
+        try:
+            coroutine.close()
+        except RuntimeError as error:
+            complaints.append(error)
+        asking.cancel()
+
+    await main()
+    await settle()
+    assert (closed, complaints) == (["GeneratorExit"], [])
+
+
+async def test_a_function_that_only_says_it_is_a_coroutine_function() -> None:
+    """A handler that is marked as a coroutine function answers with what it returns."""
+    mark: Any = getattr(inspect, "markcoroutinefunction", None)
+    if mark is None:
+        pytest.skip("functions cannot be marked")
+
+    class Ask(Request[int]):
+        pass
+
+    def three(_: object, message: Ask) -> int:
+        return 3
+
+    class Marked(Actor[Ask]):
+        answer: Any = on(Ask)(mark(three))
+
+    async with ActorSystem() as system:
+        ref = await system.spawn(Marked)
+        for _ in range(2):
+            assert await ref.ask(Ask()) == 3
+            await settle()
+
+
+@pytest.mark.parametrize("how", ["kill", "timeout"])
+async def test_an_asking_handler_that_is_killed_by_whom_it_asks(how: str) -> None:
+    """A handler, begun itself, that is killed by the handler it asked is cut short in that ask."""
+    async with ActorSystem() as system:
+        asker, ref = await warm(system), await warm(system)
+        log: list[str] = []
+
+        async def kill(worker: Worker) -> None:
+            asker.kill()
+
+        async def ask(worker: Worker) -> None:
+            await ref.ask(Run(kill))
+            log.append("went on")
+
+        with pytest.raises(ProcExited):
+            await asker.ask(Run(ask), timeout=None if how == "kill" else 1)
+        assert (log, await asker.wait()) == ([], Killed())
+        assert await ref.ask(Run(nothing)) is None

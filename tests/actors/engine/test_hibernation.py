@@ -13,8 +13,6 @@ import anyio.lowlevel
 import pytest
 
 from actors import (
-    Actor,
-    ActorError,
     ActorSystem,
     AskTimeout,
     Crashed,
@@ -32,55 +30,31 @@ from actors import (
     Reply,
     Request,
     Shutdown,
-    on,
 )
 from actors.testing import Recorder, settle
-from supervision import ChildSpec, SupervisorSpec, serve
-from tests.actors.kit import Ask, Do, Note, fail, given
+from tests.actors.kit import Do, Doer, Later, Note, Plain, fail, given
 from tests.actors.players import in_order
 
 PLACE: ContextVar[str] = ContextVar("PLACE", default="nowhere")
 PATIENCE = 2.0
 
 
-class Late(Request[str]):
-    """Be answered later."""
-
-
-class Dozer(Actor[Do | Ask | Note | Late]):
+class Dozer(Doer):
     """Do what it is told, and hibernate."""
 
     hibernate_after = PATIENCE
+    replies: list[Reply[str]]
 
     def __init__(self) -> None:
-        self.log: list[object] = []
-        self.replies: list[Reply[str]] = []
-
-    @on(Do)
-    async def do(self, message: Do) -> None:
-        """Do something; wait for it if it is a coroutine."""
-        result: Any = message.what(self)
-        if hasattr(result, "__await__"):
-            await result
-
-    @on(Ask)
-    def answer(self, message: Ask) -> object:
-        """Do something and answer."""
-        return message.what(self)
-
-    @on(Note)
-    def note(self, message: Note) -> None:
-        """Write down."""
-        self.log.append(message.text)
-
-    @on(Late)
-    def late(self, message: Late, reply: Reply[str]) -> None:
-        """Keep the reply."""
-        self.replies.append(reply)
+        super().__init__()
+        self.replies = []
 
     def on_down(self, down: Down) -> None:
         """Write down."""
         self.log.append(str(down.reason))
+
+
+LATE = Later(lambda dozer, reply: dozer.replies.append(reply))
 
 
 class Tidy(Dozer):
@@ -140,6 +114,21 @@ async def lull(ref: Ref[Any]) -> None:
 
 
 every_class = pytest.mark.parametrize("cls", [Dozer, Tidy, Trapper, Starter])
+most_classes = pytest.mark.parametrize("cls", [Dozer, Tidy, Trapper])
+each_end = pytest.mark.parametrize(
+    ("how", "reason"), [("kill", Killed()), ("stop", Normal()), ("shutdown", Shutdown())]
+)
+
+
+def end(ref: Ref[Any], how: str) -> None:
+    """Let a proc end in one way or another, at once."""
+    match how:
+        case "crash":
+            ref.tell(Do(fail))
+        case "shutdown":
+            ref.tell(Do(lambda self: self.context.stop(Shutdown())))
+        case _:
+            getattr(ref, how)()
 
 
 @every_class
@@ -196,62 +185,48 @@ async def test_context_variables_are_kept() -> None:
         seen: list[str] = []
         ref.tell(Do(move))
         await anyio.sleep(PATIENCE + 1)
-        await ref.ask(Ask(move))
+        await ref.ask(Plain(move))
         ref.tell(Do(lambda _: seen.append(PLACE.get())))
         await anyio.sleep(PATIENCE + 1)
-        assert await ref.ask(Ask(lambda _: PLACE.get())) == "nowhere, on, on"
+        assert await ref.ask(Plain(lambda _: PLACE.get())) == "nowhere, on, on"
         assert seen == ["nowhere, on, on"]
         assert PLACE.get() == "nowhere"
 
 
 async def test_a_question_does_not_need_a_task() -> None:
-    """A hibernated actor answers, refuses and stashes as ever."""
-    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+    """A hibernated actor answers and refuses as ever."""
+    async with ActorSystem() as system:
         actor, ref = await sleeping(system)
-        assert await ref.ask(Ask(lambda dozer: dozer is actor)) is True
+        assert await ref.ask(Plain(lambda dozer: dozer is actor)) is True
 
         def refuse(_: object) -> None:
             raise Refusal("no")
 
         with pytest.raises(Refusal):
-            await ref.ask(Ask(refuse))
-        calls: list[int] = []
-
-        def aside(dozer: Dozer) -> int:
-            calls.append(1)
-            if len(calls) == 1:
-                dozer.context.stash()
-            return 7
-
-        async def ask() -> None:
-            calls.append(cast("int", await ref.ask(Ask(aside), timeout=None)))
-
-        tasks.start_soon(ask)
-        await anyio.sleep(5 * PATIENCE)
-        assert calls == [1]
-        await ref.ask(Ask(lambda dozer: dozer.context.unstash_all()))
-        await settle()
-        assert calls == [1, 1, 7]
+            await ref.ask(Plain(refuse))
+        assert tasks_of(ref) == 0
 
 
 async def test_what_was_stashed_or_kept_waits_through_the_nap() -> None:
-    """Stashed messages and replies that are kept outlast a nap."""
+    """Stashed messages and requests, and replies that are kept, outlast a nap."""
     async with ActorSystem() as system, anyio.create_task_group() as tasks:
         actor, ref = await sleeping(system)
-        answers: list[str] = []
+        answers: list[object] = []
+        done: list[str] = []
 
-        async def ask() -> None:
-            answers.append(await ref.ask(Late(), timeout=None))
+        async def ask(request: Request[Any]) -> None:
+            answers.append(await ref.ask(request, timeout=None))
 
-        tasks.start_soon(ask)
-        done: list[int] = []
-
-        def once(dozer: Dozer) -> None:
-            done.append(len(done))
-            if len(done) == 1:
+        def once(dozer: Dozer, what: str) -> str:
+            done.append(what)
+            if done.count(what) == 1:
                 dozer.context.stash()
+            return what
 
-        ref.tell(Do(once))
+        tasks.start_soon(ask, LATE)
+        tasks.start_soon(ask, Plain(lambda dozer: once(dozer, "asked")))
+        await settle()
+        ref.tell(Do(lambda dozer: once(dozer, "told")))
         await anyio.sleep(3 * PATIENCE)
         assert tasks_of(ref) == 0
         actor.replies[0].send("at last")
@@ -259,7 +234,8 @@ async def test_what_was_stashed_or_kept_waits_through_the_nap() -> None:
         assert answers == ["at last"]
         ref.tell(Do(lambda dozer: dozer.context.unstash_all()))
         await settle()
-        assert done == [0, 1]
+        assert done == ["asked", "told"] * 2
+        assert answers == ["at last", "asked"]
 
 
 async def test_timers_wake_it() -> None:
@@ -275,7 +251,7 @@ async def test_timers_wake_it() -> None:
             dozer.context.send_after(7, Do(note))
             dozer.context.send_every(10, Do(note))
 
-        await ref.ask(Ask(set_timers))
+        await ref.ask(Plain(set_timers))
         await anyio.sleep(31)
         assert actor.log == [7, 10, 20, 30]
 
@@ -286,28 +262,22 @@ async def test_monitors_work_both_ways(how: str) -> None:
     """A hibernated actor hears of an end that it watches, and its own end is heard of."""
     async with ActorSystem() as system:
         (watcher, watching), (_, watched) = await sleeping(system), await sleeping(system)
-        await watching.ask(Ask(lambda dozer: dozer.context.monitor(watched)))
-        if how == "crash":
-            watched.tell(Do(fail))
-        else:
-            getattr(watched, how)()
+        await watching.ask(Plain(lambda dozer: dozer.context.monitor(watched)))
+        end(watched, how)
         await settle()
         expected = {"kill": "killed", "stop": "normal", "crash": "crashed: ValueError: broken"}
         assert watcher.log == [expected[how]]
 
 
 @pytest.mark.dead_letters
-@pytest.mark.parametrize("cls", [Dozer, Tidy, Trapper])
+@most_classes
 @pytest.mark.parametrize("how", ["kill", "crash", "stop"])
 async def test_links_work_both_ways(cls: type[Dozer], how: str) -> None:
     """A hibernated actor shares the fate of one that it is linked to, whoever of them it is."""
     async with ActorSystem() as system:
         (actor, ref), (_, other) = await sleeping(system, cls), await sleeping(system)
-        await ref.ask(Ask(lambda dozer: dozer.context.link(other)))
-        if how == "crash":
-            other.tell(Do(fail))
-        else:
-            getattr(other, how)()
+        await ref.ask(Plain(lambda dozer: dozer.context.link(other)))
+        end(other, how)
         await settle()
         if cls is Trapper:
             assert len(actor.log) == 1
@@ -322,9 +292,7 @@ async def test_links_work_both_ways(cls: type[Dozer], how: str) -> None:
 
 
 @every_class
-@pytest.mark.parametrize(
-    ("how", "reason"), [("kill", Killed()), ("stop", Normal()), ("shutdown", Shutdown())]
-)
+@each_end
 async def test_it_ends_as_it_is_told(cls: type[Dozer], how: str, reason: ExitReason) -> None:
     """A hibernated actor is stopped, shut down and killed; `on_stop` runs, but when killed."""
     async with ActorSystem() as system:
@@ -340,41 +308,11 @@ async def test_it_ends_as_it_is_told(cls: type[Dozer], how: str, reason: ExitRea
             assert actor.log == ([] if reason == Killed() else [reason])
         assert not ref.is_alive
         with pytest.raises(ProcExited):
-            await ref.ask(Ask(lambda dozer: 1))
+            await ref.ask(Plain(lambda dozer: 1))
 
 
-@every_class
-async def test_its_token_stops_it(cls: type[Dozer]) -> None:
-    """The token of a hibernated actor stops it when it is cancelled."""
-    async with ActorSystem() as system:
-        actor, ref = await sleeping(system, cls)
-        actor.context.shutdown.cancel()
-        with anyio.fail_after(1):
-            assert await ref.wait() == Shutdown()
-
-
-async def test_leaving_the_system_stops_it() -> None:
-    """A system that is left stops those that hibernate, and their `on_stop` runs."""
-    async with ActorSystem() as system:
-        actors = [(await sleeping(system, cls))[0] for cls in (Dozer, Tidy, Trapper)]
-    assert [actor.log for actor in actors] == [[], [Shutdown()], []]
-
-
-@pytest.mark.parametrize("cls", [Dozer, Tidy, Trapper])
-async def test_killing_the_system_kills_it(cls: type[Dozer]) -> None:
-    """A system that is killed kills those that hibernate."""
-    async with ActorSystem() as system:
-        found = [await sleeping(system, cls) for _ in range(5)]
-        system.kill()
-        for actor, ref in found:
-            assert await ref.wait() == Killed()
-            assert actor.log == []
-
-
-@pytest.mark.parametrize("cls", [Dozer, Tidy, Trapper])
-@pytest.mark.parametrize(
-    ("how", "reason"), [("kill", Killed()), ("stop", Normal()), ("shutdown", Shutdown())]
-)
+@most_classes
+@each_end
 async def test_its_children_live_on_and_end_with_it(
     cls: type[Dozer], how: str, reason: ExitReason
 ) -> None:
@@ -390,7 +328,7 @@ async def test_its_children_live_on_and_end_with_it(
         await anyio.sleep(2 * PATIENCE)
         assert tasks_of(ref) == 0
         below = child.context.ref
-        assert await below.ask(Ask(lambda dozer: 5)) == 5
+        assert await below.ask(Plain(lambda dozer: 5)) == 5
         below.tell(Note("hello"))
         await anyio.sleep(2 * PATIENCE)
         with Recorder(system, ProcEnded) as recorder:
@@ -404,7 +342,7 @@ async def test_its_children_live_on_and_end_with_it(
 
 
 @pytest.mark.dead_letters
-@pytest.mark.parametrize("cls", [Dozer, Tidy, Trapper])
+@most_classes
 @pytest.mark.parametrize("inside", [False, True])
 async def test_the_end_of_a_child_reaches_it(cls: type[Dozer], inside: bool) -> None:
     """A hibernated actor whose child is killed ends with it, or hears of it."""
@@ -418,7 +356,7 @@ async def test_the_end_of_a_child_reaches_it(cls: type[Dozer], inside: bool) -> 
         ref.tell(Do(spawn))
         await anyio.sleep(2 * PATIENCE)
         if inside:
-            await ref.ask(Ask(lambda _: children[0].kill()))
+            await ref.ask(Plain(lambda _: children[0].kill()))
         else:
             children[0].kill()
         await settle()
@@ -448,7 +386,7 @@ async def test_nothing_is_lost_in_the_turn_of_the_nap(how: str, first: bool) -> 
         async def act() -> None:
             # Its timeout expires together with the patience of the actor, in the same turn.
             with pytest.raises(AskTimeout):
-                await stuck.ask(Late(), timeout=PATIENCE)
+                await stuck.ask(LATE, timeout=PATIENCE)
             assert tasks_of(ref) == int(first), "it has woken up, and has not run yet"
             await come(how, actor, ref, other)
             done.append(how)
@@ -460,7 +398,7 @@ async def test_nothing_is_lost_in_the_turn_of_the_nap(how: str, first: bool) -> 
                 dozer.context.monitor(other)
 
         with in_order():
-            await ref.ask(Ask(prepare))
+            await ref.ask(Plain(prepare))
             if first:
                 tasks.start_soon(act)
                 await settle()
@@ -489,10 +427,10 @@ async def come(how: str, actor: Dozer, ref: Ref[Any], other: Ref[Any]) -> None:
         case "send":
             await ref.send(Note("seen"))
         case "ask":
-            await ref.ask(Ask(lambda dozer: dozer.log.append("seen")), timeout=1)
+            await ref.ask(Plain(lambda dozer: dozer.log.append("seen")), timeout=1)
         case "late":
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(partial(ref.ask, Late(), timeout=1))
+                tasks.start_soon(partial(ref.ask, LATE, timeout=1))
                 await settle()
                 actor.replies[0].send("")
             actor.log.append("seen")
@@ -501,7 +439,7 @@ async def come(how: str, actor: Dozer, ref: Ref[Any], other: Ref[Any]) -> None:
         case "link":
             other.kill()
             with pytest.raises(ProcExited):
-                await ref.ask(Ask(lambda dozer: 1), timeout=1)
+                await ref.ask(Plain(lambda dozer: 1), timeout=1)
         case "shutdown":
             await ref.shutdown(timeout=1)
         case _:
@@ -522,34 +460,3 @@ async def test_a_flood_of_naps_loses_nothing() -> None:
         await settle()
         for actor in actors:
             assert actor.log == [f"{number}" for number in range(40)]
-
-
-@pytest.mark.dead_letters
-@pytest.mark.parametrize("cls", [Dozer, Tidy, Trapper, Starter])
-@pytest.mark.parametrize("how", ["kill", "tell", "ask"])
-async def test_it_is_restarted(cls: type[Dozer], how: str) -> None:
-    """A hibernated child that crashes or is killed is started again, and hibernates again."""
-    made: list[Dozer] = []
-
-    def make() -> Dozer:
-        made.append(cls())
-        return made[-1]
-
-    async with serve(SupervisorSpec("top", [ChildSpec("dozer", make)])) as app:
-        ref: Ref[Any] = app.find("dozer")
-        await lull(ref)
-        match how:
-            case "kill":
-                ref.kill()
-            case "tell":
-                ref.tell(Do(fail))
-            case _:
-                with pytest.raises(ActorError):
-                    await ref.ask(Ask(fail))
-        await settle()
-        assert len(made) == 2
-        ref.tell(Note("again"))
-        await settle()
-        assert made[1].log[-1] == "again"
-        assert ref.statistics().incarnation == 2
-        await lull(ref)

@@ -1,12 +1,9 @@
-"""Tests of `actors.reader`: batches, fairness, control before mail, the message in hand."""
+"""Tests of the receive loop: batches, fairness, control before mail, the message in hand."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -22,24 +19,20 @@ from actors import (
     Down,
     Exited,
     Killed,
-    LinkBroken,
+    Normal,
+    Proc,
     ProcEnded,
     ProcExited,
     Ref,
     Refusal,
+    Reply,
     Request,
     Shutdown,
     on,
     task,
 )
 from actors.testing import Recorder, settle
-
-
-@frozen
-class Put:
-    """A message."""
-
-    number: int
+from tests.actors.kit import Do, Doer, Note, forever, pair
 
 
 @frozen
@@ -49,117 +42,46 @@ class Get(Request[int]):
     number: int = 0
 
 
-@frozen
-class Do:
-    """Make the worker call `act` with itself, and await what it returns."""
-
-    act: Callable[[Any], Any]
-
-
-class Worker(Actor[Put | Get | Do]):
-    """Note what comes; do what it is told."""
-
-    def __init__(self) -> None:
-        self.seen: list[object] = []
-
-    @on(Put)
-    def put(self, message: Put) -> None:
-        """Note it."""
-        self.seen.append(message.number)
-
-    @on(Get)
-    def get(self, message: Get) -> int:
-        """Note it and answer."""
-        self.seen.append(("get", message.number))
-        return message.number
-
-    @on(Do)
-    async def do(self, message: Do) -> None:
-        """Do it."""
-        result = message.act(self)
-        if inspect.isawaitable(result):
-            await result
-
-
-async def forever(shutdown: CancellationToken) -> None:
-    """Do nothing until told to stop."""
-    await shutdown.wait()
-
-
 # -- batches and fairness --------------------------------------------------------------------------
 
 
 async def test_others_get_their_turn_after_64_messages() -> None:
     """A flooded actor handles 128 messages in a row, and then lets every other task run."""
-    worker = Worker()
+    worker = Doer()
     turns: list[int] = [0]
 
     async def watch() -> None:
-        while len(worker.seen) < 640:
+        while len(worker.log) < 640:
             await anyio.lowlevel.checkpoint()
-            turns.append(len(worker.seen))
+            turns.append(len(worker.log))
 
     async with ActorSystem() as system, anyio.create_task_group() as tasks:
         ref = await system.spawn(lambda: worker)
         await settle()
         for number in range(640):
-            ref.tell(Put(number))
+            ref.tell(Note(number))
         tasks.start_soon(watch)
     assert all(count % 128 == 0 for count in turns)
     # Within one turn of the loop trio may run the actor last, and in the next one first.
     assert max(after - before for before, after in pairwise(turns)) <= 2 * 128
-    assert worker.seen == list(range(640))
-
-
-async def test_two_flooded_actors_share_the_loop() -> None:
-    """Of two actors that were flooded in the same turn neither is more than a batch ahead."""
-    ahead: list[int] = []
-    workers = [Worker(), Worker()]
-
-    class Compare(Worker):
-        @on(Put)
-        def put(self, message: Put) -> None:
-            super().put(message)
-            ahead.append(abs(len(workers[0].seen) - len(workers[1].seen)))
-
-    workers = [Compare(), Compare()]
-    async with ActorSystem() as system:
-        refs = [await system.spawn(partial(workers.__getitem__, index)) for index in range(2)]
-        for number in range(1000):
-            for ref in refs:
-                ref.tell(Put(number))
-        await settle()
-    assert max(ahead) <= 128
-    assert [len(worker.seen) for worker in workers] == [1000, 1000]
+    assert worker.log == list(range(640))
 
 
 @pytest.mark.dead_letters
 async def test_an_actor_that_feeds_itself_starves_nobody() -> None:
     """An actor that sends itself a message for each that it handles lets timers fire."""
 
-    class Feeder(Actor[Put]):
-        @on(Put)
-        def put(self, message: Put) -> None:
+    class Feeder(Actor[Note]):
+        @on(Note)
+        def put(self, message: Note) -> None:
             self.context.ref.tell(message)
 
     async with ActorSystem() as system:
         ref = await system.spawn(Feeder)
-        ref.tell(Put(1))
+        ref.tell(Note(1))
         for _ in range(100):
             await anyio.lowlevel.checkpoint()
         assert await ref.shutdown() == Shutdown()
-
-
-async def test_handled_messages_are_counted() -> None:
-    """Statistics count what the present incarnation was given, whatever it was."""
-    async with ActorSystem() as system:
-        ref = await system.spawn(Worker)
-        for number in range(100):
-            ref.tell(Put(number))
-        await ref.ask(Get())
-        await settle()
-        assert ref.statistics().handled == 101
-        assert ref.statistics().queued == 0
 
 
 # -- control comes first ---------------------------------------------------------------------------
@@ -167,10 +89,10 @@ async def test_handled_messages_are_counted() -> None:
 
 async def test_a_flood_does_not_delay_a_shutdown(dead_letters: list[DeadLetter]) -> None:
     """A shutdown is seen after the message in hand, and all that waits becomes dead letters."""
-    worker = Worker()
+    worker = Doer()
     entered, leave = anyio.Event(), anyio.Event()
 
-    async def block(self: Worker) -> None:
+    async def block(self: Doer) -> None:
         entered.set()
         await leave.wait()
 
@@ -179,74 +101,61 @@ async def test_a_flood_does_not_delay_a_shutdown(dead_letters: list[DeadLetter])
         ref.tell(Do(block))
         await entered.wait()
         for number in range(10_000):
-            ref.tell(Put(number))
+            ref.tell(Note(number))
         tasks.start_soon(ref.shutdown)
         await settle()
         leave.set()
         assert await ref.wait() == Shutdown()
-    assert worker.seen == []
-    assert [letter.message for letter in dead_letters] == [Put(number) for number in range(10_000)]
+    assert worker.log == []
+    assert [letter.message for letter in dead_letters] == [Note(number) for number in range(10_000)]
     assert {str(letter.why) for letter in dead_letters} == {"shutdown"}
-
-
-async def test_an_endless_flood_does_not_delay_a_shutdown(dead_letters: list[DeadLetter]) -> None:
-    """A shutdown takes at most one batch while a sender never pauses."""
-    worker = Worker()
-    flooding = True
-
-    async def flood(ref: Ref[Put]) -> None:
-        while flooding:
-            for number in range(1000):
-                ref.tell(Put(number))
-            await anyio.lowlevel.checkpoint()
-
-    async with ActorSystem() as system, anyio.create_task_group() as tasks:
-        ref = await system.spawn(lambda: worker)
-        tasks.start_soon(flood, ref)
-        for _ in range(20):
-            await anyio.lowlevel.checkpoint()
-        handled = len(worker.seen)
-        assert await ref.shutdown() == Shutdown()
-        flooding = False
-        assert handled > 0
-        assert len(worker.seen) <= handled + 2 * 128
 
 
 async def test_a_kill_overtakes_all_mail(dead_letters: list[DeadLetter]) -> None:
     """A kill takes effect before the next message, also in the middle of a batch."""
-    worker = Worker()
+    worker = Doer()
     async with ActorSystem() as system:
         ref = await system.spawn(lambda: worker)
-        ref.tell(Put(1))
+        ref.tell(Note(1))
         ref.tell(Do(lambda self: self.context.ref.kill()))
-        ref.tell(Put(2))
+        ref.tell(Note(2))
         assert await ref.wait() == Killed()
-    assert worker.seen == [1]
-    assert Put(2) in [letter.message for letter in dead_letters]
+    assert worker.log == [1]
+    assert Note(2) in [letter.message for letter in dead_letters]
 
 
 async def test_exit_notices_overtake_mail() -> None:
-    """An exit of a linked proc is heard before all messages that wait."""
+    """An exit of a linked proc is heard before all messages that wait, those put back included."""
 
-    class Trapper(Worker):
+    class Trapper(Doer):
         def on_exit(self, exited: Exited) -> None:
-            self.seen.append(exited.reason)
+            self.log.append(exited.reason)
+
+    def aside(self: Doer) -> None:
+        self.log.append("stashed" if "stashed" not in self.log else "again")
+        if "again" not in self.log:
+            self.context.stash()
+
+    async def put_back(self: Doer) -> None:
+        await leave.wait()
+        self.context.unstash_all()
 
     worker = Trapper()
     leave = anyio.Event()
     async with ActorSystem() as system:
         other = await system.spawn(task(forever))
         ref = await system.spawn(lambda: worker)
+        ref.tell(Do(aside))
         ref.tell(Do(lambda self: self.context.link(other)))
-        ref.tell(Do(lambda self: leave.wait()))
+        ref.tell(Do(put_back))
         for number in range(3):
-            ref.tell(Put(number))
+            ref.tell(Note(number))
         await settle()
         other.kill()
         await settle()
         leave.set()
         await settle()
-    assert worker.seen == [Killed(), 0, 1, 2]
+    assert worker.log == ["stashed", Killed(), "again", 0, 1, 2]
 
 
 @pytest.mark.dead_letters
@@ -254,13 +163,13 @@ async def test_exit_notices_overtake_mail() -> None:
 async def test_a_timer_never_starves_control(interval: float) -> None:
     """A proc that is busy with its own timer all the time stops as soon as it is told."""
 
-    class Ticker(Worker):
+    class Ticker(Doer):
         async def on_start(self) -> None:
-            self.context.send_every(interval, Put(0))
+            self.context.send_every(interval, Note(0))
 
-        @on(Put)
-        async def put(self, message: Put) -> None:
-            super().put(message)
+        @on(Note)
+        async def note(self, message: Note) -> None:  # type: ignore[override]
+            super().note(message)
             await anyio.sleep(3 * interval)
 
     async with ActorSystem() as system:
@@ -271,34 +180,10 @@ async def test_a_timer_never_starves_control(interval: float) -> None:
         assert anyio.current_time() - began <= 4 * interval
 
 
-async def test_a_down_comes_in_its_turn() -> None:
-    """A Down comes behind the mail that the ended proc had sent before."""
-
-    class Watcher(Worker):
-        def on_down(self, down: Down) -> None:
-            self.seen.append(down.reason)
-
-    worker = Watcher()
-    async with ActorSystem() as system:
-        ref = await system.spawn(lambda: worker)
-
-        async def talk(shutdown: CancellationToken) -> None:
-            await shutdown.wait()
-            ref.tell(Put(1))
-            ref.tell(Put(2))
-
-        talker = await system.spawn(task(talk))
-        ref.tell(Do(lambda self: self.context.monitor(talker)))
-        await settle()
-        await talker.shutdown()
-        await settle()
-    assert worker.seen == [1, 2, Shutdown()]
-
-
 # -- what is in hand -------------------------------------------------------------------------------
 
 
-class Hooked(Worker):
+class Hooked(Doer):
     """Do something in the hooks."""
 
     def __init__(self, hook: Callable[[Hooked], None]) -> None:
@@ -312,7 +197,7 @@ class Hooked(Worker):
     def on_exit(self, exited: Exited) -> None:
         self.hook(self)
 
-    def on_undelivered(self, message: Put | Get | Do) -> None:
+    def on_undelivered(self, message: Note | Get | Do) -> None:
         self.undelivered.append(message)
 
 
@@ -343,7 +228,7 @@ async def test_a_hook_that_raises_crashes_the_actor_alone(
         await other.wait()
         # In one batch: the message is handled, then the hook raises.
         ref.tell(Do(lambda self: getattr(self.context, bind)(other)))
-        ref.tell(Put(1))
+        ref.tell(Note(1))
         with Recorder(system, ProcEnded) as recorder:
             reason = await ref.wait()
         assert isinstance(reason, Crashed)
@@ -351,8 +236,8 @@ async def test_a_hook_that_raises_crashes_the_actor_alone(
         assert hook is fail or isinstance(reason.error.__cause__, Refusal)
         assert [event.in_hand for event in recorder] == [None]
     # A Down waits behind the message; an exit overtakes it.
-    assert worker.seen == ([1] if bind == "monitor" else [])
-    assert worker.undelivered == ([] if bind == "monitor" else [Put(1)])
+    assert worker.log == ([1] if bind == "monitor" else [])
+    assert worker.undelivered == ([] if bind == "monitor" else [Note(1)])
 
 
 async def test_a_refusal_in_a_hook_loses_no_control() -> None:
@@ -379,11 +264,12 @@ async def test_a_refusal_in_a_hook_loses_no_control() -> None:
         assert anyio.current_time() == began
 
 
-async def test_nothing_is_in_hand_between_messages() -> None:
-    """`stash` in a hook raises RuntimeError and does not handle the message before again."""
+@pytest.mark.dead_letters
+async def test_only_a_message_in_hand_is_stashed_and_once() -> None:
+    """`stash` in a hook, or a second time, raises RuntimeError; nothing is handled again."""
     errors: list[str] = []
 
-    def stash(self: Hooked) -> None:
+    def stash(self: Doer) -> None:
         with pytest.raises(RuntimeError) as raised:
             self.context.stash()
         errors.append(str(raised.value))
@@ -395,68 +281,193 @@ async def test_nothing_is_in_hand_between_messages() -> None:
         await other.wait()
         ref = await system.spawn(lambda: worker, id="worker")
         ref.tell(Do(lambda self: self.context.monitor(other)))
-        ref.tell(Put(1))
+        ref.tell(Note(1))
         await settle()
-    assert worker.seen == [1]
-    assert errors == ["/worker has no message in hand to stash"]
+        assert worker.log == [1]
+        ref.tell(Do(lambda self: (self.context.stash(), stash(self))[1]))
+        await settle()
+        assert ref.statistics().stashed == 1
+    assert errors == ["/worker has no message in hand to stash"] * 2
 
 
-async def test_the_message_in_hand_is_named_at_the_end(dead_letters: list[DeadLetter]) -> None:
-    """The end of a proc that was killed or crashed in a handler names the message in its hand."""
-
-    def crash(self: Worker) -> None:
-        raise ValueError
-
-    async with ActorSystem() as system:
-        with Recorder(system, ProcEnded) as recorder:
-            sleeping, crashing = Do(lambda self: anyio.sleep(100)), Do(crash)
-            first, second = await system.spawn(Worker), await system.spawn(Worker)
-            for ref in (first, second):
-                system.monitor(ref, lambda down: None)
-            first.tell(sleeping)
-            second.tell(crashing)
-            await settle()
-            first.kill()
-            await settle()
-        assert {event.ref: event.in_hand for event in recorder} == {
-            first: sleeping,
-            second: crashing,
-        }
-    assert {str(letter.why) for letter in dead_letters} == {
-        "in hand when its receiver was killed",
-        "in hand when its receiver crashed",
-    }
+# -- the stash -------------------------------------------------------------------------------------
 
 
-async def test_a_broken_link_takes_the_message_in_hand_along(
-    dead_letters: list[DeadLetter],
-) -> None:
-    """An asker whose request is in hand when a link breaks gets ProcExited with that as cause."""
-    errors: list[ProcExited] = []
+class Gate(Actor[Note | Get | Do]):
+    """Stash everything until it is opened; `later` chooses the shape of the request handler."""
 
-    class Sleeper(Actor[Get]):
-        @on(Get)
-        async def get(self, message: Get) -> int:
-            await anyio.sleep(100)
-            return 1
+    def __init__(self) -> None:
+        self.open = False
+        self.seen: list[object] = []
 
-        async def on_start(self) -> None:
-            self.child = await self.context.spawn(task(forever), id="child")
+    @on(Note)
+    def put(self, message: Note) -> None:
+        """Note it, or stash it."""
+        if not self.open:
+            self.context.stash()
+        else:
+            self.seen.append(message.text)
+
+    @on(Get)
+    def get(self, message: Get, reply: Reply[int]) -> None:
+        """Answer, or stash it."""
+        if not self.open:
+            self.context.stash()
+        else:
+            self.seen.append(("get", message.number))
+            reply.send(message.number)
+
+    @on(Do)
+    def do(self, message: Do) -> None:
+        """Open."""
+        self.open = True
+        message.what(self)
+
+
+class ReturningGate(Gate):
+    """The same with a handler that returns its answer."""
+
+    @on(Get)
+    async def answer(self, message: Get) -> int:
+        """Answer, or stash it."""
+        await anyio.lowlevel.checkpoint()
+        if not self.open:
+            self.context.stash()
+            return -1
+        self.seen.append(("get", message.number))
+        return message.number
+
+
+@pytest.mark.parametrize("kind", [Gate, ReturningGate])
+async def test_stashed_mail_comes_back_in_order(kind: type[Gate]) -> None:
+    """What was stashed comes back in its order and before what waits, and requests are answered."""
+    gate = kind()
+    answers: list[int] = []
+
+    async def ask(ref: Ref[Get], number: int) -> None:
+        answers.append(await ref.ask(Get(number)))
+
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        ref = await system.spawn(lambda: gate)
+        gate.context.unstash_all()  # nothing: no harm
+        ref.tell(Note(1))
+        await settle()
+        tasks.start_soon(ask, ref, 2)
+        await settle()
+        ref.tell(Note(3))
+        await settle()
+        assert ref.statistics().stashed == 3
+        assert answers == []
+        ref.tell(Do(lambda self: self.context.unstash_all()))
+        ref.tell(Note(4))
+        await settle()
+        assert ref.statistics().stashed == 0
+    assert gate.seen == [1, ("get", 2), 3, 4]
+    assert answers == [2]
+
+
+async def test_stashed_mail_is_given_up_with_the_address(dead_letters: list[DeadLetter]) -> None:
+    """When the address ends, stashed messages are dead letters before those that were queued."""
+    errors: list[Exception] = []
 
     async def ask(ref: Ref[Get]) -> None:
         try:
-            await ref.ask(Get())
+            await ref.ask(Get(2))
         except ProcExited as error:
             errors.append(error)
 
     async with ActorSystem() as system, anyio.create_task_group() as tasks:
-        ref = await system.spawn(Sleeper)
-        system.monitor(ref, lambda down: None)
+        ref = await system.spawn(Gate)
+        ref.tell(Note(1))
         tasks.start_soon(ask, ref)
         await settle()
-        child = system.find(f"{ref.path}/child")
-        assert child is not None
-        child.kill()
+        ref.kill()
+        ref.tell(Note(3))
         await settle()
-    assert isinstance(errors[0].__cause__, LinkBroken)
-    assert [letter.message for letter in dead_letters] == [Get()]
+        assert len(errors) == 1
+    assert [letter.message for letter in dead_letters] == [Note(1), Get(2), Note(3)]
+
+
+# -- the inbox of a proc that is no actor ----------------------------------------------------------
+
+
+class Reading(Proc[Note | Get]):
+    """Read an inbox and note what comes."""
+
+    def __init__(self, seen: list[object]) -> None:
+        self.seen = seen
+
+    async def run(self, shutdown: CancellationToken) -> None:
+        async for received in self.context.inbox():
+            self.seen.append(received.message)
+            if received.reply is not None:
+                received.reply.send(7)
+        self.seen.append("end")
+
+
+@pytest.mark.parametrize("how", ["stop", "shutdown"])
+async def test_an_inbox_gives_messages_and_replies(
+    how: str, dead_letters: list[DeadLetter]
+) -> None:
+    """A proc that is no actor gets each message, with a reply when it was asked.
+
+    Its inbox ends after what was queued before a `stop`, and before all of it at a shutdown.
+    """
+    seen: list[object] = []
+    async with ActorSystem() as system:
+        ref = await system.spawn(lambda: Reading(seen))
+        ref.tell(Note(1))
+        assert await ref.ask(Get(2)) == 7
+        await settle()
+        ref.tell(Note(3))
+        if how == "stop":
+            ref.stop()
+            assert await ref.wait() == Normal()
+        else:
+            assert await ref.shutdown() == Shutdown()
+    assert seen == [Note(1), Get(2), *([Note(3)] if how == "stop" else []), "end"]
+    assert len(dead_letters) == (how == "shutdown")
+
+
+async def test_an_inbox_shares_the_loop() -> None:
+    """Reading a flooded inbox lets others run after each 128 messages."""
+    seen: list[object] = []
+    turns: list[int] = [0]
+
+    async def watch() -> None:
+        while len(seen) < 640:
+            await anyio.lowlevel.checkpoint()
+            turns.append(len(seen))
+
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        ref = await system.spawn(lambda: Reading(seen))
+        await settle()
+        for number in range(640):
+            ref.tell(Note(number))
+        tasks.start_soon(watch)
+    assert len(set(turns)) <= 7  # and no more often
+    # Within one turn of the loop trio may run the proc last, and in the next one first.
+    assert max(after - before for before, after in pairwise(turns)) <= 2 * 128
+    assert seen[:640] == [Note(number) for number in range(640)]
+
+
+async def test_an_actor_has_no_inbox() -> None:
+    """`inbox()` in an actor raises RuntimeError, for its handlers read the mail."""
+    async with ActorSystem() as system:
+        worker = await pair(system, id="worker")
+        with pytest.raises(RuntimeError, match=r"^/worker is an actor: its handlers read the mail"):
+            worker.actor.context.inbox()
+
+
+async def test_a_reply_of_an_inbox_that_is_thrown_away_fails_its_asker() -> None:
+    """A request from an inbox whose reply is forgotten fails its asker at the next message."""
+
+    class Forgetful(Proc[Get | Note]):
+        async def run(self, shutdown: CancellationToken) -> None:
+            async for _ in self.context.inbox():
+                del _
+
+    async with ActorSystem() as system:
+        ref = await system.spawn(Forgetful, id="proc")
+        with pytest.raises(Exception, match=r"^/proc threw away the reply to Get unanswered$"):
+            await ref.ask(Get())

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from functools import partial
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
 from actors import (
+    Actor,
     ActorSystem,
-    CancellationToken,
     Child,
     Crashed,
     DeadLetter,
     Exited,
-    ExitReason,
     IdTaken,
     Ignore,
     Killed,
-    Mailbox,
     Name,
     NameTaken,
     NoProc,
@@ -31,6 +31,7 @@ from actors import (
     ProcStarted,
     Shutdown,
     StartFailed,
+    on,
     task,
 )
 from actors.testing import Recorder, settle
@@ -56,12 +57,34 @@ NAME = Name[Note]("named")
 # -- factories, ids and names ----------------------------------------------------------------------
 
 
-async def test_a_factory_that_raises_is_a_failed_start() -> None:
-    """What a factory raises is the cause of StartFailed, and an event says so."""
+def wrong() -> object:
+    """Make no proc."""
+    return 42
+
+
+async def work(shutdown: object = None) -> None:
+    """Be no factory."""
+
+
+@pytest.mark.parametrize(
+    ("factory", "cause", "text"),
+    [
+        (fail, ValueError, "broken"),
+        (wrong, TypeError, "returned 42"),
+        (work, TypeError, r"use task\(work\)"),
+        (None, TypeError, "has run before"),
+    ],
+)
+async def test_a_factory_makes_a_new_proc_each_time(
+    factory: Any, cause: type[Exception], text: str
+) -> None:
+    """What a factory raises, or what is wrong with it, is the cause of StartFailed."""
     async with ActorSystem() as system:
+        used = await pair(system)
         with Recorder(system) as recorder, pytest.raises(StartFailed) as caught:
-            await system.spawn(fail, id="x")
-        assert str(caught.value.__cause__) == "broken"
+            await system.spawn(factory or (lambda: used.actor), id="x")
+        with pytest.raises(cause, match=text):
+            raise caught.value.__cause__
         (event,) = recorder
         assert isinstance(event, ProcFailedToStart)
         assert isinstance(event.reason, Crashed)
@@ -78,39 +101,6 @@ async def test_a_factory_may_ignore() -> None:
         with pytest.raises(Ignore):
             await system.spawn(ignore)
         assert system.snapshot() == ()
-
-
-async def test_a_factory_makes_a_proc() -> None:
-    """A factory that makes something else is told so by name, and a coroutine how to do it."""
-
-    def wrong() -> object:
-        return 42
-
-    async def work(shutdown: object = None) -> None:
-        pass
-
-    async with ActorSystem() as system:
-        for factory, text in ((wrong, "returned 42"), (work, r"use task\(work\)")):
-            with pytest.raises(StartFailed) as caught:
-                await system.spawn(factory)  # type: ignore[arg-type]
-            with pytest.raises(TypeError, match=text):
-                raise caught.value.__cause__
-
-
-async def test_a_factory_makes_a_new_proc_each_time() -> None:
-    """A proc that has lived cannot be started again."""
-    async with ActorSystem() as system:
-        one = await pair(system)
-        with pytest.raises(StartFailed, match="has run before"):
-            await system.spawn(lambda: one.actor)
-
-
-@pytest.mark.parametrize("id", ["a/b", "/"])
-async def test_an_id_is_one_step_of_a_path(id: str) -> None:
-    """An id with a slash is refused."""
-    async with ActorSystem() as system:
-        with pytest.raises(ValueError, match="an id is a text without '/'"):
-            await system.spawn(Doer, id=id)
 
 
 async def test_ids_are_made_up_from_what_is_started() -> None:
@@ -146,6 +136,8 @@ async def test_a_name_is_taken_while_its_holder_lives() -> None:
             await system.spawn(Doer, name=NAME, id="other")
         assert (caught.value.name, caught.value.path) == ("named", "/named")
         assert system.find("/other") is None
+        with pytest.raises(NameTaken):  # not IdTaken, though the id is made of the name
+            await system.spawn(Doer, name=NAME)
         holder.stop()
         await holder.wait()
         assert system.whereis(NAME) is None
@@ -183,40 +175,16 @@ async def test_a_start_that_failed_leaves_neither_id_nor_name(how: str) -> None:
 
 
 async def test_a_start_that_takes_too_long_is_killed() -> None:
-    """Past start_timeout the half-started proc is killed and StartFailed says so."""
+    """Past start_timeout the half-started proc is killed; one that was ready in time is not."""
     async with ActorSystem() as system:
+        ref = await system.spawn(partial(Life, [], run=obey), start_timeout=3)
         began = anyio.current_time()
         with pytest.raises(StartFailed, match="not ready within 3 s") as caught:
             await system.spawn(partial(Life, [], start=sleep), start_timeout=3)
         assert anyio.current_time() - began == 3
         assert isinstance(caught.value.__cause__, TimeoutError)
-        assert system.snapshot() == ()
-
-
-async def test_a_start_in_time_is_left_alone() -> None:
-    """A start_timeout that was kept has no effect afterwards."""
-
-    async def slow(_: object) -> None:
-        await anyio.sleep(2)
-
-    async with ActorSystem() as system:
-        ref = await system.spawn(partial(Life, [], start=slow, run=obey), start_timeout=3)
         await anyio.sleep(10)
-        assert ref.is_alive
-
-
-async def test_children_of_a_late_start_are_killed_with_it() -> None:
-    """What a proc had started is gone, too, when its start takes too long."""
-    log: list[object] = []
-
-    async def start(life: Life) -> None:
-        await life.context.spawn(partial(Life, log, run=obey))
-        await anyio.sleep_forever()
-
-    async with ActorSystem() as system:
-        with pytest.raises(StartFailed):
-            await system.spawn(partial(Life, [], start=start), start_timeout=3)
-    assert log == ["start", "run"]
+        assert [info.ref for info in system.snapshot()] == [ref]
 
 
 # -- a start that is cancelled ---------------------------------------------------------------------
@@ -249,8 +217,9 @@ async def test_a_cancelled_start_is_undone_first() -> None:
         assert log == ["start cancelled", None]
 
 
-async def test_children_of_a_cancelled_start_stop_in_their_own_time() -> None:
-    """What a half-started proc had started is stopped within its patience, on_stop included."""
+@pytest.mark.parametrize("how", ["failed", "late", "cancelled"])
+async def test_children_of_a_start_that_comes_to_nothing_end_with_it(how: str) -> None:
+    """What a half-started proc had started is stopped in its own time, or killed if it was late."""
     log: list[object] = []
 
     async def tidy(_: object) -> None:
@@ -258,13 +227,21 @@ async def test_children_of_a_cancelled_start_stop_in_their_own_time() -> None:
         log.append("tidied")
 
     async def start(life: Life) -> None:
-        await life.context.spawn(partial(Life, [], run=obey, stop=tidy))
+        await life.context.spawn(partial(Life, log, run=obey, stop=tidy))
+        if how == "failed":
+            fail()
         await anyio.sleep_forever()
 
     async with ActorSystem() as system:
-        with anyio.move_on_after(1):
-            await system.spawn(partial(Life, [], start=start))
-    assert log == ["tidied"]
+        with (
+            anyio.move_on_after(3) as scope,
+            nullcontext() if how == "cancelled" else raising(StartFailed),
+        ):
+            timeout = 0.5 if how == "late" else None
+            await system.spawn(partial(Life, [], start=start), start_timeout=timeout)
+        assert system.snapshot() == ()
+    assert scope.cancelled_caught == (how == "cancelled")
+    assert log == ["start", "run", *([] if how == "late" else [Shutdown(), "stop", "tidied"])]
 
 
 @pytest.mark.dead_letters
@@ -365,32 +342,40 @@ async def test_a_child_cannot_be_started_twice_at_a_time() -> None:
         assert child.reason == Killed()
 
 
-async def test_mail_waits_between_incarnations() -> None:
-    """What is sent while no incarnation runs is handled by the next one, after its on_start."""
-    async with ActorSystem() as system:
+async def test_mail_that_the_next_incarnation_cannot_handle(
+    dead_letters: list[DeadLetter],
+) -> None:
+    """A message that waited for a proc of another class is a dead letter; its asker hears so."""
+
+    class Reader(Actor[str]):
+        @on(str)
+        def text(self, message: str) -> None:
+            read.append(message)
+
+    read: list[str] = []
+    errors: list[str] = []
+
+    async def ask() -> None:
+        with pytest.raises(TypeError) as caught:
+            await child.ref.ask(Ask(fail))
+        errors.append(str(caught.value))
+
+    async with ActorSystem() as system, anyio.create_task_group() as group:
         owner, child = await owning(system)
-        actor = Doer()
         await within(owner, lambda: child.start(Doer))
         await within(owner, lambda: child.kill())
-        child.ref.tell(Note("kept"))
-        assert not child.ref.is_alive
-        await within(owner, lambda: child.start(lambda: actor))
+        child.ref.tell(Note("lost"))
+        group.start_soon(ask)
         await settle()
-        assert actor.log == ["kept"]
-
-
-async def test_mail_may_be_dropped_between_incarnations(dead_letters: list[DeadLetter]) -> None:
-    """With on_restart="drop" what is queued at the end of an incarnation is a dead letter."""
-    async with ActorSystem() as system:
-        owner, child = await owning(system, mailbox=Mailbox(on_restart="drop"))
-        await within(owner, lambda: child.start(Doer))
-
-        async def send_and_kill() -> None:
-            child.ref.tell(Note("lost"))
-            await child.kill()
-
-        await within(owner, send_and_kill)
-        assert [letter.message for letter in dead_letters] == [Note("lost")]
+        await within(owner, lambda: child.start(Reader))
+        child.ref.tell("read")
+        await settle()
+        assert read == ["read"]
+    text = f"/owner/child ({Reader.__qualname__}) does not accept {{}}; it accepts str"
+    assert errors == [text.format("Ask")]
+    assert [(type(letter.message), str(letter.why)) for letter in dead_letters] == [
+        (kind, text.format(kind.__name__)) for kind in (Note, Ask)
+    ]
 
 
 async def test_a_suspended_child_takes_no_mail(dead_letters: list[DeadLetter]) -> None:
@@ -412,13 +397,6 @@ async def test_a_suspended_child_takes_no_mail(dead_letters: list[DeadLetter]) -
 
         assert await within(owner, start) == "name 'named' is taken by /named"
         await holder.shutdown()
-
-
-async def test_a_suspended_child_is_opened_by_its_start() -> None:
-    """The start of a suspended child takes its name again and lets mail in."""
-    async with ActorSystem() as system:
-        owner, child = await owning(system, name=NAME)
-        child.suspend("not yet")
         actor = Doer()
         await within(owner, lambda: child.start(lambda: actor))
         assert system.whereis(NAME) == child.ref
@@ -427,63 +405,41 @@ async def test_a_suspended_child_is_opened_by_its_start() -> None:
         assert actor.log == ["here"]
 
 
-async def test_a_failed_start_of_a_child_is_told_to_its_starter_alone() -> None:
-    """A start that fails raises in the owner, who hears of it in no other way; it may try again."""
+@pytest.mark.parametrize(("start", "text"), [(crash, "broken"), (sleep, "not ready within 2 s")])
+async def test_a_failed_start_of_a_child_is_told_to_its_starter_alone(
+    start: Callable[[object], Awaitable[None]], text: str
+) -> None:
+    """A start that fails, or takes too long, raises in the owner alone, who may try again."""
     async with ActorSystem() as system:
         owner, child = await owning(system)
 
         async def try_it() -> str:
             with pytest.raises(StartFailed) as caught:
-                await child.start(partial(Life, [], start=crash))
+                await child.start(partial(Life, [], start=start), timeout=2)
             return str(caught.value.__cause__)
 
-        assert await within(owner, try_it) == "broken"
+        assert await within(owner, try_it) == text
         assert owner.log == []
+        assert not child.ref.is_alive
         await within(owner, lambda: child.start(Doer))
         assert child.incarnation == 2
 
 
-async def test_a_child_that_takes_too_long_to_start_is_killed() -> None:
-    """`child.start(timeout=...)` gives up like a spawn with start_timeout."""
-    async with ActorSystem() as system:
-        owner, child = await owning(system)
-
-        async def try_it() -> ExitReason:
-            with pytest.raises(StartFailed) as caught:
-                await child.start(partial(Life, [], start=sleep), timeout=2)
-            return caught.value.reason
-
-        reason = await within(owner, try_it)
-        assert isinstance(reason, Crashed)
-        assert not child.ref.is_alive
-
-
 async def test_stopping_a_child_waits_for_its_death() -> None:
-    """`child.stop` kills at the deadline and waits for the death; without a proc it is at once."""
-
-    class Deaf(Proc[object]):
-        async def run(self, shutdown: CancellationToken) -> None:
-            await anyio.sleep_forever()
-
+    """`child.stop` kills at the deadline and waits; `tell_to_stop` does not; both may be late."""
     async with ActorSystem() as system:
         owner, child = await owning(system)
-        await within(owner, lambda: child.start(Deaf))
+        await within(owner, lambda: child.start(partial(Life, [], run=sleep)))
         began = anyio.current_time()
         assert await within(owner, lambda: child.stop(2.0)) == Killed()
         assert anyio.current_time() - began == 2
         assert await within(owner, lambda: child.stop(2.0)) == Killed()
         assert anyio.current_time() - began == 2
         child.tell_to_stop(1.0)
-
-
-async def test_a_child_told_to_stop_is_waited_for_elsewhere() -> None:
-    """`child.tell_to_stop` does not wait; the end is heard like any other."""
-    async with ActorSystem() as system:
-        owner, child = await owning(system)
         await within(owner, lambda: child.start(Doer))
         child.tell_to_stop(None)
         await settle()
-        assert owner.log == [Exited(child.ref, Shutdown(), 1)]
+        assert owner.log == [Exited(child.ref, Killed(), 1), Exited(child.ref, Shutdown(), 2)]
 
 
 async def test_owned_children_end_with_their_owner() -> None:

@@ -6,6 +6,7 @@ Every test runs with and without fast paths, and must say the same both ways.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from attrs import frozen
 
 from actors import Actor, ActorSystem, ProcExited, Request, on
+from actors.testing import without_fast_paths
 from tests.actors.engine.test_async_asks import No, lossy
 from tests.actors.quick import speed  # noqa: F401 - the fixture
 
@@ -77,6 +79,25 @@ async def test_a_coroutine_that_cannot_wait_is_as_quick_as_a_function(speed: str
         assert await ref.ask(Now(lambda swift: 42)) == 42
         assert (await turns_until(ref.ask(Now(repr))) == 0) == (speed == "fast")
         assert await turns_until(ref.ask(Soon(repr))) > 0
+
+
+async def test_fast_paths_are_back_after_a_test_without_them(speed: str) -> None:  # noqa: F811
+    """Whatever a block without fast paths raises, what comes after it is as fast as before."""
+    turns: list[int] = []
+
+    async def measure() -> None:
+        async with ActorSystem() as system:
+            ref = await system.spawn(Swift)
+            await ref.ask(Now(repr))
+            turns.append(await turns_until(ref.ask(Now(repr))))
+
+    await measure()
+    with suppress(No), without_fast_paths():
+        await measure()
+        raise No("something")
+    await measure()
+    fast = speed == "fast"
+    assert [count == 0 for count in turns] == [fast, False, fast]
 
 
 async def test_an_answer_that_is_work_is_not_done(speed: str) -> None:  # noqa: F811
