@@ -8,13 +8,10 @@ from actors.testing import settle
 from supervision import (
     BRUTAL_KILL,
     INFINITY,
-    ChildSpec,
     ChildStartFailed,
-    CountChildren,
     DynamicSupervisorSpec,
     StartChild,
     SupervisorSpec,
-    TerminateChild,
     WhichChildren,
 )
 from supervision.keeper import patience, start_failed
@@ -41,51 +38,6 @@ def test_a_failed_start_carries_its_crash() -> None:
     assert start_failed("a", Crashed(error)).__cause__ is error
     assert start_failed("a", Killed()).__cause__ is None
     assert str(start_failed("a", Killed())) == "a failed to start: killed"
-
-
-@KINDS
-async def test_every_kind_serves_every_request(kind: Kind) -> None:
-    """Both kinds of supervisor serve the same requests with the same answers."""
-    stage = Stage()
-    async with stage.serve(kind("top")) as app:
-        ref = await app.supervisor.ask(StartChild(stage.child("a")))
-        assert ref == app.find("a")
-        assert [info.id for info in await app.supervisor.ask(WhichChildren())] == ["a"]
-        assert (await app.supervisor.ask(CountChildren())).active == 1
-        await app.supervisor.ask(TerminateChild("a"))
-        assert (await app.supervisor.ask(CountChildren())).active == 0
-
-
-@KINDS
-async def test_a_crash_while_a_request_is_served_waits(kind: Kind) -> None:
-    """A child that dies while its supervisor is busy is seen to as soon as it has time."""
-    stage = Stage()
-    async with stage.serve(kind("top")) as app:
-        await app.supervisor.ask(StartChild(stage.child("a")))
-        async with stage.busy():
-            stage.crash("a")
-            await settle()
-            assert stage.take() == ["+a", "-a"]
-        assert stage.take() == ["+a"]
-
-
-@KINDS
-async def test_an_exit_is_seen_before_the_requests_that_wait(kind: Kind) -> None:
-    """Exits overtake requests, so an answer tells the state after the exit."""
-    stage = Stage()
-    async with stage.serve(kind("top")) as app:
-        await app.supervisor.ask(StartChild(stage.child("a", restart="temporary")))
-        seen: list[int] = []
-
-        async def count() -> None:
-            seen.append((await app.supervisor.ask(CountChildren())).specs)
-
-        async with anyio.create_task_group() as tasks, stage.busy():
-            tasks.start_soon(count)
-            await settle()
-            stage.crash("a")
-            await settle()
-        assert seen == [0]
 
 
 @KINDS
@@ -147,15 +99,3 @@ async def test_a_child_may_be_stopped_from_outside(kind: Kind) -> None:
         assert await app.find("a").shutdown() == Shutdown()
         await settle()
         assert stage.take() == ["+a", "-a", "+a"]
-
-
-def test_a_spec_is_not_started_by_being_made() -> None:
-    """Nothing runs when a spec is made; the factory is called by the supervisor."""
-    called: list[str] = []
-
-    def make() -> Worker:
-        called.append("made")
-        return Worker(Stage(), "a")
-
-    SupervisorSpec("top", [ChildSpec("a", make)])
-    assert called == []

@@ -44,6 +44,10 @@ async def test_exactly_as_many_restarts_as_its_own_budget_allows() -> None:
         assert stage.take() == ["+a", "+b", "-a", "+a", "-a", "+a", "-a"]
         await anyio.sleep(1000.0)
         assert stage.take() == []
+        (event,) = stage.told(ChildParked)
+        assert event.ref == stage.refs["a"]
+    nexts = [Next.RESTART, Next.RESTART, Next.PARK]
+    assert [event.next for event in stage.told(ChildExited)] == nexts
 
 
 async def test_its_own_window_is_its_own() -> None:
@@ -70,15 +74,6 @@ async def test_the_attempt_that_parks_is_not_charged_to_the_supervisor() -> None
         await app.wait()
 
 
-async def test_a_child_that_parks_at_once_can_do_so_under_a_budget_of_none() -> None:
-    """A child without any restart is parked by its first crash, also where no restart is left."""
-    stage = Stage()
-    async with stage.serve([stage.child("a", **PARKING), stage.child("b")], max_restarts=0):
-        stage.crash("a")
-        await settle()
-        assert await stage.states() == {"a": "parked", "b": "running"}
-
-
 @pytest.mark.parametrize("reason", [Normal(), Shutdown("enough"), Killed()], ids=str)
 async def test_every_exit_that_is_restarted_counts(reason: Normal | Shutdown | Killed) -> None:
     """A permanent child is parked by exits without an error, too; there are no crashes then."""
@@ -102,20 +97,6 @@ async def test_an_exit_that_is_not_restarted_spends_nothing() -> None:
         stage.crash("a")
         await settle()
         assert await stage.states() == {"a": "parked"}
-
-
-async def test_failed_retries_are_counted_in_both_budgets() -> None:
-    """Each retry of a failed restart is an attempt of the child's own budget as well."""
-    stage = Stage()
-    starts = [None, *(Boom(str(number)) for number in range(9))]
-    child = stage.child("a", start=starts, max_restarts=3, when_spent="park")
-    async with stage.serve([child, stage.child("b")], max_restarts=3):
-        stage.crash("a")
-        await settle()
-        assert stage.take() == ["+a", "+b", "-a", "!a", "!a", "!a"]
-        assert await stage.states() == {"a": "parked", "b": "running"}
-    (event,) = stage.told(ChildParked)
-    assert [str(error) for error in event.error.crashes] == ["a", "0", "1", "2"]
 
 
 async def test_a_round_is_charged_to_the_child_that_caused_it() -> None:

@@ -3,24 +3,20 @@
 import anyio
 import pytest
 
-from actors import Crashed, Mailbox, Name, ProcExited, Shutdown
+from actors import Mailbox, Name, ProcExited, Shutdown
 from actors.testing import settle
 from supervision import (
     Backoff,
     ChildCounts,
     ChildExists,
-    ChildExited,
     ChildNotFound,
     ChildParked,
-    ChildRestarted,
     ChildStartFailed,
     ChildStopped,
     CountChildren,
     DeleteChild,
     DynamicSupervisorSpec,
     GetChild,
-    IntensityExceeded,
-    Next,
     RestartChild,
     StartChild,
     SupervisorSpec,
@@ -59,30 +55,6 @@ async def test_parking_touches_no_sibling(strategy: str) -> None:
         assert stage.take() == ["-b"]
         assert await stage.states() == {"a": "running", "b": "parked", "c": "running"}
         assert await stage.top.ask(CountChildren()) == ChildCounts(3, 2, 0, 3)
-
-
-async def test_parking_is_told_loudly() -> None:
-    """The exit says that the child is parked; an event has the budget and the crashes."""
-    stage = Stage()
-    async with stage.serve([stage.child("a", max_restarts=1, when_spent="park")]):
-        errors = [Boom("one"), Boom("two")]
-        for error in errors:
-            stage.crash("a", error)
-            await settle()
-        (event,) = stage.told(ChildParked)
-        assert event.ref == stage.refs["a"]
-    assert [type(event) for event in stage.decisions] == [
-        ChildExited,
-        ChildRestarted,
-        ChildExited,
-        ChildParked,
-    ]
-    assert [event.next for event in stage.told(ChildExited)] == [Next.RESTART, Next.PARK]
-    assert list(event.error.crashes) == errors
-    assert event.error.__cause__ is errors[-1]
-    assert str(event.error) == (
-        "/top parked child a: more than 1 restart in 5 s; last crash: Boom: two"
-    )
 
 
 @pytest.mark.parametrize("on_restart", ["keep", "drop"])
@@ -254,20 +226,6 @@ async def test_what_else_can_be_asked_about_a_parked_child() -> None:
         assert await stage.top.ask(StartChild(stage.child("a"))) is not None
 
 
-async def test_a_terminated_child_is_parked_no_more() -> None:
-    """`TerminateChild` makes a parked child an ordinary one that is down: a round revives it."""
-    stage = Stage()
-    children = [stage.child("a", **PARKING), stage.child("b")]
-    async with stage.serve(children, strategy="one_for_all", max_restarts=9):
-        stage.crash("a")
-        await settle()
-        await stage.top.ask(TerminateChild("a"))
-        stage.take()
-        stage.crash("b")
-        await settle()
-        assert stage.take() == ["-b", "+a", "+b"]
-
-
 async def test_a_dynamic_supervisor_keeps_a_parked_child() -> None:
     """In a dynamic supervisor it stays, takes up a place, and is revived or removed by request."""
     stage = Stage()
@@ -422,37 +380,3 @@ async def test_what_comes_first_counts(first: str) -> None:
             stage.crash("a")
     assert len(stage.told(ChildParked)) == (first == "exit")
     assert stage.take() == ["+a", "+b", "-a", "-b"]
-
-
-async def test_a_handler_of_the_event_may_revive_the_child() -> None:
-    """Who hears that a child is parked can have it revived at once."""
-    stage = Stage()
-    async with stage.serve([stage.child("a", **PARKING)]) as app:
-
-        def revive(event: object) -> None:
-            if isinstance(event, ChildParked):
-                app.supervisor.tell(RestartChild("a"))
-
-        with app.system.events.subscribe(revive):
-            stage.crash("a")
-            await settle()
-            assert await stage.states() == {"a": "running"}
-
-
-def test_an_event_of_parking_is_a_value() -> None:
-    """The event compares by value and cannot be changed."""
-    error = IntensityExceeded("/top", 1, 5.0, child="a", parked=True)
-    ref: object = object()
-    event = ChildParked(ref, error)  # type: ignore[arg-type]
-    assert event == ChildParked(ref, error)  # type: ignore[arg-type]
-    with pytest.raises(AttributeError):
-        event.error = error  # type: ignore[misc]
-
-
-async def test_crashed_is_still_what_the_last_exit_was() -> None:
-    """A parked child's ref tells how it ended."""
-    stage = Stage()
-    async with stage.serve([stage.child("a", **PARKING)]):
-        stage.crash("a", error := Boom("x"))
-        await settle()
-        assert await stage.refs["a"].wait() == Crashed(error)

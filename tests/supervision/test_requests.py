@@ -1,16 +1,17 @@
 """Tests of the requests as values, and of the exact text of each refusal."""
 
+from typing import Any, cast
+
 import pytest
 
-from actors import Refusal, Request
+from actors import Refusal
 from actors.testing import settle
 from supervision import (
     Backoff,
     ChildInfo,
     ChildSpec,
-    CountChildren,
+    ChildState,
     DeleteChild,
-    DynamicSupervisorSpec,
     GetChild,
     GetChildSpec,
     RestartChild,
@@ -20,35 +21,21 @@ from supervision import (
     TerminateChild,
     WhichChildren,
 )
-from tests.supervision.kit import Boom, Life, Stage
+from tests.supervision.kit import Boom, Stage
 
 pytestmark = pytest.mark.dead_letters
 
 
 def test_requests_are_frozen_values() -> None:
-    """Requests compare by value and cannot be changed."""
+    """Requests compare by value and cannot be changed; nor can what they are answered with."""
     assert TerminateChild("a") == TerminateChild("a") != TerminateChild("b")
     assert repr(DeleteChild("a")) == "DeleteChild(id='a')"
     with pytest.raises(AttributeError):
         RestartChild("a").id = "b"  # type: ignore[misc]
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        StartChild,
-        TerminateChild,
-        RestartChild,
-        DeleteChild,
-        WhichChildren,
-        CountChildren,
-        GetChild,
-        GetChildSpec,
-    ],
-)
-def test_every_message_of_a_supervisor_is_a_request(kind: type) -> None:
-    """Each message of a supervisor is answered, so each is a request."""
-    assert issubclass(kind, Request)
+    info = ChildInfo("a", cast("Any", None), ChildState.RUNNING, 0, "worker")
+    assert (info.restart_in, info.failures) == (None, 0), "nothing is pending unless it is said"
+    with pytest.raises(AttributeError):
+        info.failures = 1  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -128,25 +115,6 @@ def make_request(stage: Stage, kind: str, what: str) -> object:
                 return StartChild(stage.child("new", restart="temporary", significant=True))
     kinds = (TerminateChild, RestartChild, DeleteChild, GetChild, GetChildSpec)
     return {entry.__name__: entry for entry in kinds}[kind](what)
-
-
-async def test_too_many_children_are_refused() -> None:
-    """A dynamic supervisor that is full refuses one more with its limit."""
-    stage = Stage()
-    async with stage.serve(DynamicSupervisorSpec("top", max_children=0)) as app:
-        with pytest.raises(SupervisionError, match=r"^the limit of max_children=0 is reached$"):
-            await app.supervisor.ask(StartChild(stage.child("a")))
-
-
-async def test_a_supervisor_takes_only_its_requests() -> None:
-    """A message that is no request to a supervisor is refused at the sender."""
-    stage = Stage()
-    async with stage.serve([]) as app:
-        with pytest.raises(TypeError, match=r"/top"):
-            app.supervisor.tell("stop")  # type: ignore[arg-type]
-        with pytest.raises(TypeError, match=r"/top"):
-            await app.supervisor.ask(Life())  # type: ignore[arg-type]
-        assert await stage.states() == {}
 
 
 async def test_a_told_request_is_carried_out() -> None:

@@ -294,22 +294,6 @@ def test_an_id_is_a_text_that_can_stand_in_a_path(make: Callable[..., object], i
     assert refused(make, id=id) == expected
 
 
-def test_unknown_and_foreign_options_are_type_errors() -> None:
-    """Unknown keywords are errors, and so are `start` and `mailbox` of a supervisor."""
-    for make, options in [
-        (child, {"start": Worker, "color": 1}),
-        (supervisor, {"start": Worker}),
-        (supervisor, {"mailbox": Mailbox()}),
-        (dynamic, {"strategy": "one_for_one"}),
-        (dynamic, {"auto_shutdown": "never"}),
-        (dynamic, {"mailbox": Mailbox()}),
-    ]:
-        with pytest.raises(TypeError, match="unexpected keyword argument"):
-            cast("Callable[..., object]", make)("x", **cast("Options", options))
-    with pytest.raises(TypeError, match="start"):
-        child("x")
-
-
 def test_the_first_wrong_option_in_order_is_reported() -> None:
     """Of several wrong options the first in the order of the signature is named."""
     assert refused(child, "db", None, shutdown=-1).startswith("db: start:")
@@ -395,37 +379,6 @@ def test_a_child_that_is_no_spec_is_refused_with_its_place() -> None:
     assert refused(supervisor, "shop", [None]) == (
         "shop: children: item 0, None of type NoneType, is not a ChildSpec"
     )
-
-
-def test_two_children_of_one_id_are_refused() -> None:
-    """Ids are unique among siblings, whatever their kind; the path names the second one."""
-    same = [ChildSpec("a", Worker), ChildSpec("b", Worker), SupervisorSpec("a")]
-    assert refused(supervisor, "shop", same) == (
-        "shop/a: id: items 0 and 2 both have it; give each its own"
-    )
-    nested = SupervisorSpec("shop", [ChildSpec("a", Worker), SupervisorSpec("s", same[:2])])
-    assert [path for path, _ in walk(nested)][2:] == ["shop/s", "shop/s/a", "shop/s/b"]
-
-
-def test_a_significant_child_needs_automatic_shutdown() -> None:
-    """Under auto_shutdown never, which is the default, a significant child is refused."""
-    significant = ChildSpec("job", Worker, restart="transient", significant=True)
-    expected = (
-        "shop/job: significant: means nothing under auto_shutdown 'never'; "
-        "give the supervisor 'any_significant' or 'all_significant'"
-    )
-    assert refused(supervisor, "shop", [significant]) == expected
-    for setting in ("any_significant", "all_significant"):
-        assert supervisor("shop", [significant], auto_shutdown=setting).children == (significant,)
-
-
-def test_the_first_bad_child_wins() -> None:
-    """Children are checked in order, each by all rules, before the next one."""
-    significant = ChildSpec("job", Worker, restart="transient", significant=True)
-    plain = ChildSpec("a", Worker)
-    assert refused(supervisor, "shop", [significant, None]).startswith("shop/job: significant:")
-    assert refused(supervisor, "shop", [plain, None, significant]).startswith("shop: children:")
-    assert refused(supervisor, "shop", [plain, plain, significant]).startswith("shop/a: id:")
 
 
 def test_a_running_supervisor_checks_by_the_same_rules() -> None:
