@@ -121,12 +121,6 @@ SCENES: dict[str, Scene] = {
     "start phase of one_for_all": Scene(
         lambda stage: _round(stage, "one_for_all", start=[None, 1.0]), _crash_a
     ),
-    "stop phase of rest_for_one": Scene(
-        lambda stage: _round(stage, "rest_for_one", **STOPPING), _crash_a
-    ),
-    "start phase of rest_for_one": Scene(
-        lambda stage: _round(stage, "rest_for_one", start=[None, 1.0]), _crash_a
-    ),
     "restarting one alone": Scene(
         lambda stage: _round(stage, "one_for_one", start=[None, 1.0]),
         lambda stage: stage.crash("b"),

@@ -13,7 +13,6 @@ from attrs import evolve
 from actors import (
     Actor,
     Crashed,
-    ProcExited,
     on,
 )
 from actors.ref import address_of
@@ -90,14 +89,6 @@ async def test_a_handler_within_its_limit_lives(kind: type[Worker]) -> None:
         assert seen.exits() == []
 
 
-async def test_the_asker_is_told() -> None:
-    """Whoever asked the request at which the actor hangs gets ProcExited, caused by the Wedged."""
-    async with Observed().serve(watched(Worker)) as app:
-        with pytest.raises(ProcExited) as caught:
-            await app.find("child").ask(Take(1000.0), timeout=1000)
-        assert isinstance(caught.value.__cause__, Wedged)
-
-
 async def test_a_child_without_a_watchdog_may_take_its_time() -> None:
     """Without a watchdog nothing is looked at: no timer is there, and a handler may take hours."""
     seen = Observed()
@@ -150,21 +141,6 @@ async def test_watching_ends_with_the_last_child() -> None:
         assert not life.timers
         await crowd.ask(StartChild(watched(Worker)))
         assert len(life.timers) == 1
-
-
-async def test_a_new_incarnation_begins_anew() -> None:
-    """The time that the last incarnation took is not charged to the next one."""
-    seen = Observed()
-    async with seen.serve(watched(Worker), max_restarts=100, max_seconds=1.0) as app:
-        child = app.find("child")
-        for _ in range(3):
-            child.tell(Note(LIMIT - 1.0))
-            child.tell(Note(LIMIT - 1.0))
-            await anyio.sleep(LIMIT - 2.0)
-            child.kill()
-            await settle()
-        await child.ask(Take(0), timeout=1000)
-        assert seen.hung() == []
 
 
 async def test_a_new_incarnation_has_its_own_time_to_beat() -> None:
