@@ -255,6 +255,13 @@ class Stage:
 
         self.act(id, crash)
 
+    async def crash_often(self, id: str, times: int, *, every: float = 0.0) -> None:
+        """Make a worker crash so many times, each time after it is up again."""
+        for _ in range(times):
+            self.crash(id)
+            await settle()
+            await anyio.sleep(every)
+
     def end(self, id: str, reason: ExitReason = Normal()) -> None:  # noqa: B008 - a frozen value
         """Make a worker end by itself."""
         if isinstance(reason, Crashed):

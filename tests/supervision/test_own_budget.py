@@ -21,14 +21,6 @@ pytestmark = pytest.mark.dead_letters
 PARKING = {"max_restarts": 0, "when_spent": "park"}
 
 
-async def crash_often(stage: Stage, id: str, times: int, *, every: float = 0.0) -> None:
-    """Crash a child so many times, each time after it is up again."""
-    for _ in range(times):
-        stage.crash(id)
-        await settle()
-        await anyio.sleep(every)
-
-
 # -- what is spent, and when -------------------------------------------------------------------
 
 
@@ -37,9 +29,9 @@ async def test_exactly_as_many_restarts_as_its_own_budget_allows() -> None:
     stage = Stage()
     child = stage.child("a", max_restarts=2, when_spent="park")
     async with stage.serve([child, stage.child("b")], max_restarts=100):
-        await crash_often(stage, "a", 2)
+        await stage.crash_often("a", 2)
         assert await stage.states() == {"a": "running", "b": "running"}
-        await crash_often(stage, "a", 1)
+        await stage.crash_often("a", 1)
         assert await stage.states() == {"a": "parked", "b": "running"}
         assert stage.take() == ["+a", "+b", "-a", "+a", "-a", "+a", "-a"]
         await anyio.sleep(1000.0)
@@ -56,9 +48,9 @@ async def test_its_own_window_is_its_own() -> None:
     child = stage.child("a", max_restarts=1, max_seconds=60.0, when_spent="park")
     async with stage.serve([child], max_restarts=1, max_seconds=1.0):
         for _ in range(5):
-            await crash_often(stage, "a", 1, every=60.25)
+            await stage.crash_often("a", 1, every=60.25)
         assert await stage.states() == {"a": "running"}
-        await crash_often(stage, "a", 2, every=30.0)
+        await stage.crash_often("a", 2, every=30.0)
         assert await stage.states() == {"a": "parked"}
 
 
@@ -67,10 +59,10 @@ async def test_the_attempt_that_parks_is_not_charged_to_the_supervisor() -> None
     stage = Stage()
     children = [stage.child("a", max_restarts=1, when_spent="park"), *stage.children("bc")]
     async with stage.dying(children, max_restarts=2) as app:
-        await crash_often(stage, "a", 2)
-        await crash_often(stage, "b", 1)
+        await stage.crash_often("a", 2)
+        await stage.crash_often("b", 1)
         assert await stage.states() == {"a": "parked", "b": "running", "c": "running"}
-        await crash_often(stage, "b", 1)
+        await stage.crash_often("b", 1)
         await app.wait()
 
 
@@ -104,9 +96,9 @@ async def test_a_round_is_charged_to_the_child_that_caused_it() -> None:
     stage = Stage()
     children = [stage.child("a"), stage.child("b", **PARKING)]
     async with stage.serve(children, strategy="one_for_all", max_restarts=5):
-        await crash_often(stage, "a", 3)
+        await stage.crash_often("a", 3)
         assert await stage.states() == {"a": "running", "b": "running"}
-        await crash_often(stage, "b", 1)
+        await stage.crash_often("b", 1)
         assert await stage.states() == {"a": "running", "b": "parked"}
 
 
@@ -116,11 +108,11 @@ async def test_a_restarted_supervisor_begins_with_empty_budgets() -> None:
     children = [stage.child("a", max_restarts=1, when_spent="park"), stage.child("b")]
     inner = SupervisorSpec("in", children, max_restarts=1)
     async with stage.serve([inner], max_restarts=5) as app:
-        await crash_often(stage, "a", 2)
+        await stage.crash_often("a", 2)
         assert await stage.states(app.find("in")) == {"a": "parked", "b": "running"}
-        await crash_often(stage, "b", 1)
+        await stage.crash_often("b", 1)
         assert await stage.states(app.find("in")) == {"a": "running", "b": "running"}
-        await crash_often(stage, "a", 1)
+        await stage.crash_often("a", 1)
         assert await stage.states(app.find("in")) == {"a": "running", "b": "running"}
 
 
@@ -137,7 +129,7 @@ async def test_escalating_is_giving_up() -> None:
     ]
     async with stage.dying(children, max_restarts=100) as app:
         stage.take()
-        await crash_often(stage, "b", 1, every=30.0)
+        await stage.crash_often("b", 1, every=30.0)
         stage.crash("b", last := Boom("again"))
         await app.wait()
     assert stage.take() == ["-b", "+b", "-b", "-c", "-a"]
@@ -176,7 +168,7 @@ async def test_the_supervisors_own_budget_is_not_blamed_on_a_child() -> None:
     stage = Stage()
     children = [stage.child("a", max_restarts=9), stage.child("b")]
     async with stage.dying(children, max_restarts=1) as app:
-        await crash_often(stage, "b", 1)
+        await stage.crash_often("b", 1)
         stage.crash("a")
         await app.wait()
     assert isinstance(stage.exited.reason, Shutdown)

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from actors import Mailbox, Name, ProcExited, Shutdown
+from actors import Mailbox, Name, ProcExited
 from actors.testing import settle
 from supervision import (
     Backoff,
@@ -12,14 +12,12 @@ from supervision import (
     ChildNotFound,
     ChildParked,
     ChildStartFailed,
-    ChildStopped,
     CountChildren,
     DeleteChild,
     DynamicSupervisorSpec,
     GetChild,
     RestartChild,
     StartChild,
-    SupervisorSpec,
     TerminateChild,
     TooManyChildren,
 )
@@ -30,14 +28,6 @@ pytestmark = pytest.mark.dead_letters
 ROUNDS = pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
 PARKING = {"max_restarts": 0, "when_spent": "park"}
 NAME = Name[Act | Note | Life]("worker")
-
-
-async def crash_often(stage: Stage, id: str, times: int, *, every: float = 0.0) -> None:
-    """Crash a child so many times, each time after it is up again."""
-    for _ in range(times):
-        stage.crash(id)
-        await settle()
-        await anyio.sleep(every)
 
 
 # -- what parked means -------------------------------------------------------------------------
@@ -173,12 +163,12 @@ async def test_restart_child_revives_with_an_empty_budget() -> None:
     """A child that was revived has all its restarts again, and its mail comes again."""
     stage = Stage()
     async with stage.serve([stage.child("a", max_restarts=1, when_spent="park")], max_restarts=9):
-        await crash_often(stage, "a", 2)
+        await stage.crash_often("a", 2)
         assert await stage.top.ask(RestartChild("a")) == stage.refs["a"]
         assert await stage.refs["a"].ask(Life()) == 3
-        await crash_often(stage, "a", 1)
+        await stage.crash_often("a", 1)
         assert await stage.states() == {"a": "running"}
-        await crash_often(stage, "a", 1)
+        await stage.crash_often("a", 1)
         assert await stage.states() == {"a": "parked"}
         assert [info.restarts for info in await stage.infos()] == [2]
 
@@ -247,21 +237,6 @@ async def test_a_dynamic_supervisor_keeps_a_parked_child() -> None:
         await stage.top.ask(StartChild(stage.child("c")))
 
 
-async def test_a_dynamic_supervisor_parks_in_a_retry_too() -> None:
-    """A failed restart whose retry is one too many parks the child of a dynamic supervisor."""
-    stage = Stage()
-    async with stage.serve(DynamicSupervisorSpec("top")):
-        await stage.top.ask(
-            StartChild(
-                stage.child("a", start=[None, Boom("no")], max_restarts=1, when_spent="park")
-            )
-        )
-        stage.crash("a")
-        await settle()
-        assert stage.take() == ["+a", "-a", "!a"]
-        assert await stage.states() == {"a": "parked"}
-
-
 # -- automatic shutdown ------------------------------------------------------------------------
 
 
@@ -275,18 +250,6 @@ async def test_parking_ends_no_supervisor(auto_shutdown: str) -> None:
         await settle()
         assert app.supervisor.is_alive
         assert await stage.states() == {"a": "parked", "b": "running"}
-
-
-async def test_a_parked_significant_child_counts_as_gone() -> None:
-    """Under all_significant the last that ends takes the supervisor along, whoever is parked."""
-    stage = Stage()
-    parked = stage.child("a", restart="transient", significant=True, **PARKING)
-    other = stage.child("b", restart="transient", significant=True)
-    async with stage.serve([parked, other], auto_shutdown="all_significant") as app:
-        stage.crash("a")
-        await settle()
-        stage.end("b")
-        assert await app.wait() == Shutdown()
 
 
 # -- at the wrong moment -----------------------------------------------------------------------
@@ -304,7 +267,7 @@ async def test_parking_with_a_backoff_leaves_no_restart_behind() -> None:
     )
     async with stage.serve([child], max_restarts=1):
         for _ in range(2):
-            await crash_often(stage, "a", 1, every=11.0)
+            await stage.crash_often("a", 1, every=11.0)
         stage.crash("a")
         await anyio.sleep(50.0)
         assert stage.take() == ["+a", "-a", "+a", "-a", "+a", "-a"]
@@ -313,56 +276,6 @@ async def test_parking_with_a_backoff_leaves_no_restart_behind() -> None:
         await stage.top.ask(RestartChild("a"))
         (info,) = await stage.infos()
         assert info.failures == 0
-
-
-@pytest.mark.parametrize("strike", ["kill", "stop", "cancel"])
-async def test_the_end_of_a_supervisor_while_a_round_goes_on_without_a_parked_child(
-    strike: str,
-) -> None:
-    """Killed, stopped or cancelled while it starts those who waited, it leaves nothing behind."""
-    stage = Stage()
-    children = [
-        stage.child("a"),
-        stage.child("b", start=[None, Boom("no")], **PARKING),
-        stage.child("c", start=[None, 1.0]),
-        stage.child("d"),
-    ]
-    inner = SupervisorSpec("in", children, strategy="one_for_all", restart="temporary")
-    with anyio.CancelScope() as scope:
-        async with stage.serve([inner]) as app:
-            stage.take()
-            stage.crash("a")
-            await anyio.sleep(0.5)
-            assert stage.is_inside("c", "start")
-            assert stage.take()[-2:] == ["+in/a", "!in/b"]
-            if strike == "kill":
-                app.find("in").kill()
-            elif strike == "stop":
-                await app.find("in").shutdown(timeout=None)
-                assert stage.take() == ["+in/c", "+in/d", "-in/d", "-in/c", "-in/a", "-in"]
-            else:
-                scope.cancel()
-            await anyio.sleep(10.0)
-    stage.check_gone()
-
-
-async def test_a_supervisor_with_a_parked_child_stops_as_ever() -> None:
-    """A parked child is skipped when its supervisor stops, gives up or is killed."""
-    stage = Stage()
-    children = [stage.child("a"), stage.child("b", **PARKING), stage.child("c")]
-    async with stage.serve(children):
-        stage.crash("b")
-        await settle()
-        stage.take()
-    assert stage.take() == ["-c", "-a"]
-    assert [event.ref.path for event in stage.told(ChildStopped)] == ["/top/c", "/top/a"]
-    async with stage.dying(children, max_restarts=0):
-        stage.crash("b")
-        await settle()
-        stage.take()
-        stage.crash("c")
-        await settle()
-    assert stage.take() == ["-c", "-a"]
 
 
 @pytest.mark.parametrize("first", ["exit", "stop"])
