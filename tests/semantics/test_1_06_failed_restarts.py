@@ -102,18 +102,6 @@ async def test_1_6_1_a_child_that_never_starts_does_not_make_the_supervisor_deaf
         assert await stage.states() == {"a": "running"}
 
 
-async def test_1_6_2_one_for_one_tries_that_child_alone() -> None:
-    """Under one_for_one only the child that failed is tried again, and no sibling moves."""
-    stage = Stage()
-    fails = [None, Boom(), Boom()]
-    tree = [stage.child("a"), stage.child("b", start=fails), stage.child("c")]
-    async with stage.serve(tree):
-        stage.take()
-        stage.crash("b")
-        await settle()
-        assert stage.take() == ["-b", "!b", "!b", "+b"]
-
-
 @pytest.mark.parametrize("kind", ["supervisor", "dynamic"])
 async def test_1_6_2_two_restarting_children_take_turns(kind: str) -> None:
     """Two children that fail to restart are tried in turn, each alone."""
@@ -251,20 +239,6 @@ async def test_1_6_6_what_is_refused_while_restarting(
         await retries_done()
         assert answers == [answer] * 2
         assert stage.take() == ["+a", "-a", "!a", "!a", "+a"]
-
-
-async def test_1_6_6_a_restarting_child_is_shown_as_such() -> None:
-    """`WhichChildren` shows a child as restarting, and `CountChildren` not as active."""
-    stage = Stage()
-    seen: list[dict[str, str]] = []
-    answers: list[str] = []
-    count = failing_after(stage, answers, CountChildren())
-    tree = [stage.child("a", start=[None, failing_seen(stage, seen), count]), stage.child("b")]
-    async with stage.serving(tree):
-        stage.crash("a")
-        await retries_done()
-    assert seen == [{"a": "restarting", "b": "running"}]
-    assert answers == ["ChildCounts(specs=2, active=1, supervisors=0, workers=2)"]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from actors import ActorSystem, Crashed, Down, Exited, ExitReason, Killed, Name, Normal, Shutdown
+from actors import ActorSystem, Crashed, Down, ExitReason, Killed, Name, Normal, Shutdown
 from supervision import (
     BRUTAL_KILL,
     INFINITY,
@@ -100,67 +100,6 @@ async def test_1_8_1_a_supervisor_can_be_told_to_stop(how: str, reason: ExitReas
         assert await ref.wait() == reason
         assert stage.take() == ["-in/b", "-in/a", "-in"]
     assert stage.reasons == [("b", Shutdown()), ("a", Shutdown())]
-
-
-async def test_1_8_1_giving_up_and_automatic_shutdown_end_it_too() -> None:
-    """A supervisor that gives up, or whose significant child ends, exits with `Shutdown`."""
-    stage = Stage()
-    auto = SupervisorSpec(
-        "auto",
-        [stage.child("s", restart="temporary", significant=True), stage.child("x")],
-        auto_shutdown="any_significant",
-        restart="transient",
-    )
-    gives_up = SupervisorSpec("over", stage.children("yz"), max_restarts=0, restart="transient")
-    async with stage.serve([auto, gives_up], max_restarts=0) as app:
-        refs = [app.find("auto"), app.find("over")]
-        stage.take()
-        stage.end("s")
-        stage.crash("y")
-        await settle()
-        reasons = [await ref.wait() for ref in refs]
-        assert reasons[0] == Shutdown()
-        assert isinstance(reasons[1], Shutdown)
-        trace = stage.take()
-        assert [entry for entry in trace if "auto" in entry] == ["-auto/s", "-auto/x", "-auto"]
-        assert [entry for entry in trace if "over" in entry] == ["-over/y", "-over/z", "-over"]
-
-
-class Stranger(Worker):
-    """Link itself to a supervisor that is not its parent."""
-
-    async def on_start(self) -> None:
-        """Link, then do what a worker does."""
-        await super().on_start()
-        self.context.link(self.stage.top)
-
-    def on_exit(self, exited: Exited) -> None:
-        """Survive the supervisor."""
-
-
-@pytest.mark.parametrize("reason", [*REASONS, Killed()], ids=str)
-async def test_1_8_1_the_exit_of_a_linked_stranger_does_not(reason: ExitReason) -> None:
-    """An exit signal from anyone but parent and children is ignored, whatever its reason."""
-    stage = Stage()
-    async with stage.serve(stage.children("ab"), max_restarts=0) as app:
-        await app.system.spawn(partial(Stranger, stage, "stranger"))
-        stage.end("stranger", reason)
-        await settle()
-        assert await stage.states() == {"a": "running", "b": "running"}
-        stage.take()
-    assert stage.take() == ends("ba")
-
-
-async def test_1_8_1_a_kill_is_obeyed_from_anyone() -> None:
-    """A supervisor that is killed by a stranger ends, killed, and is restarted by its parent."""
-    stage = Stage()
-    async with stage.serve([SupervisorSpec("in", stage.children("xy"))]) as app:
-        stranger = await app.system.spawn(partial(Worker, stage, "stranger"))
-        stage.act("stranger", lambda worker: app.find("in").kill())
-        await settle()
-        assert stranger.is_alive
-        assert exits(stage) == ["in: restart"]
-        assert await stage.states() == {"in": "running"}
 
 
 @pytest.mark.parametrize("how", ["detail", "give up", "stop", "shutdown"])

@@ -23,7 +23,6 @@ from supervision import (
     GetChild,
     GetChildSpec,
     RestartChild,
-    SpecError,
     StartChild,
     SupervisorGaveUp,
     SupervisorSpec,
@@ -36,7 +35,6 @@ from tests.semantics.kit import (
     Stage,
     answer_to,
     clinging,
-    end_of,
     ends,
     failing_after,
     forever,
@@ -136,16 +134,6 @@ async def test_1_10_0_start_child_whose_name_is_taken() -> None:
         assert isinstance(error.reason, Crashed)
         assert isinstance(error.reason.error, NameTaken)
         assert await stage.states() == {"a": "running"}
-
-
-async def test_1_10_0_start_child_with_a_bad_spec() -> None:
-    """A spec that this supervisor cannot have is a `SpecError`, and harms nobody."""
-    stage = Stage()
-    bad = stage.child("n", restart="temporary", significant=True)
-    async with stage.serve(stage.children("a")):
-        assert isinstance(await refusal(stage, StartChild(bad)), SpecError)
-        assert await stage.states() == {"a": "running"}
-        assert stage.take() == ["+a"]
 
 
 # -- TerminateChild, RestartChild, DeleteChild -----------------------------------------------------
@@ -474,16 +462,3 @@ async def test_1_10_4_terminate_child_touches_that_child_alone(strategy: str) ->
         await settle()
         assert stage.take() == ["-a"]
         assert await stage.states() == {"b": "running", "c": "running"}
-
-
-async def test_1_10_4_a_restart_by_request_keeps_its_place() -> None:
-    """A child that is restarted by request has its old place in the order."""
-    stage = Stage()
-    async with stage.serve(stage.children("abc")) as app:
-        await stage.top.ask(TerminateChild("b"))
-        await stage.top.ask(RestartChild("b"))
-        assert list(await stage.states()) == list("abc")
-        stage.take()
-        app.supervisor.stop()
-        await end_of(app)
-    assert stage.take() == ends("cba")

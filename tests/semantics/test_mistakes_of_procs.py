@@ -189,7 +189,10 @@ async def test_mistake_25_a_call_to_oneself_fails_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("where", "how"),
-    [(where, how) for where in ("in hand", "queued", "kept") for how in ("kill", "crash")],
+    [
+        *((where, how) for where in ("in hand", "queued", "kept") for how in ("kill", "crash")),
+        *(("kept", how) for how in ("stop", "stop itself")),
+    ],
 )
 async def test_mistake_25_a_call_fails_with_the_end_of_its_server(where: str, how: str) -> None:
     """Whoever waits for an answer learns of the end of the server at once, with its reason."""
@@ -213,6 +216,10 @@ async def test_mistake_25_a_call_fails_with_the_end_of_its_server(where: str, ho
         await settle()
         if how == "kill":
             ref.kill()
+        elif how == "stop":
+            ref.stop()
+        elif how == "stop itself":
+            ref.tell(Do(lambda server: server.context.stop()))
         elif where == "kept":
             ref.tell(Do(crash_later))
         elif where == "in hand":
@@ -225,30 +232,7 @@ async def test_mistake_25_a_call_fails_with_the_end_of_its_server(where: str, ho
         ((error, at),) = errors
         assert at == ended
         assert error.reason == reason
-        assert isinstance(reason, Killed if how == "kill" else Crashed)
-
-
-@pytest.mark.parametrize("how", ["from outside", "by itself"])
-async def test_mistake_25_a_server_that_stops_well_without_a_reply_fails_its_caller(
-    how: str,
-) -> None:
-    """Also an end for a good reason leaves nobody waiting."""
-    async with ActorSystem() as system:
-        ref, _ = await serve(system)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(expect_end, ref)
-            await settle()
-            if how == "from outside":
-                ref.stop()
-            else:
-                ref.tell(Do(lambda server: server.context.stop()))
-
-
-async def expect_end(ref: Ref[Any]) -> None:
-    """Ask for what is kept, and be told of the end."""
-    with pytest.raises(ProcExited) as caught:
-        await ref.ask(Held(), timeout=None)
-    assert caught.value.reason == Normal()
+        assert isinstance(reason, {"kill": Killed, "crash": Crashed}.get(how, Normal))
 
 
 @pytest.mark.parametrize("how", ["cancelled", "timed out", "killed"])

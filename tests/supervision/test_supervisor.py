@@ -115,20 +115,6 @@ async def test_giving_up_without_errors_has_no_crashes(reason: Normal | Killed) 
     assert stage.exited.__cause__ is gave_up
 
 
-async def test_crashes_that_wait_behind_the_last_one_are_told_too() -> None:
-    """An exit that waits behind the one that ended the budget is in the group for the caller."""
-    stage = Stage()
-    async with stage.dying(stage.children("ab"), max_restarts=0) as app:
-        async with stage.busy():
-            for id in "ab":
-                stage.crash(id)
-                await settle()
-        await app.wait()
-    group = stage.exited.__cause__
-    assert isinstance(group, BaseExceptionGroup)
-    assert [str(error) for error in group.exceptions] == ["a", "b"]
-
-
 async def test_a_restarted_dynamic_supervisor_is_empty() -> None:
     """A dynamic supervisor that was restarted has lost its children; their ids are free."""
     stage = Stage()
