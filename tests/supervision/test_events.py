@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors import Crashed, Event, Killed, ProcEnded, ProcStarted, Shutdown
+from actors import Crashed, Event, ProcEnded, ProcStarted
 from actors.testing import settle
 from supervision import (
     BRUTAL_KILL,
@@ -71,34 +71,3 @@ async def test_each_stopped_child_is_told() -> None:
         ("/top/killed", "killed", True, 0.0),
         ("/top/good", "shutdown", True, 1.5),
     ]
-
-
-async def test_a_broken_handler_disturbs_no_supervisor() -> None:
-    """An event handler that raises is reported at the end, and the tree goes on meanwhile."""
-    stage = Stage()
-
-    def broken(event: Event) -> None:
-        if isinstance(event, ChildExited):
-            raise Boom("handler")
-
-    tree = SupervisorSpec("top", [stage.child("a")])
-
-    async def crash_once() -> None:
-        async with serve(tree, observe=[broken, stage.hear]):
-            stage.crash("a")
-            await settle()
-            assert stage.take() == ["+a", "-a", "+a"]
-
-    with pytest.raises(BaseExceptionGroup) as caught:
-        await crash_once()
-    assert [str(error) for error in caught.value.exceptions] == ["handler"]
-
-
-def test_events_are_values() -> None:
-    """Events compare by value, so that a test can write down what it expects."""
-    reason = Shutdown()
-    ref: object = object()
-    one = ChildStopped(ref, reason, True, 0.5)  # type: ignore[arg-type]
-    same = ChildStopped(ref, Shutdown(), True, 0.5)  # type: ignore[arg-type]
-    assert one == same
-    assert one != ChildStopped(ref, Killed(), True, 0.5)  # type: ignore[arg-type]

@@ -88,14 +88,3 @@ async def test_a_start_that_catches_everything_cannot_hold_its_supervisor(kind: 
             await app.supervisor.ask(StartChild(spec))
         assert swallowed == 3
         assert anyio.current_time() - began == pytest.approx(1.0, abs=0.5)
-
-
-@KINDS
-async def test_a_child_may_be_stopped_from_outside(kind: Kind) -> None:
-    """A permanent child that somebody else shut down is restarted like after any exit."""
-    stage = Stage()
-    async with stage.serve(kind("top")) as app:
-        await app.supervisor.ask(StartChild(stage.child("a")))
-        assert await app.find("a").shutdown() == Shutdown()
-        await settle()
-        assert stage.take() == ["+a", "-a", "+a"]

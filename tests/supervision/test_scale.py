@@ -111,23 +111,6 @@ async def test_a_child_costs_the_same_among_ten_thousand(calls: Callable[[], int
         assert getattr(many, what) < getattr(few, what) * FACTOR, what
 
 
-async def test_restarts_under_one_for_one_do_not_look_at_the_siblings(
-    calls: Callable[[], int],
-) -> None:
-    """Under one_for_one a restart costs the same with ten times the siblings."""
-
-    async def cost(size: int) -> int:
-        children = [ChildSpec(f"w{number}", Worker) for number in range(size)]
-        async with serve(SupervisorSpec("top", children, max_restarts=1_000)) as app:
-            began = calls()
-            for _ in range(200):
-                app.find(f"w{size // 2}").tell(Crash())
-                await settle()
-            return calls() - began
-
-    assert await cost(3_000) < await cost(300) * FACTOR
-
-
 async def test_a_tree_of_a_hundred_floors_costs_as_much_for_each_floor(
     calls: Callable[[], int],
 ) -> None:

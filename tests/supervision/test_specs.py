@@ -28,8 +28,6 @@ from supervision.specs import (
     walk,
 )
 
-Options = dict[str, Any]
-
 # What no type checker would let pass is what these tests are about.
 child: Callable[..., ChildSpec[Any]] = ChildSpec
 supervisor: Callable[..., SupervisorSpec] = SupervisorSpec
@@ -167,105 +165,97 @@ def test_children_become_a_tuple_of_their_own() -> None:
 
 # --- refusals: one option ---------------------------------------------------------------------
 
-SHUTDOWN_HINT = "give seconds >= 0, INFINITY or BRUTAL_KILL"
-RESTARTS = "is not one of 'permanent', 'transient', 'temporary'"
-NOT_PERMANENT = "a permanent child never ends for good; make it transient or temporary"
-NO_BUDGET = "means nothing without max_restarts"
-WHEN_SPENT = "is not one of 'escalate', 'park'"
+MAKERS: dict[str, Callable[..., ChildSpec[Any]]] = {
+    "worker": partial(child, "x", Worker),
+    "static": partial(supervisor, "x"),
+    "dynamic": partial(dynamic, "x"),
+}
+ALL, SUPERVISORS = tuple(MAKERS), ("static", "dynamic")
+PATIENCE = "give seconds >= 0, INFINITY or BRUTAL_KILL"
+TIMEOUT = "give seconds > 0 or None"
 
-WRONG_OPTIONS: list[tuple[Options, str]] = [
-    ({"restart": "sometimes"}, f"restart: 'sometimes' {RESTARTS}"),
-    ({"restart": None}, f"restart: None {RESTARTS}"),
-    ({"restart": ["permanent"]}, f"restart: ['permanent'] {RESTARTS}"),
-    ({"shutdown": -1}, f"shutdown: -1 is negative; {SHUTDOWN_HINT}"),
-    ({"shutdown": -inf}, f"shutdown: -inf is negative; {SHUTDOWN_HINT}"),
-    ({"shutdown": nan}, f"shutdown: nan is not a number; {SHUTDOWN_HINT}"),
-    ({"shutdown": True}, f"shutdown: True is not a number; {SHUTDOWN_HINT}"),
-    ({"shutdown": None}, f"shutdown: None is not a number; {SHUTDOWN_HINT}"),
-    ({"shutdown": "5"}, f"shutdown: '5' is not a number; {SHUTDOWN_HINT}"),
-    ({"shutdown": 10**400}, f"shutdown: {10**400} is not finite; {SHUTDOWN_HINT}"),
-    ({"significant": 1}, "significant: 1 is not a bool; give True or False"),
-    ({"significant": True}, f"significant: {NOT_PERMANENT}"),
-    ({"significant": True, "restart": "permanent"}, f"significant: {NOT_PERMANENT}"),
-    ({"name": "db"}, "name: 'db' is not a Name; give a Name or None"),
-    ({"backoff": 0.5}, "backoff: 0.5 is not a Backoff; give a Backoff or None"),
-    ({"start_timeout": 0}, "start_timeout: 0 is not positive; give seconds > 0 or None"),
-    ({"start_timeout": -2}, "start_timeout: -2 is negative; give seconds > 0 or None"),
-    ({"start_timeout": inf}, "start_timeout: inf is not finite; give seconds > 0 or None"),
-    ({"start_timeout": "1"}, "start_timeout: '1' is not a number; give seconds > 0 or None"),
-]
-WRONG_WORKERS: list[tuple[Options, str]] = [
-    ({"mailbox": None}, "mailbox: None is not a Mailbox; give a Mailbox"),
-    ({"mailbox": 100}, "mailbox: 100 is not a Mailbox; give a Mailbox"),
-    ({"max_restarts": -1}, "max_restarts: -1 is negative; give an int >= 0"),
-    ({"max_restarts": True}, "max_restarts: True is not an int; give an int >= 0"),
-    ({"max_restarts": 2.0}, "max_restarts: 2.0 is not an int; give an int >= 0"),
-    ({"max_seconds": 5.0}, f"max_seconds: 5.0 {NO_BUDGET}; give both or neither"),
-    ({"max_seconds": 0}, "max_seconds: 0 is not positive; give seconds > 0"),
-    ({"max_restarts": 1, "max_seconds": -1}, "max_seconds: -1 is negative; give seconds > 0"),
-    ({"max_restarts": 1, "max_seconds": inf}, "max_seconds: inf is not finite; give seconds > 0"),
-    ({"when_spent": "give up"}, f"when_spent: 'give up' {WHEN_SPENT}"),
-    ({"when_spent": None, "max_restarts": 1}, f"when_spent: None {WHEN_SPENT}"),
+# For which kinds of spec, the option, its wrong values, and what is said of them.
+WRONG: list[tuple[tuple[str, ...], str, list[object], str]] = [
     (
-        {"when_spent": "park"},
-        f"when_spent: 'park' {NO_BUDGET}; say how many restarts it may have",
+        ALL,
+        "restart",
+        ["sometimes", None, ["permanent"]],
+        "{!r} is not one of 'permanent', 'transient', 'temporary'",
     ),
-]
-WRONG_BUDGETS: list[tuple[Options, str]] = [
-    ({"max_restarts": -1}, "max_restarts: -1 is negative; give an int >= 0"),
-    ({"max_restarts": True}, "max_restarts: True is not an int; give an int >= 0"),
-    ({"max_restarts": inf}, "max_restarts: inf is not an int; give an int >= 0"),
-    ({"max_restarts": 3.0}, "max_restarts: 3.0 is not an int; give an int >= 0"),
-    ({"max_restarts": None}, "max_restarts: None is not an int; give an int >= 0"),
-    ({"max_seconds": 0}, "max_seconds: 0 is not positive; give seconds > 0"),
-    ({"max_seconds": -5}, "max_seconds: -5 is negative; give seconds > 0"),
-    ({"max_seconds": inf}, "max_seconds: inf is not finite; give seconds > 0"),
-    ({"max_seconds": nan}, "max_seconds: nan is not a number; give seconds > 0"),
-    ({"max_seconds": False}, "max_seconds: False is not a number; give seconds > 0"),
-    ({"when_spent": "stay"}, f"when_spent: 'stay' {WHEN_SPENT}"),
+    (ALL, "shutdown", [-1, -inf], "{!r} is negative; " + PATIENCE),
+    (ALL, "shutdown", [nan, True, None, "5"], "{!r} is not a number; " + PATIENCE),
+    (ALL, "shutdown", [10**400], "{!r} is not finite; " + PATIENCE),
+    (ALL, "significant", [1], "{!r} is not a bool; give True or False"),
     (
-        {"when_spent": "park"},
-        "when_spent: 'park' is for a worker's own budget; a supervisor's is that of its children,"
-        " so leave it out",
+        ALL,
+        "significant",
+        [True],
+        "a permanent child never ends for good; make it transient or temporary",
     ),
-]
-WRONG_SUPERVISORS: list[tuple[Options, str]] = [
+    (ALL, "name", ["db"], "{!r} is not a Name; give a Name or None"),
+    (ALL, "backoff", [0.5], "{!r} is not a Backoff; give a Backoff or None"),
+    (ALL, "start_timeout", [0], "{!r} is not positive; " + TIMEOUT),
+    (ALL, "start_timeout", [-2], "{!r} is negative; " + TIMEOUT),
+    (ALL, "start_timeout", [inf], "{!r} is not finite; " + TIMEOUT),
+    (ALL, "start_timeout", ["1"], "{!r} is not a number; " + TIMEOUT),
+    (ALL, "max_restarts", [-1], "{!r} is negative; give an int >= 0"),
+    (ALL, "max_restarts", [True, 3.0, inf], "{!r} is not an int; give an int >= 0"),
+    (SUPERVISORS, "max_restarts", [None], "{!r} is not an int; give an int >= 0"),
+    (ALL, "max_seconds", [0], "{!r} is not positive; give seconds > 0"),
+    (ALL, "max_seconds", [-5], "{!r} is negative; give seconds > 0"),
+    (ALL, "max_seconds", [inf], "{!r} is not finite; give seconds > 0"),
+    (ALL, "max_seconds", [nan, False], "{!r} is not a number; give seconds > 0"),
+    (ALL, "when_spent", ["give up", None], "{!r} is not one of 'escalate', 'park'"),
     (
-        {"strategy": "one_for_none"},
-        "strategy: 'one_for_none' is not one of 'one_for_one', 'one_for_all', 'rest_for_one'",
+        SUPERVISORS,
+        "when_spent",
+        ["park"],
+        "{!r} is for a worker's own budget; a supervisor's is that of its children, so leave it"
+        " out",
     ),
     (
-        {"auto_shutdown": True},
-        "auto_shutdown: True is not one of 'never', 'any_significant', 'all_significant'",
+        ("worker",),
+        "when_spent",
+        ["park"],
+        "{!r} means nothing without max_restarts; say how many restarts it may have",
     ),
+    (
+        ("worker",),
+        "max_seconds",
+        [5.0],
+        "{!r} means nothing without max_restarts; give both or neither",
+    ),
+    (("worker",), "mailbox", [None, 100], "{!r} is not a Mailbox; give a Mailbox"),
+    (
+        ("static",),
+        "strategy",
+        ["one_for_none"],
+        "{!r} is not one of 'one_for_one', 'one_for_all', 'rest_for_one'",
+    ),
+    (
+        ("static",),
+        "auto_shutdown",
+        [True],
+        "{!r} is not one of 'never', 'any_significant', 'all_significant'",
+    ),
+    (("dynamic",), "max_children", [-1], "{!r} is negative; give an int >= 0"),
+    (("dynamic",), "max_children", [True, inf], "{!r} is not an int; give an int >= 0"),
 ]
-WRONG_DYNAMICS: list[tuple[Options, str]] = [
-    ({"max_children": -1}, "max_children: -1 is negative; give an int >= 0"),
-    ({"max_children": inf}, "max_children: inf is not an int; give an int >= 0"),
-    ({"max_children": True}, "max_children: True is not an int; give an int >= 0"),
-]
-
-
-@pytest.mark.parametrize(("options", "text"), WRONG_OPTIONS + WRONG_WORKERS, ids=str)
-def test_a_wrong_option_of_a_worker_is_refused(options: Options, text: str) -> None:
-    """A child spec with a wrong option raises SpecError with the id, option and remedy."""
-    assert refused(child, "db", Worker, **options) == f"db: {text}"
 
 
 @pytest.mark.parametrize(
-    ("options", "text"), WRONG_OPTIONS + WRONG_BUDGETS + WRONG_SUPERVISORS, ids=str
+    ("kind", "option", "value", "text"),
+    [
+        pytest.param(kind, option, value, text, id=f"{kind}-{option}-{str(value)[:12]}")
+        for kinds, option, values, text in WRONG
+        for kind in kinds
+        for value in values
+    ],
 )
-def test_a_wrong_option_of_a_supervisor_is_refused(options: Options, text: str) -> None:
-    """A supervisor spec refuses what a child spec refuses, and wrong options of its own."""
-    assert refused(supervisor, "shop", **options) == f"shop: {text}"
-
-
-@pytest.mark.parametrize(
-    ("options", "text"), WRONG_OPTIONS + WRONG_BUDGETS + WRONG_DYNAMICS, ids=str
-)
-def test_a_wrong_option_of_a_dynamic_supervisor_is_refused(options: Options, text: str) -> None:
-    """A dynamic supervisor spec refuses the same, and a limit that is not a whole number."""
-    assert refused(dynamic, "pool", **options) == f"pool: {text}"
+def test_a_wrong_option_is_refused(kind: str, option: str, value: object, text: str) -> None:
+    """A spec with a wrong option raises SpecError with the id, the option and the remedy."""
+    found = refused(MAKERS[kind], **{option: value})
+    assert found == f"x: {option}: {text.format(value)}"
 
 
 @pytest.mark.parametrize("id", ["", "a/b", "/", None, 7, b"db"])

@@ -13,7 +13,6 @@ from typing import Any
 
 import anyio
 import pytest
-from attrs import evolve
 
 from actors import (
     Crashed,
@@ -23,7 +22,6 @@ from actors import (
     StopError,
     on,
 )
-from actors.ref import address_of
 from actors.testing import settle
 from supervision import (
     Application,
@@ -54,20 +52,6 @@ pytestmark = pytest.mark.dead_letters
 
 
 # -- a crash like any other --------------------------------------------------------------------
-
-
-async def test_the_budget_counts_it() -> None:
-    """Hanging spends the budget as crashing does; the supervisor gives up with the Wedged."""
-    with pytest.raises(TreeExited) as caught:
-        async with Observed().serve(
-            watched(partial(Beater, 1.0, 0), watchdog=Watchdog(heartbeat=LIMIT)),
-            max_restarts=2,
-            max_seconds=1000.0,
-        ):
-            await anyio.sleep_forever()
-    group = caught.value.__cause__
-    assert isinstance(group, BaseExceptionGroup)
-    assert [type(error) for error in group.exceptions] == [Wedged, Wedged, Wedged]
 
 
 # -- those that do not die ---------------------------------------------------------------------
@@ -304,18 +288,3 @@ async def test_the_log_says_where_it_hangs() -> None:
         r" 0 restarts so far; restarting it now",
         line,
     )
-
-
-async def test_a_spec_that_changes_counts_at_the_next_look() -> None:
-    """Limits are read from the record at each look, so that a changed spec needs no restart."""
-    seen = Observed()
-    async with seen.serve(watched(Worker)) as app:
-        life: Any = address_of(app.supervisor).occupant
-        record = life.proc.records["child"]
-        record.spec = evolve(record.spec, watchdog=Watchdog(handler=LIMIT * 10))
-        app.find("child").tell(Note(LIMIT * 9))
-        await anyio.sleep(LIMIT * 9.5)
-        assert seen.hung() == []
-        record.spec = evolve(record.spec, watchdog=None)
-        await anyio.sleep(LIMIT * 20)
-        assert not life.timers
