@@ -18,7 +18,15 @@ import anyio
 
 from actors import ExitReason, ProcExited, Ref, Refusal, Request
 from actors.testing import settle
-from supervision import Application, ChildExited, ChildStopped, SpecError, SupervisorMessage
+from supervision import (
+    Application,
+    ChildExited,
+    ChildStopped,
+    DynamicSupervisorSpec,
+    SpecError,
+    StartChild,
+    SupervisorMessage,
+)
 from tests.supervision.kit import Act, Boom, Life, Note, Stage, Step, Worker, forever
 
 __all__ = [
@@ -32,10 +40,12 @@ __all__ = [
     "Stage",
     "Step",
     "Worker",
+    "add",
     "answer_to",
     "clinging",
     "crash_times",
     "die_together",
+    "dynamic",
     "end_of",
     "ends",
     "exits",
@@ -87,6 +97,16 @@ def stopped(stage: Stage) -> dict[str, tuple[str, bool]]:
 
 def _id(ref: Ref[Any]) -> str:
     return ref.path.rpartition("/")[2]
+
+
+def dynamic(**options: Any) -> DynamicSupervisorSpec:
+    """Make a dynamic supervisor to be served."""
+    return DynamicSupervisorSpec("top", **options)
+
+
+async def add(stage: Stage, id: str, **options: Any) -> Ref[Any] | None:
+    """Start one more child of the supervisor that is served."""
+    return await stage.top.ask(StartChild(stage.child(id, **options)), timeout=None)
 
 
 async def answer_to(

@@ -24,7 +24,9 @@ from supervision import (
 from tests.semantics.kit import (
     Boom,
     Stage,
+    add,
     answer_to,
+    dynamic,
     ends,
     exits,
     failing_after,
@@ -34,16 +36,6 @@ from tests.semantics.kit import (
 )
 
 pytestmark = pytest.mark.dead_letters
-
-
-def dynamic(**options: Any) -> DynamicSupervisorSpec:
-    """Make a dynamic supervisor."""
-    return DynamicSupervisorSpec("top", **options)
-
-
-async def add(stage: Stage, id: str, **options: Any) -> Ref[Any] | None:
-    """Start one more child."""
-    return await stage.top.ask(StartChild(stage.child(id, **options)), timeout=None)
 
 
 async def test_1_11_1_start_child_answers_with_the_child() -> None:

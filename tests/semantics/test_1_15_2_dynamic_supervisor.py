@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import anyio
 import pytest
 
-from actors import Crashed, Ignore, Ref
+from actors import Crashed, Ignore
 from supervision import (
     ChildCounts,
     ChildSpec,
@@ -24,7 +23,9 @@ from tests.semantics.kit import (
     Boom,
     Stage,
     Worker,
+    add,
     answer_to,
+    dynamic,
     end_of,
     failing_after,
     retries_done,
@@ -32,16 +33,6 @@ from tests.semantics.kit import (
 )
 
 pytestmark = pytest.mark.dead_letters
-
-
-def dynamic(**options: Any) -> DynamicSupervisorSpec:
-    """Make a dynamic supervisor."""
-    return DynamicSupervisorSpec("top", **options)
-
-
-async def add(stage: Stage, id: str, **options: Any) -> Ref[Any] | None:
-    """Start one more child."""
-    return await stage.top.ask(StartChild(stage.child(id, **options)), timeout=None)
 
 
 @pytest.mark.parametrize("restart", ["transient", "temporary"])
@@ -67,6 +58,7 @@ async def test_1_15_2_there_are_never_more_than_the_limit(limit: int) -> None:
         assert await answer_to(stage.top, full) == "TooManyChildren"
         assert stage.take() == []
         if limit:
+            assert await answer_to(stage.top, StartChild(stage.child("c0"))) == "ChildExists"
             stage.end("c0")
             await settle()
             assert await answer_to(stage.top, full) == "/top/n"
