@@ -12,7 +12,7 @@ for one that ended, `!a` for a start that failed, `~a` for one that was ignored.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import anyio
 
@@ -21,11 +21,13 @@ from actors.testing import settle
 from supervision import (
     Application,
     ChildExited,
+    ChildSpec,
     ChildStopped,
     DynamicSupervisorSpec,
     SpecError,
     StartChild,
     SupervisorMessage,
+    SupervisorSpec,
 )
 from tests.supervision.kit import Act, Boom, Life, Note, Stage, Step, Worker, forever
 
@@ -56,6 +58,7 @@ __all__ = [
     "slow_stops",
     "starts",
     "stopped",
+    "supervisor",
 ]
 
 STRATEGIES = ["one_for_one", "one_for_all", "rest_for_one"]
@@ -102,6 +105,13 @@ def _id(ref: Ref[Any]) -> str:
 def dynamic(**options: Any) -> DynamicSupervisorSpec:
     """Make a dynamic supervisor to be served."""
     return DynamicSupervisorSpec("top", **options)
+
+
+def supervisor(strategy: str, **options: Any) -> ChildSpec[Any]:
+    """Make a supervisor of this strategy, or a dynamic one; its children are to be added."""
+    if strategy == "dynamic":
+        return dynamic(**options)
+    return SupervisorSpec("top", strategy=cast("Any", strategy), **options)
 
 
 async def add(stage: Stage, id: str, **options: Any) -> Ref[Any] | None:

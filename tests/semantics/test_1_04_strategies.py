@@ -39,29 +39,23 @@ ALL = "abcd"
 
 
 @pytest.mark.parametrize("crashed", ALL)
-async def test_1_4_1_one_for_one_starts_that_child_again(crashed: str) -> None:
-    """Under one_for_one the crashed child alone is started again, at its place in the order."""
+@pytest.mark.parametrize("strategy", STRATEGIES)
+async def test_1_4_1_the_strategy_says_who_moves(strategy: str, crashed: str) -> None:
+    """The crashed child alone, all, or those from it on: stopped in reverse, started in order."""
     stage = Stage()
-    async with stage.serve(stage.children(ALL), strategy="one_for_one"):
+    async with stage.serve(stage.children(ALL), strategy=strategy):
         stage.take()
         stage.crash(crashed)
         await settle()
-        assert stage.take() == [f"-{crashed}", f"+{crashed}"]
+        moved = {
+            "one_for_one": crashed,
+            "one_for_all": ALL,
+            "rest_for_one": ALL[ALL.index(crashed) :],
+        }[strategy]
+        others = moved.replace(crashed, "")[::-1]
+        assert stage.take() == [*ends(crashed + others), *starts(moved)]
         assert list(await stage.states()) == list(ALL)
     assert stage.take() == ends("dcba")
-
-
-@pytest.mark.parametrize("crashed", ALL)
-async def test_1_4_2_one_for_all_stops_and_starts_everyone(crashed: str) -> None:
-    """Under one_for_all the others stop in reverse order, then all start in order."""
-    stage = Stage()
-    async with stage.serve(stage.children(ALL), strategy="one_for_all"):
-        stage.take()
-        stage.crash(crashed)
-        await settle()
-        others = "dcba".replace(crashed, "")
-        assert stage.take() == [*ends(crashed + others), *starts(ALL)]
-        assert list(await stage.states()) == list(ALL)
 
 
 async def test_1_4_2_a_nested_supervisor_moves_as_one_child() -> None:
@@ -74,20 +68,6 @@ async def test_1_4_2_a_nested_supervisor_moves_as_one_child() -> None:
         await settle()
         stops = ["-b", "-in/y", "-in/x", "-in", "-a"]
         assert stage.take() == [*stops, "+a", "+in/x", "+in/y", "+in", "+b"]
-
-
-@pytest.mark.parametrize("crashed", ALL)
-async def test_1_4_3_rest_for_one_moves_those_behind(crashed: str) -> None:
-    """Under rest_for_one the same happens from the crashed child on, and none before it moves."""
-    stage = Stage()
-    async with stage.serve(stage.children(ALL), strategy="rest_for_one"):
-        stage.take()
-        stage.crash(crashed)
-        await settle()
-        rest = ALL[ALL.index(crashed) :]
-        behind = rest[:0:-1]
-        assert stage.take() == [*ends(crashed + behind), *starts(rest)]
-        assert list(await stage.states()) == list(ALL)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import anyio
 import pytest
 
 from actors import Ignore, Shutdown
 from supervision import (
     ChildExited,
-    ChildSpec,
-    DynamicSupervisorSpec,
     IntensityExceeded,
     RestartChild,
     StartChild,
@@ -32,6 +28,7 @@ from tests.semantics.kit import (
     settle,
     starts,
     stopped,
+    supervisor,
 )
 
 pytestmark = pytest.mark.dead_letters
@@ -43,13 +40,6 @@ def gave_up(stage: Stage) -> IntensityExceeded:
     assert isinstance(reason, Shutdown)
     assert isinstance(reason.detail, IntensityExceeded)
     return reason.detail
-
-
-def supervisor(strategy: str, **options: Any) -> ChildSpec[Any]:
-    """Make a supervisor of this strategy, without children; or a dynamic one."""
-    if strategy == "dynamic":
-        return DynamicSupervisorSpec("top", **options)
-    return SupervisorSpec("top", strategy=cast("Any", strategy), **options)
 
 
 @pytest.mark.parametrize("strategy", [*STRATEGIES, "dynamic"])
@@ -247,18 +237,6 @@ async def test_1_5_8_budgets_multiply() -> None:
         stage.crash("x")
         await end_of(app)
     assert stage.take() == ["-in/x", "-in/y", "-in"]
-
-
-async def test_1_5_8_a_permanent_supervisor_triggers_the_strategy_of_its_parent() -> None:
-    """The restart of a supervisor that gave up is a round like any other, from the first specs."""
-    stage = Stage()
-    inner = SupervisorSpec("in", [stage.child("x")], max_restarts=0)
-    tree = [stage.child("a"), inner, stage.child("b")]
-    async with stage.serve(tree, strategy="rest_for_one", max_restarts=1):
-        stage.take()
-        stage.crash("x")
-        await settle()
-        assert stage.take() == ["-in/x", "-in", "-b", "+in/x", "+in", "+b"]
 
 
 @pytest.mark.parametrize(

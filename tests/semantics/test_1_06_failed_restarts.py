@@ -89,19 +89,6 @@ async def test_1_6_1_mail_is_served_between_attempts(strategy: str) -> None:
         assert await stage.states() == {"a": "running", "b": "running"}
 
 
-async def test_1_6_1_a_child_that_never_starts_does_not_make_the_supervisor_deaf() -> None:
-    """A supervisor that retries for ever still serves each request that comes in between."""
-    stage = Stage()
-    answers: list[str] = []
-    fail = failing_after(stage, answers, CountChildren())
-    async with stage.serving([stage.child("a", start=[None, *[fail] * 50])], max_restarts=99):
-        stage.crash("a")
-        await retries_done()
-        counts = "ChildCounts(specs=1, active=0, supervisors=0, workers=1)"
-        assert answers == [counts] * 50
-        assert await stage.states() == {"a": "running"}
-
-
 @pytest.mark.parametrize("kind", ["supervisor", "dynamic"])
 async def test_1_6_2_two_restarting_children_take_turns(kind: str) -> None:
     """Two children that fail to restart are tried in turn, each alone."""

@@ -26,6 +26,7 @@ from tests.semantics.kit import (
     Boom,
     Stage,
     Worker,
+    add,
     answer_to,
     clinging,
     ends,
@@ -34,6 +35,7 @@ from tests.semantics.kit import (
     slow_stops,
     starts,
     stopped,
+    supervisor,
 )
 
 pytestmark = pytest.mark.dead_letters
@@ -129,20 +131,6 @@ async def test_1_8_2_children_are_asked_with_a_plain_shutdown(how: str) -> None:
     assert others == [("y", Shutdown()), ("x", Shutdown())]
 
 
-async def test_1_8_3_children_stop_in_reverse_order_one_by_one() -> None:
-    """Children stop in reverse start order, those added last first, each before the next."""
-    stage = Stage()
-    diary: list[str] = []
-    async with stage.serve(stage.children("abc")):
-        await stage.top.ask(StartChild(stage.child("d")))
-        stage.crash("a")
-        await settle()
-        slow_stops(stage, "abcd", 1.0, diary)
-        stage.take()
-    assert stage.take() == ends("dcba")
-    assert diary == [f"{id} {what}" for id in "dcba" for what in ("stops", "is done")]
-
-
 async def test_1_8_3_a_nested_supervisor_is_one_child() -> None:
     """A whole subtree is gone before the sibling before it is asked."""
     stage = Stage()
@@ -154,20 +142,6 @@ async def test_1_8_3_a_nested_supervisor_is_one_child() -> None:
     subtree = ["-in/y", "-in/deep/q", "-in/deep/p", "-in/deep", "-in/x", "-in"]
     assert stage.take() == ["-b", *subtree, "-a"]
     assert [id for id, _ in stage.reasons] == list("byqpxa")
-
-
-async def test_1_8_4_dynamic_children_stop_all_at_once() -> None:
-    """A dynamic supervisor asks all its children at once, so the slowest one sets the time."""
-    stage = Stage()
-    diary: list[str] = []
-    async with stage.serve(DynamicSupervisorSpec("top")):
-        for id in "abcd":
-            await stage.top.ask(StartChild(stage.child(id, shutdown=9.0)))
-        slow_stops(stage, "abcd", 3.0, diary)
-        began = anyio.current_time()
-    assert anyio.current_time() - began == pytest.approx(3.0)
-    assert sorted(diary[:4]) == [f"{id} stops" for id in "abcd"]
-    assert sorted(diary[4:]) == [f"{id} is done" for id in "abcd"]
 
 
 async def test_1_8_4_each_dynamic_child_has_its_own_shutdown_value() -> None:
@@ -231,13 +205,15 @@ async def test_1_8_5_exits_after_the_stop_are_only_taken_in(strategy: str) -> No
     assert stopped(stage)["b"] == ("crashed: Boom: b", False)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", [*STRATEGIES, "dynamic"])
 async def test_1_8_5_no_restart_happens_while_it_stops(strategy: str) -> None:
     """Whoever dies while the supervisor is stopping the others does not come back."""
     stage = Stage()
     slow = Backoff(1.0, 1.0, jitter=False)
-    tree = [*stage.children("ab"), stage.child("r", backoff=slow), stage.child("z", stop=5.0)]
-    async with stage.serve(tree, strategy=strategy):
+    async with stage.serve(supervisor(strategy)):
+        for id in "abrz":
+            await add(stage, id, backoff=slow if id == "r" else None)
+        stage.stops["z"] = 5.0
         stage.crash("r")
         await anyio.sleep(0.5)
         stage.take()

@@ -13,8 +13,6 @@ from supervision import (
     ChildCounts,
     ChildExists,
     ChildNotFound,
-    ChildRestarting,
-    ChildRunning,
     ChildSpec,
     ChildStartFailed,
     CountChildren,
@@ -226,21 +224,6 @@ async def test_1_10_0_restart_child_that_fails_is_not_tried_again() -> None:
         await settle()
         assert await stage.states() == {"a": "running", "b": "running"}
     assert stage.told(SupervisorGaveUp) == []
-
-
-async def test_1_10_0_restart_and_delete_are_for_children_that_do_not_run() -> None:
-    """`RestartChild` and `DeleteChild` are refused while the child runs or is restarting."""
-    stage = Stage()
-    answers: list[str] = []
-    fail = failing_after(stage, answers, RestartChild("a"), DeleteChild("a"))
-    async with stage.serving([stage.child("a", start=[None, fail])]):
-        for request in (RestartChild("a"), DeleteChild("a")):
-            assert isinstance(await refusal(stage, request), ChildRunning)
-        stage.crash("a")
-        await retries_done()
-        assert answers == [ChildRestarting.__name__] * 2
-        assert await stage.states() == {"a": "running"}
-        assert stage.take() == ["+a", "-a", "!a", "+a"]
 
 
 @pytest.mark.parametrize("how", ["terminated", "ignored", "ended"])

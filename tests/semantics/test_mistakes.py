@@ -1,4 +1,4 @@
-"""What re-implementations of OTP get wrong, 10 and 21: stops, and starts that are cut short.
+"""What re-implementations of OTP get wrong, 21: starts that are cut short.
 
 `STATEMENTS.md` maps each mistake to its tests: most of the first 22 are shown not to be made here
 by those of the statement that they hurt (`test_1_*.py`).
@@ -12,30 +12,11 @@ import anyio
 import pytest
 
 from actors import Ref, Shutdown
-from supervision import DynamicSupervisorSpec, StartChild, SupervisorSpec
-from tests.semantics.kit import ROUNDS, Stage, answer_to, ends, exits, settle
+from supervision import StartChild, SupervisorSpec
+from tests.semantics.kit import ROUNDS, Stage, answer_to, settle
 
 pytestmark = pytest.mark.dead_letters
 
-
-@pytest.mark.parametrize("kind", [SupervisorSpec, DynamicSupervisorSpec])
-async def test_mistake_10_no_restart_begins_once_the_stop_has_begun(kind: Any) -> None:
-    """A child that crashes while its supervisor is stopping does not come back."""
-    stage = Stage()
-    async with stage.serve(kind("top")):
-        for id in "abc":
-            await stage.top.ask(StartChild(stage.child(id, stop=2.0, shutdown=9.0)))
-        stage.stops["a"] = None
-        stage.take()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(stage.top.shutdown, None)
-            await anyio.sleep(1.0)
-            stage.crash("a")
-    assert sorted(stage.take()) == ends("abc")
-    assert exits(stage) == []
-
-
-# -- 21: starts that are cut short -----------------------------------------------------------------
 
 MOMENTS = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0]
 """Each await of a start of four seconds is hit in its middle, and at its very end."""

@@ -127,21 +127,6 @@ async def test_mistake_32_a_group_that_a_child_raises_is_its_crash() -> None:
     assert reason == Crashed(error)
 
 
-async def test_mistake_32_several_crashes_are_all_told() -> None:
-    """When several crashes led to the end, all are in the cause, in their order."""
-    stage = Stage()
-    errors = [Boom("one"), Boom("two"), Boom("three")]
-    async with stage.dying(stage.children("a"), max_restarts=2) as app:
-        for error in errors[:2]:
-            stage.crash("a", error)
-            await settle()
-        stage.crash("a", errors[2])
-        await end_of(app)
-    cause = stage.exited.__cause__
-    told: Any = getattr(cause, "exceptions", ())
-    assert list(told) == errors
-
-
 # -- 33: "normal" and "cancelled from outside" taken for a crash -----------------------------------
 
 

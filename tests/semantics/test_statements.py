@@ -94,14 +94,7 @@ def faults(
 def faults_of(row: Row, names: Sequence[str]) -> list[str]:
     """List what is wrong with one row, given the names of all tests."""
     own = beginning(row.statement)
-    # What a mistake hurts is a statement, whose test may be enough.
-    named = (own, "test_1_") if row.statement.startswith("mistake") else own
-    found = [
-        f"{name} is not named after {row.statement}"
-        for name in row.tests
-        if not name.startswith(named)
-    ]
-    found += [f"{row.statement}: there is no {name}" for name in row.tests if name not in names]
+    found = [f"{row.statement}: there is no {name}" for name in row.tests if name not in names]
     found += [
         f"{name} is not in the row of {row.statement}"
         for name in names
