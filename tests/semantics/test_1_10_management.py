@@ -68,18 +68,9 @@ async def test_1_10_0_start_child_answers_with_the_child() -> None:
     assert stage.take() == ends("nba")
 
 
-async def test_1_10_0_start_child_of_an_id_that_is_live() -> None:
-    """A second child with the id of one that runs is refused, and the refusal names that one."""
-    stage = Stage()
-    async with stage.serve(stage.children("ab")) as app:
-        error = await refusal(stage, StartChild(stage.child("a")))
-        assert (type(error), error.id, error.ref) == (ChildExists, "a", app.find("a"))
-        assert stage.take() == starts("ab")
-
-
-@pytest.mark.parametrize("why", ["terminated", "ignored", "ended", "restarting"])
+@pytest.mark.parametrize("why", ["running", "terminated", "ignored", "ended", "restarting"])
 async def test_1_10_0_start_child_of_an_id_that_is_known(why: str) -> None:
-    """A second child with the id of one that does not run is refused, and nobody is named."""
+    """A second child with the id of another is refused; that is named when it runs."""
     stage = Stage()
     errors: list[Any] = []
 
@@ -92,7 +83,7 @@ async def test_1_10_0_start_child_of_an_id_that_is_known(why: str) -> None:
         raise Boom
 
     start: list[Any] = [Ignore()] if why == "ignored" else [None, fail]
-    async with stage.serving([stage.child("a", start=start, restart="transient")]):
+    async with stage.serving([stage.child("a", start=start, restart="transient")]) as app:
         match why:
             case "terminated":
                 await stage.top.ask(TerminateChild("a"))
@@ -105,7 +96,9 @@ async def test_1_10_0_start_child_of_an_id_that_is_known(why: str) -> None:
         await retries_done()
         if why != "restarting":
             errors.append(await refusal(stage, StartChild(stage.child("a"))))
-        assert [(type(error), error.ref) for error in errors] == [(ChildExists, None)]
+        ref = app.find("a") if why == "running" else None
+        told = [(type(error), error.id, error.ref) for error in errors]
+        assert told == [(ChildExists, "a", ref)]
 
 
 @pytest.mark.parametrize("restart", ["permanent", "transient", "temporary"])
@@ -351,14 +344,9 @@ async def test_1_10_1_a_supervisor_that_dies_meanwhile_gives_its_reason(how: str
     async with stage.serving([inner]) as app:
         stage.losable += (CountChildren, StartChild)
         ref = app.find("in")
-        slow = stage.child("n", start=[forever if how == "kill" else 1.0])
-        if how == "kill":
-            stage.tasks.start_soon(ask, ref, StartChild(slow))
-        else:
-            stage.tasks.start_soon(
-                ref.ask,
-                StartChild(slow),
-            )
+        slow = StartChild(stage.child("n", start=[forever if how == "kill" else 1.0]))
+        asking = ask if how == "kill" else answer_to
+        stage.tasks.start_soon(asking, ref, slow)
         await settle()
         stage.tasks.start_soon(ask, ref, CountChildren())
         await settle()
