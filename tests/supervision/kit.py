@@ -39,7 +39,6 @@ from actors import (
     ProcFailedToStart,
     ProcStarted,
     Ref,
-    StopError,
 )
 from actors.testing import settle
 from supervision import (
@@ -97,13 +96,11 @@ class Stage:
         self.decisions: list[Event] = []
         self.dead: list[DeadLetter] = []
         self.losable: tuple[type, ...] = (Act,)
-        self.errors: list[BaseException] = []
         self.notes: list[tuple[str, int, str]] = []
         self.reasons: list[tuple[str, ExitReason]] = []
         self.refs: dict[str, Ref[Act | Note | Life]] = {}
         self.starts: dict[str, deque[Step]] = {}
         self.stops: dict[str, Step] = {}
-        self.answers: dict[str, BaseException] = {}
         self.app: Application
         self.tasks: TaskGroup
         self.exited: TreeExited
@@ -184,8 +181,6 @@ class Stage:
                 self._mark("!", ref)
             case DeadLetter(message=message) if not isinstance(message, self.losable):
                 self.dead.append(event)
-            case StopError(error=error):
-                self.errors.append(error)
             case _ if isinstance(event, DECISIONS):
                 self.decisions.append(event)
             case _:

@@ -71,19 +71,6 @@ def test_a_spec_error_is_a_value_error_with_path_field_and_problem() -> None:
     assert str(error) == "shop/db: shutdown: -1 is negative; give seconds >= 0"
 
 
-def test_a_refusal_keeps_what_it_is_about() -> None:
-    """Ids, refs, limits and reasons can be read back from the refusals."""
-    running = ref("/shop/db")
-    exists = ChildExists("db", running)
-    assert exists.id == "db"
-    assert exists.ref is running
-    assert ChildExists("db", None).ref is None
-    assert [ChildNotFound("a").id, ChildRunning("b").id, ChildRestarting("c").id] == list("abc")
-    assert TooManyChildren(7).limit == 7
-    failed = ChildStartFailed("db", BOOM)
-    assert (failed.id, failed.reason, failed.path, failed.root) == ("db", BOOM, "db", BOOM)
-
-
 @pytest.mark.parametrize("wrap", [Crashed, Shutdown])
 def test_a_nested_start_failure_names_the_way_down(
     wrap: type[Crashed] | type[Shutdown],

@@ -145,24 +145,6 @@ async def test_escalating_is_giving_up() -> None:
     assert [event.error for event in stage.told(SupervisorGaveUp)] == [error]
 
 
-async def test_escalating_in_a_retry_stops_what_is_up() -> None:
-    """A child whose own budget ends between attempts ends the supervisor, too."""
-    stage = Stage()
-    children = [
-        stage.child("a"),
-        stage.child("b", start=[None, Boom("1"), Boom("2")], max_restarts=0),
-        stage.child("c"),
-    ]
-    async with stage.dying(children, strategy="one_for_all", max_restarts=9) as app:
-        stage.take()
-        stage.crash("a")
-        await app.wait()
-    assert stage.take() == ["-a", "-c", "-b", "+a", "!b", "-a"]
-    assert isinstance(stage.exited.reason, Shutdown)
-    assert isinstance(stage.exited.reason.detail, IntensityExceeded)
-    assert stage.exited.reason.detail.child == "b"
-
-
 async def test_the_supervisors_own_budget_is_not_blamed_on_a_child() -> None:
     """When the supervisor's budget is spent first, the error is its own, with all crashes."""
     stage = Stage()

@@ -367,29 +367,3 @@ async def test_a_bad_message_that_was_stashed_comes_again_until_the_budget_ends_
     assert [crash.args for crash in event.error.crashes] == [(-1,)] * 4
     assert log.aside == [Stashed(-1)]
     assert log.letters == [(Stashed(-1), "parked")]
-
-
-async def test_a_bad_message_that_is_sent_again_ends_with_the_budget() -> None:
-    """An actor that tries each bad message again cannot do so for ever: it is parked."""
-
-    class Stubborn(Importer):
-        tries = 0
-
-        def on_undelivered(self, message: Row) -> None:
-            super().on_undelivered(message)
-            Stubborn.tries += 1
-            if Stubborn.tries <= 1000 and not log.parked:
-                self.context.ref.tell(message)
-
-    log = Log()
-    child = ChildSpec(
-        "importer", partial(Stubborn, log), max_restarts=5, max_seconds=60.0, when_spent="park"
-    )
-    async with serve(SupervisorSpec("top", [child], max_restarts=99), observe=[log]) as app:
-        app.find("importer").tell(Told(-1))
-        app.find("importer").tell(Told(2))
-        await anyio.sleep(1.0)
-        (info,) = await app.supervisor.ask(WhichChildren())
-        assert info.state is ChildState.PARKED
-    assert log.handled == [2]
-    assert [why for _, why in log.letters] == [*["in hand when its receiver crashed"] * 6, "parked"]

@@ -4,20 +4,15 @@ from typing import Any, cast
 
 import pytest
 
-from actors import Refusal
 from actors.testing import settle
 from supervision import (
-    Backoff,
     ChildInfo,
     ChildSpec,
     ChildState,
     DeleteChild,
-    GetChild,
-    GetChildSpec,
     RestartChild,
     SpecError,
     StartChild,
-    SupervisionError,
     TerminateChild,
     WhichChildren,
 )
@@ -51,70 +46,6 @@ def test_start_child_takes_a_spec(value: object, text: str) -> None:
     with pytest.raises(SpecError) as caught:
         StartChild(value)  # type: ignore[arg-type]
     assert str(caught.value) == text
-
-
-REFUSED = [
-    (
-        "StartChild running",
-        "ChildExists: child 'a' is already started as /top/a",
-    ),
-    (
-        "StartChild down",
-        "ChildExists: child 'down' is already present but not running; restart or delete it",
-    ),
-    ("StartChild failing", "ChildStartFailed: new failed to start: Boom: no"),
-    (
-        "StartChild significant",
-        "SpecError: top/new: significant: means nothing under auto_shutdown 'never'; give the "
-        "supervisor 'any_significant' or 'all_significant'",
-    ),
-    ("TerminateChild ghost", "ChildNotFound: there is no child 'ghost'"),
-    ("RestartChild ghost", "ChildNotFound: there is no child 'ghost'"),
-    ("RestartChild a", "ChildRunning: child 'a' is running; terminate it first"),
-    ("RestartChild again", "ChildRestarting: child 'again' is being restarted; terminate it first"),
-    ("DeleteChild ghost", "ChildNotFound: there is no child 'ghost'"),
-    ("DeleteChild a", "ChildRunning: child 'a' is running; terminate it first"),
-    ("DeleteChild again", "ChildRestarting: child 'again' is being restarted; terminate it first"),
-    ("GetChild ghost", "ChildNotFound: there is no child 'ghost'"),
-    ("GetChildSpec ghost", "ChildNotFound: there is no child 'ghost'"),
-]
-
-
-@pytest.mark.parametrize(("request_text", "refusal"), REFUSED)
-async def test_each_refusal_has_its_text(request_text: str, refusal: str) -> None:
-    """A request that cannot be met is refused with one clear line, and the supervisor goes on."""
-    stage = Stage()
-    children = [
-        stage.child("a"),
-        stage.child("down"),
-        stage.child("again", backoff=Backoff(50.0, 50.0, jitter=False)),
-    ]
-    async with stage.serve(children) as app:
-        await app.supervisor.ask(TerminateChild("down"))
-        stage.crash("again")
-        await settle()
-        kind, _, what = request_text.partition(" ")
-        with pytest.raises(SupervisionError) as caught:
-            await app.supervisor.ask(make_request(stage, kind, what))  # type: ignore[arg-type]
-        assert f"{type(caught.value).__name__}: {caught.value}" == refusal
-        assert isinstance(caught.value, Refusal) is not isinstance(caught.value, SpecError)
-        assert await stage.states() == {"a": "running", "down": "terminated", "again": "restarting"}
-
-
-def make_request(stage: Stage, kind: str, what: str) -> object:
-    """Make the request that one line of the table means."""
-    if kind == "StartChild":
-        match what:
-            case "running":
-                return StartChild(stage.child("a"))
-            case "down":
-                return StartChild(stage.child("down"))
-            case "failing":
-                return StartChild(stage.child("new", start=[Boom("no")]))
-            case _:
-                return StartChild(stage.child("new", restart="temporary", significant=True))
-    kinds = (TerminateChild, RestartChild, DeleteChild, GetChild, GetChildSpec)
-    return {entry.__name__: entry for entry in kinds}[kind](what)
 
 
 async def test_a_told_request_is_carried_out() -> None:
