@@ -186,20 +186,6 @@ async def test_1_3_5_a_transient_supervisor_that_gave_up_stays_down(restart: Any
         assert await stage.states() == {"a": "running", **kept}
 
 
-async def test_1_3_5_a_permanent_supervisor_that_gave_up_is_restarted() -> None:
-    """A permanent supervisor is restarted after it gave up, which counts with its parent."""
-    stage = Stage()
-    inner = SupervisorSpec("in", stage.children("xy"), max_restarts=0)
-    async with stage.dying([stage.child("a"), inner], max_restarts=1) as app:
-        stage.take()
-        stage.crash("x")
-        await settle()
-        assert stage.take() == ["-in/x", "-in/y", "-in", "+in/x", "+in/y", "+in"]
-        stage.crash("x")
-        await end_of(app)
-    assert stage.take() == ["-in/x", "-in/y", "-in", "-a"]
-
-
 @pytest.mark.parametrize("reason", [*GOOD, *BAD], ids=str)
 @pytest.mark.parametrize("restart", RESTARTS)
 async def test_1_3_6_exits_are_reported(restart: str, reason: ExitReason) -> None:

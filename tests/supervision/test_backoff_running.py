@@ -7,7 +7,6 @@ from actors import ProcExited
 from actors.testing import settle
 from supervision import (
     Backoff,
-    ChildExited,
     ChildRestarting,
     DeleteChild,
     Next,
@@ -78,17 +77,6 @@ async def test_the_requests_of_a_cancelled_restart_fail() -> None:
             await settle()
             await app.supervisor.ask(TerminateChild("a"))
         assert [text for text, _ in stage.take_dead()] == ["Life"]
-
-
-async def test_quick_failures_double_the_delay_up_to_the_maximum() -> None:
-    """A child that crashes as soon as it is up waits 1, 2, 4, 8 and then always 8 seconds."""
-    stage = Stage()
-    async with stage.serve([stage.child("a", backoff=GROWING)], max_restarts=100):
-        for delay in (1.0, 2.0, 4.0, 8.0, 8.0, 8.0):
-            stage.crash("a")
-            await anyio.sleep(delay + 0.1)
-            assert stage.refs["a"].is_alive
-    assert [event.delay for event in stage.told(ChildExited)] == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
 
 
 async def test_failed_starts_grow_the_delay_too() -> None:

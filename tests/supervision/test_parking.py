@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from actors import Mailbox, Name, ProcExited
+from actors import Name, ProcExited
 from actors.testing import settle
 from supervision import (
     Backoff,
@@ -45,23 +45,6 @@ async def test_parking_touches_no_sibling(strategy: str) -> None:
         assert stage.take() == ["-b"]
         assert await stage.states() == {"a": "running", "b": "parked", "c": "running"}
         assert await stage.top.ask(CountChildren()) == ChildCounts(3, 2, 0, 3)
-
-
-@pytest.mark.parametrize("on_restart", ["keep", "drop"])
-async def test_mail_of_a_parked_child_becomes_dead_letters(on_restart: str) -> None:
-    """What waits when a child is parked, and what comes later, are dead letters that say so."""
-    stage = Stage()
-    mailbox = Mailbox(on_restart=on_restart)  # type: ignore[arg-type]
-    async with stage.serve([stage.child("a", mailbox=mailbox, **PARKING)]):
-        stage.crash("a")
-        stage.refs["a"].tell(Note("waits"))
-        await settle()
-        stage.refs["a"].tell(Note("comes later"))
-        dropped = "dropped at the restart of its receiver (crashed: Boom: a)"
-        assert stage.take_dead() == [
-            ("waits", "parked" if on_restart == "keep" else dropped),
-            ("comes later", "parked"),
-        ]
 
 
 async def test_asks_of_a_parked_child_fail_at_once() -> None:

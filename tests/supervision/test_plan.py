@@ -99,14 +99,22 @@ def test_rounds_by_hand(strategy: Strategy, cause: str, expected: Round) -> None
     assert restart_round(strategy, FIVE, cause) == expected
 
 
-def test_one_for_one_never_looks_at_the_members() -> None:
-    """Under one_for_one the generator of members is not even begun, so a round costs O(1)."""
+def test_siblings_are_not_looked_at_without_need() -> None:
+    """Under one_for_one, and when one that is not significant exits, the cost is O(1)."""
 
     def members() -> Iterator[Member]:
         raise AssertionError("nobody should look")
         yield
 
     assert restart_round(Strategy.ONE_FOR_ONE, members(), "x") == Round((), (), ("x",))
+    assert waiting_behind(Strategy.ONE_FOR_ONE, members(), "x") == ()
+    assert not ends_supervisor(
+        AutoShutdown.ALL_SIGNIFICANT,
+        members(),
+        restart=TEMPORARY,
+        significant=False,
+        reason=Normal(),
+    )
 
 
 def states(**given: ChildState) -> list[Member]:
@@ -119,6 +127,8 @@ def test_an_unknown_cause_is_refused(strategy: Strategy) -> None:
     """A round cannot be planned for a child that is not among the members."""
     with pytest.raises(ValueError, match="there is no member 'x'"):
         restart_round(strategy, FIVE, "x")
+    with pytest.raises(ValueError, match="there is no member 'x'"):
+        waiting_behind(strategy, FIVE, "x")
 
 
 @given(
@@ -136,18 +146,6 @@ def test_who_waits_behind_a_child_would_come_back_with_its_retry(
     retry = restart_round(strategy, members, str(place))
     down = [member.id for member in members if member.state is TERMINATED]
     assert list(waiting) == [id for id in retry.start if int(id) > place and id in down]
-
-
-def test_who_waits_is_not_looked_for_under_one_for_one() -> None:
-    """Under one_for_one nobody waits, and the generator of members is not begun."""
-
-    def members() -> Iterator[Member]:
-        raise AssertionError("nobody should look")
-        yield
-
-    assert waiting_behind(Strategy.ONE_FOR_ONE, members(), "x") == ()
-    with pytest.raises(ValueError, match="there is no member 'x'"):
-        waiting_behind(Strategy.REST_FOR_ONE, FIVE, "x")
 
 
 @pytest.mark.parametrize("reason", REASONS, ids=repr)
@@ -223,22 +221,6 @@ def test_automatic_shutdown_follows_the_rules_in_words(
         "all_significant": trigger and left == 0,
     }
     assert answer is expected[auto.value]
-
-
-def test_an_insignificant_exit_never_looks_at_the_members() -> None:
-    """The exit of a child that is not significant is judged without its siblings."""
-
-    def members() -> Iterator[Member]:
-        raise AssertionError("nobody should look")
-        yield
-
-    assert not ends_supervisor(
-        AutoShutdown.ALL_SIGNIFICANT,
-        members(),
-        restart=TEMPORARY,
-        significant=False,
-        reason=Normal(),
-    )
 
 
 def test_states_print_as_words() -> None:

@@ -19,7 +19,6 @@ from supervision.specs import (
     ChildSpec,
     DynamicSupervisorSpec,
     Restart,
-    ShutdownPolicy,
     Strategy,
     SupervisorSpec,
     WhenSpent,
@@ -146,12 +145,6 @@ def test_words_are_converted() -> None:
     assert [*AutoShutdown] == ["never", "any_significant", "all_significant"]
     assert ChildSpec("db", Worker, max_restarts=1, when_spent="park").when_spent is WhenSpent.PARK
     assert [*WhenSpent] == ["escalate", "park"]
-
-
-@pytest.mark.parametrize("value", [inf, INFINITY, "infinity", ShutdownPolicy.INFINITY])
-def test_an_infinite_shutdown_is_one_value(value: Any) -> None:
-    """`math.inf` and the word become INFINITY, so that equal specs compare equal."""
-    assert child("db", Worker, shutdown=value).shutdown is INFINITY
 
 
 def test_children_become_a_tuple_of_their_own() -> None:
