@@ -20,16 +20,7 @@ from supervision import (
     Supervisor,
     SupervisorSpec,
 )
-from tests.semantics.kit import (
-    Boom,
-    Stage,
-    Worker,
-    answer_to,
-    ends,
-    exits,
-    settle,
-    starts,
-)
+from tests.semantics.kit import Boom, Stage, Worker, answer_to, ends, exits, settle, starts
 
 pytestmark = pytest.mark.dead_letters
 

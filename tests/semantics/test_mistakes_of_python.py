@@ -13,12 +13,7 @@ import anyio
 import pytest
 
 from actors import Crashed, ExitReason, Killed, Normal, Shutdown
-from supervision import (
-    BRUTAL_KILL,
-    IntensityExceeded,
-    SupervisorSpec,
-    TerminateChild,
-)
+from supervision import BRUTAL_KILL, IntensityExceeded, SupervisorSpec, TerminateChild
 from tests.semantics.kit import (
     STRATEGIES,
     Boom,

@@ -4,7 +4,6 @@ import anyio
 import pytest
 
 from actors import Crashed, Killed, Shutdown
-from actors.testing import settle
 from supervision import (
     BRUTAL_KILL,
     INFINITY,
@@ -49,22 +48,6 @@ async def test_a_flood_of_requests_delays_no_stop(kind: Kind) -> None:
         for _ in range(1000):
             app.supervisor.tell(WhichChildren())
         assert await app.supervisor.shutdown() == Shutdown()
-
-
-@KINDS
-async def test_a_slow_child_holds_up_only_its_own_supervisor(kind: Kind) -> None:
-    """While one supervisor waits for a slow start, others go on."""
-    stage = Stage()
-    tree = SupervisorSpec("top", [kind("slow"), SupervisorSpec("quick", [stage.child("q")])])
-    async with stage.serve(tree) as app, anyio.create_task_group() as tasks:
-        slow = StartChild(stage.child("a", start=[3.0]))
-        tasks.start_soon(app.find("slow").ask, slow)
-        await settle()
-        began = anyio.current_time()
-        stage.crash("q")
-        await settle()
-        assert await stage.states(app.find("quick")) == {"q": "running"}
-        assert anyio.current_time() - began < 1.0
 
 
 @KINDS

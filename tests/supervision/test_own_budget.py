@@ -54,18 +54,6 @@ async def test_its_own_window_is_its_own() -> None:
         assert await stage.states() == {"a": "parked"}
 
 
-async def test_the_attempt_that_parks_is_not_charged_to_the_supervisor() -> None:
-    """Parking costs the supervisor nothing; the restarts before it were charged to both."""
-    stage = Stage()
-    children = [stage.child("a", max_restarts=1, when_spent="park"), *stage.children("bc")]
-    async with stage.dying(children, max_restarts=2) as app:
-        await stage.crash_often("a", 2)
-        await stage.crash_often("b", 1)
-        assert await stage.states() == {"a": "parked", "b": "running", "c": "running"}
-        await stage.crash_often("b", 1)
-        await app.wait()
-
-
 @pytest.mark.parametrize("reason", [Normal(), Shutdown("enough"), Killed()], ids=str)
 async def test_every_exit_that_is_restarted_counts(reason: Normal | Shutdown | Killed) -> None:
     """A permanent child is parked by exits without an error, too; there are no crashes then."""

@@ -22,14 +22,7 @@ from supervision.plan import (
     verdict,
     waiting_behind,
 )
-from supervision.specs import (
-    BRUTAL_KILL,
-    INFINITY,
-    AutoShutdown,
-    Restart,
-    ShutdownPolicy,
-    Strategy,
-)
+from supervision.specs import BRUTAL_KILL, INFINITY, AutoShutdown, Restart, ShutdownPolicy, Strategy
 
 PERMANENT, TRANSIENT, TEMPORARY = Restart
 RUNNING, TERMINATED, RESTARTING, PARKED = ChildState

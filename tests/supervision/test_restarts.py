@@ -3,20 +3,9 @@
 import anyio
 import pytest
 
-from actors import (
-    Crashed,
-    LinkBroken,
-    Mailbox,
-    Name,
-    Overflow,
-    ProcExited,
-)
+from actors import Crashed, LinkBroken, Mailbox, Name, Overflow, ProcExited
 from actors.testing import settle
-from supervision import (
-    ChildExited,
-    RestartChild,
-    TerminateChild,
-)
+from supervision import ChildExited, RestartChild, TerminateChild
 from tests.supervision.kit import Life, Note, Stage
 
 pytestmark = pytest.mark.dead_letters

@@ -8,9 +8,8 @@ from typing import Any, cast
 import attrs
 import pytest
 
-from actors import CancellationToken, Mailbox, Name, Proc, task
+from actors import CancellationToken, Mailbox, Proc, task
 from supervision import specs
-from supervision.backoff import Backoff
 from supervision.errors import SpecError, SupervisionError
 from supervision.specs import (
     BRUTAL_KILL,
@@ -101,27 +100,6 @@ def test_a_spec_has_the_defaults_of_the_contract() -> None:
     assert isinstance(spec, ChildSpec)
     assert (spec.id, spec.max_children, spec.kind) == ("pool", None, "supervisor")
     assert (spec.max_restarts, spec.max_seconds, spec.shutdown) == (3, 5.0, INFINITY)
-
-
-def test_options_are_kept_as_given() -> None:
-    """Every option of a child spec can be read back."""
-    name, mailbox, backoff = Name[str]("db"), Mailbox(capacity=8), Backoff(0.1, 30.0)
-    start = partial(Worker, "ada", size=3)
-    spec = ChildSpec(
-        "db",
-        start,
-        restart=Restart.TRANSIENT,
-        shutdown=0,
-        significant=True,
-        name=name,
-        mailbox=mailbox,
-        backoff=backoff,
-        start_timeout=2,
-    )
-    assert spec.start is start
-    assert (spec.restart, spec.shutdown, spec.significant) == (Restart.TRANSIENT, 0, True)
-    assert (spec.name, spec.mailbox, spec.backoff) == (name, mailbox, backoff)
-    assert spec.start_timeout == 2
 
 
 # --- conversions ------------------------------------------------------------------------------

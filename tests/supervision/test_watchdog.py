@@ -10,13 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors import task
-from supervision import (
-    ChildSpec,
-    DynamicSupervisorSpec,
-    SpecError,
-    SupervisorSpec,
-    Watchdog,
-)
+from supervision import ChildSpec, DynamicSupervisorSpec, SpecError, SupervisorSpec, Watchdog
 from supervision.watchdog import Sight
 
 

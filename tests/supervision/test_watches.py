@@ -10,11 +10,7 @@ import anyio.lowlevel
 import pytest
 from attrs import evolve
 
-from actors import (
-    Actor,
-    Crashed,
-    on,
-)
+from actors import Actor, Crashed, on
 from actors.ref import address_of
 from actors.testing import settle
 from supervision import (

@@ -14,14 +14,7 @@ from typing import Any
 import anyio
 import pytest
 
-from actors import (
-    Crashed,
-    Event,
-    Killed,
-    ProcEnded,
-    StopError,
-    on,
-)
+from actors import Crashed, Event, Killed, ProcEnded, StopError, on
 from actors.testing import settle
 from supervision import (
     Application,
