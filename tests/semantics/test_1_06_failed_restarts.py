@@ -348,7 +348,7 @@ async def test_1_6_9_a_stop_is_obeyed_between_attempts(strategy: str) -> None:
 
 
 async def test_1_6_10_a_nested_supervisor_is_retried_from_its_first_child() -> None:
-    """A nested supervisor that fails to restart is tried again from its first child, and counted."""
+    """A nested supervisor is tried again from its first child, and each try is counted."""
     stage = Stage()
     inner = SupervisorSpec("in", [stage.child("x"), stage.child("y", start=[None, Boom(), Boom()])])
     async with stage.dying([stage.child("a"), inner], max_restarts=3) as app:

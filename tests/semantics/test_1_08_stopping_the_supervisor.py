@@ -40,12 +40,7 @@ from tests.semantics.kit import (
 
 pytestmark = pytest.mark.dead_letters
 
-REASONS: list[ExitReason] = [
-    Normal(),
-    Shutdown(),
-    Shutdown("T"),
-    Crashed(Boom("parent")),
-]
+REASONS: list[ExitReason] = [Normal(), Shutdown(), Shutdown("T"), Crashed(Boom("parent"))]
 
 
 class Parent(Worker):
@@ -84,10 +79,7 @@ async def test_1_8_1_the_end_of_its_parent_ends_a_supervisor(reason: ExitReason)
     stage.check_gone()
 
 
-@pytest.mark.parametrize(
-    ("how", "reason"),
-    [("shutdown", Shutdown()), ("stop", Normal())],
-)
+@pytest.mark.parametrize(("how", "reason"), [("shutdown", Shutdown()), ("stop", Normal())])
 async def test_1_8_1_a_supervisor_can_be_told_to_stop(how: str, reason: ExitReason) -> None:
     """A supervisor that is told to stop ends with the reason of that, its children before it."""
     stage = Stage()

@@ -72,9 +72,7 @@ def test_a_spec_error_is_a_value_error_with_path_field_and_problem() -> None:
 
 
 @pytest.mark.parametrize("wrap", [Crashed, Shutdown])
-def test_a_nested_start_failure_names_the_way_down(
-    wrap: type[Crashed] | type[Shutdown],
-) -> None:
+def test_a_nested_start_failure_names_the_way_down(wrap: type[Crashed] | type[Shutdown]) -> None:
     """A failed start inside a supervisor's failed start shows all ids, innermost last."""
     inner = ChildStartFailed("w1", BOOM)
     outer = ChildStartFailed("shop", wrap(ChildStartFailed("workers", wrap(inner))))

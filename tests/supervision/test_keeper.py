@@ -1,19 +1,32 @@
-"""Tests of what both kinds of supervisor have in common, and of the parts of the keeper."""
+"""Tests of what both kinds of supervisor have in common: requests, and the books on a child."""
+
+from typing import Any, Never, cast
 
 import anyio
 import pytest
 
-from actors import Crashed, Killed, Shutdown
+from actors import Actor, ActorSystem, CancellationToken, Crashed, Killed, Shutdown, task
+from actors.testing import settle
 from supervision import (
     BRUTAL_KILL,
     INFINITY,
+    Backoff,
+    ChildInfo,
+    ChildSpec,
     ChildStartFailed,
+    ChildState,
+    DeleteChild,
     DynamicSupervisorSpec,
+    RestartChild,
+    SpecError,
     StartChild,
     SupervisorSpec,
+    TerminateChild,
     WhichChildren,
 )
 from supervision.keeper import patience, start_failed
+from supervision.plan import Member
+from supervision.records import Record
 from tests.supervision.kit import Boom, Stage, Worker
 
 pytestmark = pytest.mark.dead_letters
@@ -71,3 +84,86 @@ async def test_a_start_that_catches_everything_cannot_hold_its_supervisor(kind: 
             await app.supervisor.ask(StartChild(spec))
         assert swallowed == 3
         assert anyio.current_time() - began == pytest.approx(1.0, abs=0.5)
+
+
+def test_requests_are_frozen_values() -> None:
+    """Requests compare by value and cannot be changed; nor can what they are answered with."""
+    assert TerminateChild("a") == TerminateChild("a") != TerminateChild("b")
+    assert repr(DeleteChild("a")) == "DeleteChild(id='a')"
+    with pytest.raises(AttributeError):
+        RestartChild("a").id = "b"  # type: ignore[misc]
+    info = ChildInfo("a", cast("Any", None), ChildState.RUNNING, 0, "worker")
+    assert (info.restart_in, info.failures) == (None, 0), "nothing is pending unless it is said"
+    with pytest.raises(AttributeError):
+        info.failures = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("db", "StartChild: spec: 'db' is not a ChildSpec"),
+        (None, "StartChild: spec: None is not a ChildSpec"),
+        (ChildSpec, "StartChild: spec: <class 'supervision.specs.ChildSpec'> is not a ChildSpec"),
+    ],
+)
+def test_start_child_takes_a_spec(value: object, text: str) -> None:
+    """`StartChild` of something else is refused when it is made."""
+    with pytest.raises(SpecError) as caught:
+        StartChild(value)  # type: ignore[arg-type]
+    assert str(caught.value) == text
+
+
+async def test_a_told_request_is_carried_out() -> None:
+    """A request that is told instead of asked is carried out; a refusal of it goes nowhere."""
+    stage = Stage()
+    async with stage.serve([stage.child("a")], max_restarts=0) as app:
+        app.supervisor.tell(TerminateChild("ghost"))
+        app.supervisor.tell(StartChild(stage.child("a")))
+        app.supervisor.tell(StartChild(stage.child("bad", start=[Boom()])))
+        app.supervisor.tell(TerminateChild("a"))
+        await settle()
+        infos = await app.supervisor.ask(WhichChildren())
+        assert [(info.id, str(info.state)) for info in infos] == [("a", "terminated")]
+        assert all(isinstance(info, ChildInfo) for info in infos)
+
+
+# -- the books on one child ------------------------------------------------------------------------
+
+
+async def nothing(shutdown: CancellationToken) -> None:
+    """Do nothing."""
+
+
+class Owner(Actor[Never]):
+    """Own the address of a child that never runs."""
+
+    async def on_start(self) -> None:
+        """Open the books."""
+        spec = ChildSpec("a", task(nothing), backoff=Backoff(1.0, 8.0))
+        self.record = Record(spec, self.context.child(spec.id))
+
+
+async def test_what_is_shown_follows_the_state() -> None:
+    """`restart_in` is there while restarting, never negative; failures fade when healthy."""
+    owner = Owner()
+    async with ActorSystem() as system:
+        await system.spawn(lambda: owner)
+        record = owner.record
+        record.failures, record.ready_at, record.due = 2, 10.0, 20.0
+        shown: dict[ChildState, tuple[object, ...]] = {}
+        for record.state in ChildState:
+            first, later = record.info(15.0), record.info(21.0)
+            shown[record.state] = (
+                first.restart_in,
+                later.restart_in,
+                first.failures,
+                later.failures,
+            )
+        down = (None, None, 2, 2)
+        assert shown == {
+            ChildState.RUNNING: (None, None, 2, 0),
+            ChildState.TERMINATED: down,
+            ChildState.RESTARTING: (5.0, 0.0, 2, 2),
+            ChildState.PARKED: down,
+        }
+        assert record.member == Member("a", state=ChildState.PARKED)
