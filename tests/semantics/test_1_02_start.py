@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from actors import ActorSystem, Crashed, Ignore, Normal, Proc, Shutdown, StartFailed
+from actors import ActorSystem, Crashed, Ignore, Proc, Shutdown, StartFailed
 from supervision import (
     ChildExited,
     ChildSpec,
@@ -163,17 +163,6 @@ async def test_1_2_5_an_ignored_child_is_kept_unless_temporary(restart: Any, whe
             assert list(await stage.states()) == ["a", "i", "b"]
 
 
-@pytest.mark.parametrize("restart", RESTARTS)
-async def test_1_2_5_an_ignored_start_child_is_no_error(restart: str) -> None:
-    """`StartChild` answers None for an ignored child, whether its spec is kept or dropped."""
-    stage = Stage()
-    async with stage.serve([stage.child("a")]):
-        spec = stage.child("i", start=[Ignore()], restart=restart)
-        assert await stage.top.ask(StartChild(spec)) is None
-        kept = {} if restart == "temporary" else {"i": "terminated"}
-        assert await stage.states() == {"a": "running", **kept}
-
-
 async def test_1_2_6_what_makes_a_supervisor_may_ignore_or_raise() -> None:
     """Whoever starts a supervisor gets the Ignore, the error or the wrong value of its maker."""
     async with ActorSystem() as system:
@@ -203,20 +192,6 @@ async def test_1_2_7_an_exit_after_a_start_waits_for_the_whole_start(strategy: s
         round = ["+a"] if strategy == "one_for_one" else [*ends("cb"), *starts("abc")]
         assert stage.take() == ["+a", "-a", "+b", "+c", *round]
     assert exits(stage) == ["a: restart"]
-
-
-async def test_1_2_7_a_transient_child_may_be_done_before_its_siblings_start() -> None:
-    """A child that ends well while siblings still start does not disturb the start."""
-    stage = Stage()
-
-    def done(worker: Worker) -> None:
-        worker.context.stop(Normal())
-
-    children = [stage.child("a", start=[done], restart="transient"), stage.child("b", start=[1.0])]
-    async with stage.serve(children, max_restarts=0):
-        await settle()
-        assert await stage.states() == {"a": "terminated", "b": "running"}
-        assert stage.take() == ["+a", "-a", "+b"]
 
 
 async def test_1_2_7_the_exit_of_a_failed_start_is_ignored() -> None:

@@ -208,17 +208,6 @@ async def test_1_4_7_a_round_counts_once_for_all_whom_it_covers(strategy: str, o
     assert exits(short)[-1].endswith("give up")
 
 
-async def test_1_4_7_in_rest_for_one_the_order_of_death_decides() -> None:
-    """First a, then b is one round that covers both; first b, then a is two rounds."""
-    stage = Stage()
-    async with stage.serve(stage.children("abc"), strategy="rest_for_one", max_restarts=3):
-        stage.take()
-        await die_together(stage, "ab")
-        assert stage.take() == [*ends("ab"), "-c", *starts("abc")]
-        await die_together(stage, "ba")
-        assert stage.take() == [*ends("ba"), "-c", *starts("bc"), *ends("cb"), *starts("abc")]
-
-
 async def test_1_4_7_a_swallowed_exit_is_reported() -> None:
     """The exit of a sibling that died before its turn is swallowed, and reported as an error."""
     stage = Stage()

@@ -78,22 +78,6 @@ async def test_1_9_1_the_end_for_good_of_a_significant_child_ends_its_supervisor
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-@pytest.mark.parametrize("reason", BAD, ids=str)
-async def test_1_9_1_a_crashed_transient_child_is_restarted_instead(
-    reason: ExitReason, setting: str
-) -> None:
-    """A significant transient child that ends abnormally comes back, and ends nothing."""
-    stage = Stage()
-    tree = [stage.child("a"), *significant(stage, "s")]
-    async with stage.serve(tree, auto_shutdown=setting):
-        stage.end("s", reason)
-        await settle()
-        assert await stage.states() == {"a": "running", "s": "running"}
-        assert stage.take() == ["+a", "+s", "-s", "+s"]
-    assert enders(stage) == []
-
-
-@pytest.mark.parametrize("setting", SETTINGS)
 async def test_1_9_2_it_ends_once(setting: str) -> None:
     """Whoever ends behind the one that ended the supervisor is only taken in as it stops."""
     stage = Stage()
