@@ -3,11 +3,13 @@
 from types import SimpleNamespace
 from typing import Any, cast
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import Crashed, ExitReason, Killed, NoProc, Normal, Ref, Refusal, Shutdown
+import supervision
+from actors import Crashed, ExitReason, Killed, NoProc, Normal, Place, Ref, Refusal, Shutdown
 from supervision.errors import (
     ChildExists,
     ChildNotFound,
@@ -19,6 +21,7 @@ from supervision.errors import (
     SupervisionError,
     TooManyChildren,
     TreeExited,
+    Wedged,
     describe_error,
     describe_reason,
 )
@@ -135,6 +138,14 @@ def test_an_exception_that_cannot_be_printed_does_no_harm() -> None:
     assert describe_error(Unprintable()) == expected
     assert str(ChildStartFailed("db", Crashed(Unprintable()))) == f"db failed to start: {expected}"
     assert "cannot be printed" in str(TreeExited("/shop", Shutdown(Unprintable())))
+
+
+@pytest.mark.parametrize("library", ["<frozen runpy>", anyio.__file__, supervision.__file__])
+def test_a_hang_is_said_to_be_where_the_users_own_code_is(library: str) -> None:
+    """Of a stack the last place that is in no library counts; without one, the very last."""
+    below, own = Place(library, 7, "wait"), Place("/srv/shop.py", 40, "Shop.buy")
+    assert str(Wedged("/shop", "handling Buy", 1.0, (own, below))).endswith(f", at {own}")
+    assert str(Wedged("/shop", "handling Buy", 1.0, (below,))).endswith(f", at {below}")
 
 
 @given(st.text())

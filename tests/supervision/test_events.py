@@ -47,7 +47,7 @@ async def test_a_failed_restart_is_told() -> None:
         stage.crash("a")
         await settle()
     (event,) = stage.told(RestartFailed)
-    assert event == RestartFailed(stage.refs["a"], Crashed(error), Next.RESTART, 0.0)
+    assert event == RestartFailed(stage.refs["a"], Crashed(error), Next.RESTART)
 
 
 async def test_each_stopped_child_is_told() -> None:

@@ -245,6 +245,9 @@ async def test_a_child_is_watched_once() -> None:
         assert len(seen.hung()) == 1
         await anyio.sleep(LIMIT)
         assert len(life.proc._watches._due) == len(life.proc._watches._watched) == 1
+        life.proc.adopt(record, evolve(spec, watchdog=None))
+        await anyio.sleep(LIMIT)
+        assert len(life.proc._watches._due) == len(life.proc._watches._watched) == 0
 
 
 # -- time --------------------------------------------------------------------------------------
