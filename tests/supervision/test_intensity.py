@@ -34,10 +34,7 @@ def too_many(history: list[float], max_restarts: int, max_seconds: float) -> boo
 def test_each_attempt_is_judged_as_the_whole_history_would_be(
     gaps: list[float], max_restarts: int, max_seconds: float
 ) -> None:
-    """After each attempt the budget is exceeded exactly when the full history says so.
-
-    It remembers the newest attempts only, at most one more than allowed.
-    """
+    """The newest attempts, one more than allowed, tell what the whole history would."""
     budget, history = Intensity(max_restarts, max_seconds), list[float]()
     assert not budget.exceeded
     for now in moments(gaps):
