@@ -10,13 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors import task
-from supervision import (
-    ChildSpec,
-    DynamicSupervisorSpec,
-    SpecError,
-    SupervisorSpec,
-    Watchdog,
-)
+from supervision import ChildSpec, DynamicSupervisorSpec, SpecError, SupervisorSpec, Watchdog
 from supervision.supervisors.hang_detector import Sight
 
 
@@ -66,16 +60,6 @@ def test_the_period_is_a_quarter_of_the_shortest_limit() -> None:
     assert Watchdog(handler=30.0).period == 7.5
     assert Watchdog(handler=30.0, heartbeat=10.0).period == 2.5
     assert Watchdog(heartbeat=1.0).period == 0.25
-
-
-def test_nothing_in_sight_counts_no_time() -> None:
-    """While nothing is in sight, and when something new comes into sight, the count is zero."""
-    sight = Sight(None, 0.0, 0.0)
-    for now in (10.0, 20.0, 30.0):
-        sight = sight.again(None, now, 10.0)
-        assert sight.seconds == 0.0
-    assert sight.again("job", 40.0, 10.0).seconds == 0.0
-    assert sight.again("job", 40.0, 10.0).since == 40.0
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.integers(0, 2)), max_size=30))
