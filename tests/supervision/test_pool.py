@@ -11,7 +11,6 @@ from attrs import frozen
 
 from actors import (
     Actor,
-    ActorSystem,
     AskTimeout,
     CancellationToken,
     Name,
@@ -23,7 +22,6 @@ from actors import (
 )
 from actors.testing import settle
 from supervision import (
-    ChildSpec,
     ChildStartFailed,
     CountChildren,
     Pool,
@@ -37,77 +35,50 @@ from supervision import (
 from tests.supervision.pools import Bench, Hold
 
 
-async def test_a_worker_answers() -> None:
-    """What a worker answers is the answer to the asker."""
-    bench = Bench()
-    async with bench.serve():
-        bench.ask("a")
-        await settle()
-        bench.finish("a")
-        await settle()
-        assert bench.results == {"a": "a done"}
-
-
 async def test_a_worker_has_one_job_in_hand() -> None:
     """Jobs wait while every worker has one, and are begun in the order in which they came."""
-    bench = Bench(size=2)
-    async with bench.serve():
-        await bench.ask_all("abcd")
+    async with Bench(size=2).serve() as bench:
+        await bench.ask("abcd")
         assert bench.in_hand == {"worker-1": "a", "worker-2": "b"}
-        bench.finish("b")
-        await settle()
+        await bench.finish("b")
         assert bench.in_hand == {"worker-1": "a", "worker-2": "c"}
-        bench.finish("a", "c")
-        await settle()
-        bench.finish("d")
-        await settle()
+        await bench.finish("a", "c", "d")
         assert bench.begun == ["a", "b", "c", "d"]
-        assert set(bench.results.values()) == {"a done", "b done", "c done", "d done"}
+        assert bench.results == {name: f"{name} done" for name in "abcd"}
 
 
 async def test_a_refusal_is_an_answer() -> None:
     """A refusal of a worker reaches the asker as it is, and the worker lives on."""
-    bench = Bench(size=1)
-    async with bench.serve() as pool:
-        await bench.ask_all("ab")
-        bench.refuse("a")
-        await settle()
+    async with Bench(size=1).serve() as bench:
+        await bench.ask("ab")
+        await bench.refuse("a")
         assert bench.results == {"a": "No"}
         assert bench.in_hand == {"worker-1": "b"}
-        bench.finish("b")
-        await settle()
-        statistics = await pool.statistics()
-        assert (statistics.done, statistics.failed) == (2, 0)
+        await bench.finish("b")
+        assert await bench.counts("done", "failed") == (2, 0)
 
 
 async def test_a_told_job_is_done() -> None:
     """A job that was told is done like the others, and its answer is dropped."""
-    bench = Bench(size=1)
-    async with bench.serve() as pool:
-        pool.tell(Hold("a"))
-        pool.tell(Hold("b"))
+    async with Bench(size=1).serve() as bench:
+        bench.pool.tell(Hold("a"))
+        bench.pool.tell(Hold("b"))
         await settle()
         assert bench.in_hand == {"worker-1": "a"}
-        bench.finish("a")
-        await settle()
-        bench.refuse("b")
-        await settle()
+        await bench.finish("a")
+        await bench.refuse("b")
         assert bench.begun == ["a", "b"]
-        assert (await pool.statistics()).done == 2
+        assert (await bench.statistics()).done == 2
 
 
 async def test_the_pool_answers_while_its_workers_work() -> None:
     """However busy the workers are, the pool takes jobs and answers questions at once."""
-    bench = Bench(size=1)
-    async with bench.serve() as pool:
-        await bench.ask_all("abc")
+    async with Bench(size=1).serve() as bench:
+        await bench.ask("abc")
         with anyio.fail_after(0.001):
-            statistics = await pool.statistics()
-        assert (statistics.running, statistics.queued, statistics.taken) == (1, 2, 3)
-        assert [worker.busy for worker in statistics.workers] == [True]
-        for _ in range(3):
-            bench.finish_all()
-            await settle()
+            assert await bench.counts("running", "queued", "taken") == (1, 2, 3)
+        assert [worker.busy for worker in (await bench.statistics()).workers] == [True]
+        await bench.finish("a", "b", "c")
 
 
 async def test_a_pool_is_found_by_its_name() -> None:
@@ -136,14 +107,6 @@ async def test_a_pool_is_a_supervisor_among_others() -> None:
         ]
         assert (await pool.ref.ask(CountChildren())).active == 3
         assert app.find("inner/pool/workers/worker-2").is_alive
-
-
-async def test_a_pool_is_spawned_in_a_system() -> None:
-    """The start of a pool's spec makes a proc for any actor system."""
-    spec = PoolSpec("doublers", Doubler, size=1)
-    async with ActorSystem() as system:
-        ref = await system.spawn(spec.start, id="doublers", shutdown=None)
-        assert await Pool[Double](ref).ask(Double(21)) == 42
 
 
 async def test_a_wrong_request_fails_its_asker_alone() -> None:
@@ -192,31 +155,23 @@ async def test_what_is_no_job_is_refused_at_the_door() -> None:
 
 async def test_errors_name_the_request() -> None:
     """A timeout, and the end of a pool, name the request of the asker and the path of the pool."""
-    bench = Bench(size=1)
-    async with bench.serve() as pool:
+    async with Bench(size=1).serve() as bench:
         with pytest.raises(AskTimeout, match=r"/top/pool did not answer Hold within 2 s"):
-            await pool.ask(Hold("a"), timeout=2)
-        bench.finish("a")
+            await bench.pool.ask(Hold("a"), timeout=2)
+        await bench.finish("a")
     with pytest.raises(ProcExited, match=r"/top/pool ended before it answered Hold"):
-        await pool.ask(Hold("b"))
+        await bench.pool.ask(Hold("b"))
 
 
 async def test_the_key_of_a_job_can_be_computed() -> None:
     """The spec's `key` makes the key of a request, the asker's own goes before it."""
-    bench = Bench(size=2, routing="sticky", key=lambda request: request.name[0])
-    async with bench.serve():
-        for name in ("a1", "b1", "a2"):
-            bench.ask(name)
-            await settle()
-        bench.ask("a3", key="b")
-        await settle()
+    async with Bench(routing="sticky", key=lambda request: request.name[0]).serve() as bench:
+        await bench.ask(["a1", "b1", "a2"])
+        await bench.ask(["a3"], key="b")
         assert bench.in_hand == {"worker-1": "a1", "worker-2": "b1"}
-        bench.finish("b1")
-        await settle()
+        await bench.finish("b1")
         assert bench.in_hand == {"worker-1": "a1", "worker-2": "a3"}
-        bench.finish("a1", "a3")
-        await settle()
-        bench.finish_all()
+        await bench.finish("a1", "a3", "a2")
 
 
 async def test_a_key_that_cannot_be_computed_fails_its_asker_alone() -> None:
@@ -227,13 +182,11 @@ async def test_a_key_that_cannot_be_computed_fails_its_asker_alone() -> None:
             raise LookupError(request.name)
         return 1.5 if request.name == "b" else request.name  # type: ignore[return-value]
 
-    bench = Bench(size=1, routing="keyed", key=key)
-    async with bench.serve() as pool:
-        await bench.ask_all("abc")
-        bench.finish("c")
-        await settle()
+    async with Bench(size=1, routing="keyed", key=key).serve() as bench:
+        await bench.ask("abc")
+        await bench.finish("c")
         assert bench.results == {"a": "LookupError", "b": "TypeError", "c": "c done"}
-        assert (await pool.statistics()).refused == 2
+        assert (await bench.statistics()).refused == 2
 
 
 async def test_a_pool_with_a_worker_that_does_not_start_does_not_start() -> None:
@@ -245,28 +198,17 @@ async def test_a_pool_with_a_worker_that_does_not_start_does_not_start() -> None
             raise AssertionError
 
 
-async def test_workers_share_a_template() -> None:
-    """Each worker has the options of the template, and the pool's id for it with a number."""
-    spec = PoolSpec("pool", ChildSpec("hand", partial(Doubler), shutdown=7.0), size=2)
-    assert [spec.worker_spec(number).id for number in (1, 2)] == ["hand-1", "hand-2"]
-    assert spec.worker_spec(1).shutdown == 7.0
-    async with serve(spec) as app:
-        assert app.find("workers/hand-2").path == "/pool/workers/hand-2"
-
-
 async def test_an_actor_asks_a_pool() -> None:
     """An actor that is killed while it waits for a pool takes its job out."""
-    bench = Bench(size=1)
-    async with bench.serve() as pool:
-        await bench.ask_all("a")
-        asker = await bench.app.system.spawn(partial(Asker, pool))
+    async with Bench(size=1).serve() as bench:
+        await bench.ask("a")
+        asker = await bench.app.system.spawn(partial(Asker, bench.pool))
         await settle()
-        assert (await pool.statistics()).queued == 1
+        assert await bench.counts("queued") == (1,)
         asker.kill()
         await settle()
-        statistics = await pool.statistics()
-        assert (statistics.queued, statistics.withdrawn) == (0, 1)
-        bench.finish("a")
+        assert await bench.counts("queued", "withdrawn") == (0, 1)
+        await bench.finish("a")
 
 
 async def test_a_worker_may_ask_its_own_pool() -> None:
