@@ -14,6 +14,7 @@ from actors import (
     Actor,
     AskCycle,
     Crashed,
+    ExitReason,
     Killed,
     Proc,
     ProcEnded,
@@ -34,16 +35,9 @@ from supervision import (
     TerminateChild,
     WhichChildren,
 )
-from tests.supervision.calls import Boom, Diary, double, fail, hang, ids, serving
+from tests.supervision.calls import Boom, Diary, double, fail, hang, ids, only, serving
 
 # -- awaited ---------------------------------------------------------------------------------------
-
-
-async def test_run_returns_the_result() -> None:
-    """An awaited task gives its result to its caller, and is gone by then."""
-    async with serving() as (app, tasks):
-        assert await tasks.run(double, 21) == 42
-        assert await app.supervisor.ask(WhichChildren()) == ()
 
 
 async def test_a_task_is_a_child_with_the_name_of_its_function() -> None:
@@ -75,16 +69,27 @@ async def test_a_task_has_a_context_of_its_own() -> None:
 
 
 async def test_callers_run_side_by_side() -> None:
-    """Ten tasks of a second take a second."""
-    async with serving() as (_, tasks):
+    """Ten tasks of a second take a second; each caller has its result, and nothing is left."""
+    results: list[int] = []
+    async with serving() as (app, tasks):
+
+        async def call(number: int) -> None:
+            results.append(await tasks.run(double, number))
+
         began = anyio.current_time()
         async with anyio.create_task_group() as group:
             for number in range(10):
-                group.start_soon(tasks.run, double, number)
+                group.start_soon(call, number)
         assert anyio.current_time() - began == pytest.approx(1)
+        assert sorted(results) == [2 * number for number in range(10)]
+        assert await app.supervisor.ask(WhichChildren()) == ()
 
 
-@pytest.mark.parametrize("error", [Boom("x"), Refusal("no"), ProcExited("/a", Killed())], ids=repr)
+@pytest.mark.parametrize(
+    "error",
+    [Boom("x"), Refusal("no"), ProcExited("/a", Killed()), ExceptionGroup("two", [Boom(), Boom()])],
+    ids=repr,
+)
 async def test_an_error_raises_in_the_caller_alone(error: Exception) -> None:
     """What an awaited task raises reaches its caller as it is, and nobody else."""
     async with serving(max_restarts=0) as (app, tasks):
@@ -94,15 +99,6 @@ async def test_an_error_raises_in_the_caller_alone(error: Exception) -> None:
             assert caught.value is error
             assert [str(event.reason) for event in recorder.events] == ["normal"]
         assert await tasks.run(double, 1) == 2
-
-
-async def test_a_group_of_errors_raises_as_it_is() -> None:
-    """An exception group of a task is not taken apart."""
-    group = ExceptionGroup("two", [Boom("a"), Boom("b")])
-    async with serving() as (_, tasks):
-        with pytest.raises(ExceptionGroup) as caught:
-            await tasks.run(fail, group)
-        assert caught.value is group
 
 
 async def test_a_cancellation_that_leaks_out_of_a_task_is_no_cancellation_of_the_caller() -> None:
@@ -117,39 +113,26 @@ async def test_a_cancellation_that_leaks_out_of_a_task_is_no_cancellation_of_the
         assert isinstance(caught.value.__cause__, cancelled)
 
 
-async def test_a_killed_task_raises_proc_exited() -> None:
-    """The caller of a task that is killed gets ProcExited with the task's path."""
-    async with serving() as (app, tasks):
-
-        async def killed() -> None:
-            with pytest.raises(ProcExited) as caught:
-                await tasks.run(anyio.sleep_forever)
-            assert caught.value.reason == Killed()
-            assert caught.value.path.startswith("/jobs/sleep_forever-")
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(killed)
-            await settle()
-            (info,) = await app.supervisor.ask(WhichChildren())
-            info.ref.kill()
-
-
-async def test_a_task_that_was_terminated_raises_proc_exited() -> None:
-    """Terminating the task by its id cancels it, and its caller gets ProcExited."""
+@pytest.mark.parametrize("reason", [Killed(), Shutdown()], ids=str)
+async def test_a_task_that_is_ended_raises_proc_exited(reason: ExitReason) -> None:
+    """The caller of a task that is killed or terminated gets ProcExited with the task's path."""
     diary: Diary = []
     async with serving() as (app, tasks):
 
-        async def stopped() -> None:
+        async def call() -> None:
             with pytest.raises(ProcExited) as caught:
                 await tasks.run(hang, diary)
-            assert caught.value.reason == Shutdown()
+            assert caught.value.reason == reason
+            assert caught.value.path.startswith("/jobs/hang-")
 
         async with anyio.create_task_group() as group:
-            group.start_soon(stopped)
-            await settle()
-            (info,) = await app.supervisor.ask(WhichChildren())
-            await app.supervisor.ask(TerminateChild(info.id))
-            assert diary == ["hang begins", "hang is gone"]
+            group.start_soon(call)
+            child = await only(app)
+            if reason == Killed():
+                child.ref.kill()
+            else:
+                await app.supervisor.ask(TerminateChild(child.id))
+        assert diary == ["hang begins", "hang is gone"]
 
 
 async def test_a_result_in_spite_of_a_stop_is_a_result() -> None:
@@ -168,9 +151,7 @@ async def test_a_result_in_spite_of_a_stop_is_a_result() -> None:
             assert await tasks.run(stubborn) == "done"
 
         group.start_soon(call)
-        await settle()
-        (info,) = await app.supervisor.ask(WhichChildren())
-        await app.supervisor.ask(TerminateChild(info.id))
+        await app.supervisor.ask(TerminateChild((await only(app)).id))
 
 
 # -- cancelled callers -----------------------------------------------------------------------------
@@ -244,21 +225,16 @@ async def test_a_caller_may_be_cancelled_in_any_turn(turns: int) -> None:
 async def test_a_caller_cancelled_while_the_supervisor_is_busy_goes_at_once() -> None:
     """A task that waits to be started when its caller is cancelled is never begun."""
     diary: Diary = []
+
+    class Slow(Proc[Any]):
+        async def on_start(self) -> None:
+            await anyio.sleep(10)
+
+        async def run(self, shutdown: object) -> None: ...
+
     async with serving() as (app, tasks), anyio.create_task_group() as group:
-
-        class Slow(Proc[Any]):
-            async def on_start(self) -> None:
-                await anyio.sleep(10)
-
-            async def run(self, shutdown: object) -> None: ...
-
-        group.start_soon(
-            partial(
-                app.supervisor.ask,
-                StartChild(ChildSpec("slow", Slow, restart="temporary")),
-                timeout=None,
-            )
-        )
+        slow = StartChild(ChildSpec("slow", Slow, restart="temporary"))
+        group.start_soon(partial(app.supervisor.ask, slow, timeout=None))
         await settle()
         began = anyio.current_time()
         with anyio.move_on_after(1):
