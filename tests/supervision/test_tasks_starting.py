@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import anyio
@@ -11,7 +9,6 @@ import pytest
 
 from actors import (
     ActorSystem,
-    DeadLetter,
     Killed,
     ProcEnded,
     ProcExited,
@@ -204,18 +201,3 @@ async def test_brutal_kill_gives_no_time() -> None:
             (event,) = recorder.events
             assert event.reason in (Killed(), Shutdown())
         assert await ids(app) == []
-
-
-async def test_nothing_is_lost_in_the_mailboxes(dead_letters: list[DeadLetter]) -> None:
-    """Callers that come and go leave no message behind."""
-    diary: Diary = []
-    async with serving() as (_, tasks):
-        calls: list[Callable[[], Awaitable[object]]] = [
-            partial(tasks.run, double, 1),
-            partial(tasks.run, hang, diary),
-            partial(tasks.start, hang, diary),
-        ]
-        for call in calls:
-            with anyio.move_on_after(0.5):
-                await call()
-    assert dead_letters == []
