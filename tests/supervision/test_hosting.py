@@ -11,8 +11,6 @@ from actors import (
     ActorSystem,
     CancellationToken,
     Crashed,
-    Down,
-    ExitReason,
     Ignore,
     Killed,
     Normal,
@@ -59,11 +57,6 @@ async def obey(proc: Open, shutdown: CancellationToken) -> None:
     proc.trace.append("told")
 
 
-async def never_ready(proc: Open, shutdown: CancellationToken) -> None:
-    """Get stuck in the start."""
-    await anyio.sleep_forever()
-
-
 async def deaf(proc: Open, shutdown: CancellationToken) -> None:
     """Be ready, and take no notice of the token."""
     proc.ready()
@@ -74,14 +67,9 @@ async def brief(proc: Open, shutdown: CancellationToken) -> None:
     """End by itself, without ever having been ready."""
 
 
-async def refuses(proc: Open, shutdown: CancellationToken) -> None:
+async def refuses(error: Exception, proc: Open, shutdown: CancellationToken) -> None:
     """Raise before it is ready."""
-    raise Boom("no")
-
-
-async def ignores(proc: Open, shutdown: CancellationToken) -> None:
-    """Be not needed now."""
-    raise Ignore
+    raise error
 
 
 async def crashes(proc: Open, shutdown: CancellationToken) -> None:
@@ -146,47 +134,27 @@ async def test_returning_is_a_normal_exit() -> None:
 async def test_an_error_before_it_is_ready_is_a_failed_start() -> None:
     """What `live` raises before `ready` is why the start failed, the same object, unwrapped."""
     trace: list[str] = []
+    error = Boom("no")
     async with ActorSystem() as system:
         with pytest.raises(StartFailed) as caught:
-            await system.spawn(partial(Open, trace, refuses))
-        assert isinstance(caught.value.reason, Crashed)
-        assert isinstance(caught.value.reason.error, Boom)
-    assert trace == ["open", "closed"]
-
-
-async def test_it_may_be_not_needed_now() -> None:
-    """`Ignore` before `ready` means what it means in any `on_start`."""
-    async with ActorSystem() as system:
-        with pytest.raises(Ignore):
-            await system.spawn(partial(Open, [], ignores))
+            await system.spawn(partial(Open, trace, partial(refuses, error)))
+        assert caught.value.reason == Crashed(error)
+        with pytest.raises(Ignore):  # which means what it means in any `on_start`
+            await system.spawn(partial(Open, trace, partial(refuses, Ignore())))
+    assert trace == ["open", "closed"] * 2
 
 
 async def test_an_error_after_it_was_ready_is_a_crash() -> None:
     """What `live` raises once it was ready is a crash of a proc that had started."""
     trace: list[str] = []
-    downs: list[Down] = []
     async with ActorSystem() as system:
         with Recorder(system, ProcStarted, ProcEnded, ProcFailedToStart) as recorder:
             proc = await system.spawn(partial(Open, trace, crashes))
-            system.monitor(proc, downs.append)
+            system.monitor(proc, lambda down: None)
             reason = await proc.wait()
         assert isinstance(reason, Crashed)
         assert isinstance(reason.error, Boom)
         assert [type(event) for event in recorder.events] == [ProcStarted, ProcEnded]
-
-
-@pytest.mark.parametrize("body", [obey, deaf], ids=["obey", "deaf"])
-async def test_killed_while_it_runs(body: Body) -> None:
-    """A kill closes what is open before the end is announced."""
-    trace: list[str] = []
-    async with ActorSystem() as system:
-        system.events.subscribe(partial(note_end, trace))
-        proc = await system.spawn(partial(Open, trace, body))
-        await settle()
-        proc.kill()
-        proc.kill()
-        assert await proc.wait() == Killed()
-    assert trace == ["open", "closed", "ended killed"]
 
 
 def note_end(trace: list[str], event: object) -> None:
@@ -280,11 +248,10 @@ async def test_killed_at_any_turn(turns: int) -> None:
 
 async def test_an_error_while_it_is_killed_is_not_lost() -> None:
     """What is raised while closing after a kill is told as a late error; the exit is Killed."""
-    downs: list[Down] = []
     async with ActorSystem() as system:
         with Recorder(system, StopError) as recorder:
             proc = await system.spawn(partial(Open, [], closes_badly))
-            system.monitor(proc, downs.append)
+            system.monitor(proc, lambda down: None)
             await settle()
             proc.kill()
             assert await proc.wait() == Killed()
@@ -298,10 +265,9 @@ async def test_an_error_while_it_is_stopped_is_a_crash() -> None:
         await obey(proc, shutdown)
         raise Boom("closing")
 
-    downs: list[Down] = []
     async with ActorSystem() as system:
         proc = await system.spawn(partial(Open, [], body))
-        system.monitor(proc, downs.append)
+        system.monitor(proc, lambda down: None)
         assert isinstance(await proc.shutdown(), Crashed)
 
 
@@ -338,29 +304,19 @@ async def test_closing_may_take_its_time() -> None:
     assert trace in (["open", "held", "closed"], ["open", "closed"])
 
 
-async def test_it_takes_no_messages() -> None:
-    """A message to such a proc is refused at the sender."""
-    async with ActorSystem() as system:
-        proc = await system.spawn(partial(Open, [], deaf))
-        with pytest.raises(TypeError):
-            proc.tell("hello")  # type: ignore[arg-type]
-        proc.kill()
-
-
 async def test_each_incarnation_opens_anew() -> None:
     """Under a supervisor every incarnation closes before the next one opens."""
     trace: list[str] = []
-    reasons: list[ExitReason] = []
 
     async def body(proc: Open, shutdown: CancellationToken) -> None:
         proc.ready()
         await anyio.sleep(1)
-        raise Boom(str(len(trace)))
+        raise Boom
 
     spec = SupervisorSpec("top", [ChildSpec("open", partial(Open, trace, body))], max_restarts=2)
     with pytest.raises(TreeExited):
         async with serve(spec) as app:
-            reasons.append(await app.wait())
+            await app.wait()
     assert trace == ["open", "closed"] * 3
 
 
