@@ -104,9 +104,7 @@ async def test_a_daemon_does_not_hold_up_the_end() -> None:
 
 async def test_a_daemon_that_writes_on_does_not_hold_up_the_end() -> None:
     """Output of an escaped process that never ends is not read for ever."""
-    daemon = (
-        "os.setsid(); say('daemon', os.getpid()); [os.write(1, b'x' * 999) for _ in iter(int, 1)]"
-    )
+    daemon = "os.setsid(); say('daemon', os.getpid()); [os.write(1, b'x') for _ in iter(int, 1)]"
     async with programs() as run:
         ref = await run.spawn(f"child({daemon!r}); time.sleep(60)")
         pid = int(await run.wait_for("daemon"))
@@ -206,13 +204,9 @@ run(SupervisorSpec("top", [ChildSpec("program", program)]), backend=sys.argv[1],
 @pytest.mark.parametrize("loop", ["asyncio", "trio", "uvloop"])
 def test_a_forced_end_of_the_process_kills_its_programs(loop: str) -> None:
     """When `run` has to end a process whose loop is stuck, its programs do not outlive it."""
+    command = [sys.executable, "-c", PROGRAM, loop]
     done = system_subprocess.run(
-        [sys.executable, "-c", PROGRAM, loop],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
+        command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
     )
     assert done.returncode == 1, done.stderr
     assert "ending the process" in done.stderr
