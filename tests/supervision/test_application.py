@@ -116,51 +116,32 @@ async def test_a_block_sees_a_ready_tree_that_is_stopped_in_reverse_order() -> N
 
 
 async def test_find_returns_the_ref_at_a_path() -> None:
-    """A path below the root leads to the ref of a child at any depth."""
-    diary = Diary()
+    """A path below the root leads to the ref of a child at any depth, running or not."""
+    diary, crash, name = Diary(), anyio.Event(), Name[object]("the top")
+    waiting = diary.child("a", crash, backoff=Backoff(10.0, 10.0, jitter=False))
     inner = SupervisorSpec("inner", [SupervisorSpec("deep", [diary.child("w")])])
-    async with serve(tree(diary.child("a"), inner)) as app:
-        assert app.find("a").path == "/top/a"
+    children = [waiting, inner, DynamicSupervisorSpec("jobs")]
+    async with serve(SupervisorSpec("top", children, name=name)) as app:
+        assert app.system.whereis(name) == app.supervisor
         assert app.find("inner/deep/w").path == "/top/inner/deep/w"
         assert app.find("/inner/").path == "/top/inner"
-        children = await app.supervisor.ask(WhichChildren())
-        assert [child.ref for child in children] == [app.find("a"), app.find("inner")]
+        started = await app.find("jobs").ask(StartChild(diary.child("x")))
+        assert app.find("jobs/x") == started
+        crash.set()
+        await settle()
+        ref = app.find("a")
+        assert (ref.path, ref.is_alive) == ("/top/a", False)
+        found = [child.ref for child in await app.supervisor.ask(WhichChildren())]
+        assert found == [app.find(child.id) for child in children]
 
 
-@pytest.mark.parametrize("path", ["nobody", "a/nobody", "", "a//b", "top", "top/a"])
+@pytest.mark.parametrize("path", ["nobody", "a/nobody", "", "a//b", "top/a"])
 async def test_find_of_an_unknown_path_is_an_error(path: str) -> None:
     """An unknown path raises ChildNotFound, which names it."""
     async with serve(tree(Diary().child("a"))) as app:
         with pytest.raises(ChildNotFound) as caught:
             app.find(path)
         assert caught.value.id == path
-
-
-async def test_find_returns_the_ref_of_a_child_that_is_down() -> None:
-    """The ref of a child that waits for its restart is found, and valid."""
-    diary, crash = Diary(), anyio.Event()
-    spec = diary.child("a", crash, backoff=Backoff(10.0, 10.0, jitter=False))
-    async with serve(tree(spec, restarts=5)) as app:
-        ref = app.find("a")
-        crash.set()
-        await settle()
-        assert not ref.is_alive
-        assert app.find("a") == ref
-
-
-async def test_find_returns_dynamic_children() -> None:
-    """Children that a dynamic supervisor was given at run time are found, too."""
-    diary = Diary()
-    async with serve(tree(DynamicSupervisorSpec("pool"))) as app:
-        started = await app.find("pool").ask(StartChild(diary.child("w")))
-        assert app.find("pool/w") == started
-
-
-async def test_the_root_can_have_a_name() -> None:
-    """The name of a root supervisor is registered like any other."""
-    name = Name[object]("the top")
-    async with serve(SupervisorSpec("top", [], name=name)) as app:
-        assert app.system.whereis(name) == app.supervisor
 
 
 @pytest.mark.parametrize("wrong", [None, "shop", ChildSpec("a", Worker), SupervisorSpec])
@@ -193,15 +174,11 @@ async def test_a_tree_that_cannot_start_raises_and_is_stopped() -> None:
 async def test_a_root_that_is_too_slow_cannot_start() -> None:
     """The start timeout of the root itself is a failed start, too."""
 
-    async def hang() -> None:
-        await anyio.sleep(100)
-
     class Slow(Worker):
         async def on_start(self) -> None:
-            await hang()
+            await anyio.sleep(100)
 
-    diary = Diary()
-    spec = SupervisorSpec("top", [diary.child("a", kind=Slow)], start_timeout=2.0)
+    spec = SupervisorSpec("top", [Diary().child("a", kind=Slow)], start_timeout=2.0)
     began = anyio.current_time()
     with pytest.raises(ChildStartFailed, match="top failed to start: TimeoutError"):
         async with serve(spec):
@@ -244,20 +221,6 @@ async def test_several_crashes_are_a_group_in_order() -> None:
         async with serve(tree(ChildSpec("a", task(crash)), restarts=2)):
             await anyio.sleep_forever()
     assert _texts(caught.value) == ["1", "2", "3"]
-
-
-async def test_errors_raised_while_stopping_join_the_crash() -> None:
-    """What goes wrong while the others are stopped stands behind the crash in the group."""
-    diary, crash = Diary(), anyio.Event()
-    children = [
-        diary.child("a", kind=BadStop),
-        diary.child("b"),
-        diary.child("c", kind=BadStop),
-        diary.child("d", crash),
-    ]
-    with pytest.raises(TreeExited) as caught:
-        await live(tree(*children), lambda app: crash.set())
-    assert _texts(caught.value) == ["d", "on_stop of c", "on_stop of a"]
 
 
 async def test_errors_below_a_nested_supervisor_join_as_well() -> None:
@@ -340,10 +303,13 @@ async def test_an_error_of_the_block_while_the_tree_fails_is_not_lost() -> None:
 # -- the tree ends well ---------------------------------------------------------------------------
 
 
-async def test_an_automatic_shutdown_raises_nothing() -> None:
-    """A tree that shuts down by itself does not disturb the block; `wait` tells how it ended."""
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_an_automatic_shutdown_raises_nothing(at_once: bool) -> None:
+    """A tree may shut down by itself, in its first turn or later; `wait` tells how it ended."""
     diary = Diary()
     done = anyio.Event()
+    if at_once:
+        done.set()
 
     async def job(shutdown: CancellationToken) -> None:
         await done.wait()
@@ -362,64 +328,7 @@ async def test_an_automatic_shutdown_raises_nothing() -> None:
     assert diary[-1] == "still here"
 
 
-async def _brief(shutdown: CancellationToken) -> None:
-    """End at once."""
-
-
-async def _crash(shutdown: CancellationToken) -> None:
-    """Crash at once."""
-    raise Boom("at once")
-
-
-async def test_a_tree_may_end_within_its_first_turn() -> None:
-    """A job that is done as soon as it is started ends the tree before the block begins."""
-    top = SupervisorSpec(
-        "top",
-        [ChildSpec("job", task(_brief), restart="transient", significant=True)],
-        auto_shutdown=AutoShutdown.ANY_SIGNIFICANT,
-    )
-    async with serve(top) as app:
-        assert await app.wait() == Shutdown()
-
-
-async def test_a_tree_may_give_up_within_its_first_turn() -> None:
-    """A tree that gives up as soon as it is started raises TreeExited like any other."""
-    with pytest.raises(TreeExited) as caught:
-        async with serve(tree(ChildSpec("a", task(_crash)))):
-            await anyio.sleep_forever()
-    assert isinstance(caught.value.__cause__, Boom)
-
-
-async def test_stopping_the_root_ends_the_tree_well() -> None:
-    """A root that is told to stop by its ref ends without an error."""
-    diary = Diary()
-    async with serve(tree(diary.child("a"))) as app:
-        assert await app.supervisor.shutdown() == Shutdown()
-        assert diary == ["+a", "-a"]
-
-
-async def test_cancelling_a_wait_ends_only_the_wait() -> None:
-    """`wait` can be cancelled, and the tree lives on."""
-    async with serve(tree(Diary().child("a"))) as app:
-        with anyio.move_on_after(5) as scope:
-            await app.wait()
-        assert scope.cancelled_caught
-        assert app.supervisor.is_alive
-
-
 # -- the host is cancelled ------------------------------------------------------------------------
-
-
-async def test_cancelling_the_host_stops_the_tree_in_order() -> None:
-    """A cancelled host goes on being cancelled only after the tree has stopped in order."""
-    diary = Diary()
-    with anyio.CancelScope() as scope:
-        async with serve(tree(diary.child("a"), diary.child("b"))):
-            scope.cancel()
-            await anyio.sleep_forever()
-        pytest.fail("the cancellation was lost")
-    assert scope.cancelled_caught
-    assert diary == ["+a", "+b", "-b", "-a"]
 
 
 async def test_cancelling_the_host_during_the_start_stops_what_had_started() -> None:
@@ -439,7 +348,7 @@ async def test_cancelling_the_host_during_the_start_stops_what_had_started() -> 
 
 
 async def test_each_child_has_its_time_when_the_host_is_cancelled() -> None:
-    """A cancelled host waits for children that are slow to stop, within their shutdown times."""
+    """A cancelled host goes on being cancelled only after the tree has stopped in its time."""
 
     class SlowStop(Worker):
         async def on_stop(self, reason: ExitReason) -> None:
@@ -452,6 +361,8 @@ async def test_each_child_has_its_time_when_the_host_is_cancelled() -> None:
         async with serve(tree(diary.child("a"), diary.child("b", kind=SlowStop))):
             scope.cancel()
             await anyio.sleep_forever()
+        pytest.fail("the cancellation was lost")
+    assert scope.cancelled_caught
     assert diary == ["+a", "+b", "-b", "-a"]
     assert anyio.current_time() - began == 3.0
 

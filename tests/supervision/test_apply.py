@@ -272,19 +272,6 @@ async def test_only_what_differs_in_a_nested_tree_moves() -> None:
         assert [await life(stage, id) for id in "abcd"] == [1, 1, 2, 1]
 
 
-async def test_a_supervisor_comes_and_goes_whole() -> None:
-    """A subtree is started with its supervisor, and stopped with it, as one step."""
-    stage = Stage()
-    a, b, c = stage.children("abc")
-    inner = SupervisorSpec("in", [b, c])
-    async with stage.serve(top(a)):
-        stage.take()
-        assert await apply(stage, top(inner, a)) == ["start /top/in: new"]
-        assert stage.take() == ["+in/b", "+in/c", "+in"]
-        assert await apply(stage, top(a)) == ["stop /top/in: not in the new tree"]
-        assert stage.take() == ["-in/c", "-in/b", "-in"]
-
-
 async def test_a_later_restart_of_a_supervisor_brings_the_new_tree() -> None:
     """A supervisor that its parent restarts starts from the new specs, at any depth."""
     stage = Stage()

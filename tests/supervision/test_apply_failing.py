@@ -61,10 +61,7 @@ async def test_a_start_that_fails_leaves_the_rest_as_it_is() -> None:
             "done: start /top/d: new",
         ]
         assert await stage.states() == {"a": "running", "b": "terminated", "d": "running"}
-        assert await apply(stage, new) == [
-            "start /top/b: was not started yet",
-            "start /top/c: new",
-        ]
+        assert await apply(stage, new) == ["start /top/b: was not started yet", "start /top/c: new"]
         assert list(await stage.states()) == ["a", "b", "c", "d"]
         assert await apply(stage, new) == []
 
