@@ -9,14 +9,7 @@ from typing import Any
 import anyio
 
 from actors.testing import settle
-from supervision import (
-    Application,
-    ChildInfo,
-    Tasks,
-    TaskSupervisorSpec,
-    WhichChildren,
-    serve,
-)
+from supervision import Application, ChildInfo, Tasks, TaskSupervisorSpec, WhichChildren, serve
 
 Diary = list[str]
 

@@ -8,13 +8,7 @@ from typing import Any, final
 from attrs import frozen
 
 from actors import AnyRef, Event
-from supervision import (
-    ChildSpec,
-    PoolSpec,
-    Strategy,
-    SupervisorSpec,
-    walk,
-)
+from supervision import ChildSpec, PoolSpec, Strategy, SupervisorSpec, walk
 
 __all__ = [
     "OWNER_ENDED",

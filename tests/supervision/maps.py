@@ -10,14 +10,7 @@ import anyio
 import pytest
 
 from actors.testing import settle
-from supervision import (
-    Application,
-    TaskMap,
-    Tasks,
-    TaskSupervisorSpec,
-    WhichChildren,
-    serve,
-)
+from supervision import Application, TaskMap, Tasks, TaskSupervisorSpec, WhichChildren, serve
 
 
 class Boom(Exception):

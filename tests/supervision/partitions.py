@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from supervision import (
-    ChildSpec,
-    Partitions,
-    PartitionSupervisorSpec,
-)
+from supervision import ChildSpec, Partitions, PartitionSupervisorSpec
 from tests.supervision.kit import Life, Note, Stage, Step
 
 

@@ -6,14 +6,12 @@ import anyio
 import pytest
 
 from actors import (
-    ActorSystem,
     CancellationToken,
     Crashed,
     ExitReason,
     Killed,
     Name,
     Proc,
-    ProcStarted,
     Shutdown,
     task,
 )
@@ -33,7 +31,6 @@ from supervision import (
     WhichChildren,
     serve,
 )
-from supervision.application import serve_in
 
 
 class Boom(Exception):
@@ -240,10 +237,7 @@ async def test_errors_of_a_subtree_that_came_back_are_history() -> None:
     crashes = iter([first, None])
     inner = SupervisorSpec(
         "inner",
-        [
-            diary.child("b", kind=BadStop),
-            ChildSpec("c", lambda: Worker(diary, "c", next(crashes))),
-        ],
+        [diary.child("b", kind=BadStop), ChildSpec("c", lambda: Worker(diary, "c", next(crashes)))],
         max_restarts=0,
     )
     top = SupervisorSpec("top", [inner, diary.child("d", second)], max_restarts=1, max_seconds=9.0)
@@ -370,15 +364,6 @@ async def test_each_child_has_its_time_when_the_host_is_cancelled() -> None:
 # -- observers ------------------------------------------------------------------------------------
 
 
-async def test_observers_hear_everything_from_the_first_start_on() -> None:
-    """Handlers given to `serve` hear of the first child as of all that follows."""
-    heard: list[object] = []
-    diary = Diary()
-    async with serve(tree(diary.child("a")), observe=[heard.append]):
-        started = [event.ref.path for event in heard if isinstance(event, ProcStarted)]
-        assert started == ["/top/a", "/top"]
-
-
 async def test_a_broken_observer_is_reported_when_the_tree_is_left() -> None:
     """An observer that raises does not disturb the tree; its error is raised at the end."""
 
@@ -391,19 +376,6 @@ async def test_a_broken_observer_is_reported_when_the_tree_is_left() -> None:
             diary.append("undisturbed")
     assert diary == ["+a", "undisturbed", "-a"]
     assert [str(error) for error in caught.value.exceptions] == ["observer"]
-
-
-async def test_a_tree_can_be_served_in_a_system_that_is_there() -> None:
-    """Several trees share one system, which stops them in reverse order."""
-    diary = Diary()
-    async with ActorSystem() as system:
-        async with (
-            serve_in(system, SupervisorSpec("one", [diary.child("a")])) as one,
-            serve_in(system, SupervisorSpec("two", [diary.child("b")])) as two,
-        ):
-            assert [one.find("a").path, two.find("b").path] == ["/one/a", "/two/b"]
-        assert one.supervisor.is_alive
-    assert diary == ["+a", "+b", "-b", "-a"]
 
 
 def _texts(error: TreeExited) -> list[str]:

@@ -183,25 +183,6 @@ async def test_an_error_is_a_crash_with_the_traceback_of_the_thread(stopping: bo
     assert [frame.name for frame in frames][-2:] == ["work", "deep"]
 
 
-async def test_it_is_restarted_in_a_new_thread() -> None:
-    """Under a supervisor each incarnation has a thread and a token of its own."""
-    threads: list[threading.Thread] = []
-    third = threading.Event()
-
-    def work(shutdown: BlockingToken) -> None:
-        assert not shutdown.cancelled
-        threads.append(threading.current_thread())
-        if len(threads) < 3:
-            raise Boom
-        third.set()
-        shutdown.wait()
-
-    async with serve(SupervisorSpec("top", [ChildSpec("work", blocking(work))])):
-        await anyio.to_thread.run_sync(third.wait)
-    assert len(set(threads)) == 3
-    assert [thread.name for thread in threads] == ["blocking /top/work"] * 3
-
-
 async def test_context_variables_are_those_of_the_child() -> None:
     """The thread sees the context variables of whoever started the child."""
     variable = contextvars.ContextVar("variable", default="default")
@@ -226,19 +207,6 @@ async def test_an_event_loop_may_run_in_the_thread(backend: str) -> None:
         proc = await system.spawn(blocking(lambda shutdown: anyio.run(main, backend=backend)))
         assert await proc.wait() == Normal()
     assert done == [backend]
-
-
-async def test_many_threads_at_once() -> None:
-    """Each child has a thread of its own, however many there are: none waits for a free one."""
-    barrier = threading.Barrier(60)
-
-    def work(shutdown: BlockingToken) -> None:
-        barrier.wait()
-
-    async with ActorSystem() as system:
-        procs = [await system.spawn(blocking(work)) for _ in range(60)]
-        for proc in procs:
-            assert await proc.wait() == Normal()
 
 
 # -- threads that do not end -----------------------------------------------------------------------
@@ -386,8 +354,7 @@ async def coroutine_function(shutdown: CancellationToken) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fn", "text"),
-    [(None, "not None"), ("poll", "not 'poll'"), (coroutine_function, "use task")],
+    ("fn", "text"), [(None, "not None"), ("poll", "not 'poll'"), (coroutine_function, "use task")]
 )
 def test_what_is_no_blocking_function_is_refused(fn: Any, text: str) -> None:
     """Anything but a plain function is refused where it is given."""

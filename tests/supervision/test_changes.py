@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from actors import CancellationToken, Mailbox, Name, Proc, task
 from supervision import (
-    AutoShutdown,
     Backoff,
     ChildSpec,
     ChildState,
@@ -123,24 +122,6 @@ def test_another_factory_means_stop_and_start(old: Any, new: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "why"),
-    [
-        ({"name": Name[Any]("n")}, "its name changed"),
-        ({"mailbox": Mailbox(capacity=3)}, "its mailbox changed"),
-    ],
-)
-def test_another_name_or_mailbox_needs_a_new_address(options: dict[str, Any], why: str) -> None:
-    """A changed name or mailbox replaces the child by one at a new address."""
-    assert texts(top(child("a")), top(child("a", **options))) == [
-        f"stop /top/a: {why}",
-        f"start /top/a: {why}",
-    ]
-    again = renewal(child("a"), child("a", **options))
-    assert again is not None
-    assert not again.same_address
-
-
-@pytest.mark.parametrize(
     ("options", "text"),
     [
         ({"restart": "transient"}, "restart permanent -> transient"),
@@ -154,21 +135,6 @@ def test_another_name_or_mailbox_needs_a_new_address(options: dict[str, Any], wh
 def test_any_other_option_changes_in_place(options: dict[str, Any], text: str) -> None:
     """Options that a supervisor reads when it needs them are changed without a restart."""
     assert texts(top(child("a")), top(child("a", **options))) == [f"update /top/a: {text}"]
-
-
-def test_own_options_of_supervisors_change_in_place() -> None:
-    """Strategy, budget, automatic shutdown and limits change without restarting anybody."""
-    old = top(SupervisorSpec("s", [child("a")]), DynamicSupervisorSpec("d"))
-    new = top(
-        SupervisorSpec("s", [child("a")], strategy="one_for_all", max_restarts=9),
-        DynamicSupervisorSpec("d", max_children=4),
-        auto_shutdown=AutoShutdown.ANY_SIGNIFICANT,
-    )
-    assert texts(old, new) == [
-        "update /top: auto_shutdown never -> any_significant",
-        "update /top/s: max_restarts 3 -> 9, strategy one_for_one -> one_for_all",
-        "update /top/d: max_children None -> 4",
-    ]
 
 
 def test_another_kind_of_supervisor_is_replaced() -> None:
@@ -212,44 +178,7 @@ def test_specs_within_options_are_compared_by_value() -> None:
 # -- order ---------------------------------------------------------------------------------------
 
 
-def test_all_stops_come_before_all_starts() -> None:
-    """What is to go stops in reverse start order of the whole tree before anything starts."""
-    old = top(child("a", partial(Worker, 1)), SupervisorSpec("s", [child("b"), child("c")]))
-    new = top(
-        child("z"),
-        child("a", partial(Worker, 2)),
-        SupervisorSpec("s", [child("c", Other), child("d")], max_seconds=7.0),
-    )
-    assert texts(old, new) == [
-        "update /top/s: max_seconds 5.0 -> 7.0",
-        "stop /top/s/c: its start changed",
-        "stop /top/s/b: not in the new tree",
-        "stop /top/a: its start changed",
-        "start /top/z: new",
-        "start /top/a: its start changed",
-        "start /top/s/c: its start changed",
-        "start /top/s/d: new",
-    ]
-
-
-def test_another_order_is_one_step() -> None:
-    """A changed order is told once for each supervisor, and restarts nobody."""
-    old = top(child("a"), child("b"), SupervisorSpec("s", [child("c"), child("d")]))
-    new = top(SupervisorSpec("s", [child("d"), child("c")]), child("b"), child("a"))
-    assert changes(running(old), new) == (
-        ReorderStep("/top", "s, b, a", ("s", "b", "a")),
-        ReorderStep("/top/s", "d, c", ("d", "c")),
-    )
-
-
 # -- what was done on purpose stays --------------------------------------------------------------
-
-
-def test_children_added_at_run_time_survive() -> None:
-    """A child that is in neither spec is no difference; it stays behind the others."""
-    tree = evolve(running(top(child("a"))), children=(Running(child("x")), Running(child("a"))))
-    assert texts(tree, top(child("a"), child("b"))) == ["reorder /top: a, x", "start /top/b: new"]
-    assert texts(evolve(tree, children=tree.children[::-1]), top(child("a"))) == []
 
 
 def test_a_child_added_at_run_time_can_be_taken_over() -> None:

@@ -148,34 +148,43 @@ def open_and_closed(shape: str) -> list[str]:
 
 # -- the ways to end, for every shape of a source --------------------------------------------------
 
-
-@each_shape
-@each_concurrency
-async def test_an_exhausted_source_is_a_normal_exit(shape: str, concurrency: int) -> None:
-    """Every item is handled once, in order; then the source is closed and the child ends."""
-    trace: list[str] = []
-    items: list[int] = []
-    async with ActorSystem() as system:
-        proc = await begin(system, Source(trace, last=3), shape, items.append, concurrency)
-        assert await proc.wait() == Normal()
-    assert items == [1, 2, 3]
-    assert trace == open_and_closed(shape)
+ERROR = Boom("item")
+ENDS: dict[str, tuple[ExitReason, list[int]]] = {
+    "exhausted": (Normal(), [1, 2, 3]),
+    "stop": (Shutdown(), [1, 2]),
+    "kill": (Killed(), [1, 2]),
+    "kill in hand": (Killed(), []),
+    "crash": (Crashed(ERROR), [1]),
+}
 
 
 @each_shape
 @each_concurrency
-async def test_a_stop_between_items_closes_the_source(shape: str, concurrency: int) -> None:
-    """Told to stop while it waits for an item, it waits no longer."""
+@pytest.mark.parametrize("end", ENDS)
+async def test_however_it_ends_the_source_is_closed(shape: str, concurrency: int, end: str) -> None:
+    """Items are handled in order; however it ends, the source is closed before that is told."""
     trace: list[str] = []
     items: list[int] = []
+
+    async def handle(item: int) -> None:
+        if end == "kill in hand":
+            await anyio.sleep_forever()
+        if end == "crash" and item == 2:
+            raise ERROR
+        items.append(item)
+
     async with ActorSystem() as system:
-        proc = await begin(system, Source(trace), shape, items.append, concurrency)
+        proc = await begin(system, Source(trace, last=3), shape, handle, concurrency)
+        system.monitor(proc, unheard)
         await anyio.sleep(2.5)
-        before = now()
-        assert await proc.shutdown() == Shutdown()
-        assert now() == before
-    assert items == [1, 2]
-    assert trace == open_and_closed(shape)
+        if end == "stop":
+            before = now()
+            await proc.shutdown()
+            assert now() == before  # it waits for no other item
+        elif end.startswith("kill"):
+            proc.kill()
+        assert (await proc.wait(), items) == ENDS[end]
+        assert trace == open_and_closed(shape)
 
 
 @each_shape
@@ -196,46 +205,6 @@ async def test_a_stop_finishes_what_is_in_hand(shape: str, concurrency: int) -> 
         await anyio.sleep(2.5)
         assert await proc.shutdown(100) == Shutdown()
     assert items == ([1] if concurrency == 1 else [1, 2])
-    assert trace == open_and_closed(shape)
-
-
-@each_shape
-@each_concurrency
-@pytest.mark.parametrize("in_hand", [True, False])
-async def test_a_kill_closes_the_source(shape: str, concurrency: int, in_hand: bool) -> None:
-    """Killed, with or without an item in hand, the source is closed before the end is announced."""
-    trace: list[str] = []
-
-    async def handle(item: int) -> None:
-        if in_hand:
-            await anyio.sleep_forever()
-
-    async with ActorSystem() as system:
-        proc = await begin(system, Source(trace), shape, handle, concurrency)
-        await anyio.sleep(2.5)
-        proc.kill()
-        assert await proc.wait() == Killed()
-        assert trace == open_and_closed(shape)
-
-
-@each_shape
-@each_concurrency
-async def test_a_crash_closes_the_source(shape: str, concurrency: int) -> None:
-    """An error of the handler is the crash, the same object; the source is closed."""
-    trace: list[str] = []
-    error = Boom("item")
-
-    async def handle(item: int) -> None:
-        await anyio.sleep(0.1)
-        if item == 2:
-            raise error
-
-    async with ActorSystem() as system:
-        proc = await begin(system, Source(trace), shape, handle, concurrency)
-        system.monitor(proc, unheard)
-        reason = await proc.wait()
-    assert isinstance(reason, Crashed)
-    assert reason.error is error
     assert trace == open_and_closed(shape)
 
 
@@ -351,34 +320,13 @@ async def test_a_stop_while_all_hands_are_full() -> None:
     assert now() == 12
 
 
-async def test_a_crash_cancels_the_others_in_hand() -> None:
-    """With several items in hand, the error of one is the crash, and the others are cancelled."""
-    trace: list[str] = []
-
-    async def handle(item: int) -> None:
-        try:
-            await anyio.sleep(5 - item)
-            raise Boom(f"item {item}")
-        except anyio.get_cancelled_exc_class():
-            trace.append(f"cancelled {item}")
-            raise
-
-    async with ActorSystem() as system:
-        proc = await system.spawn(consumer(Source([]).numbers, handle, concurrency=3))
-        system.monitor(proc, unheard)
-        reason = await proc.wait()
-    # At 5 s all three are over at once: the first ends the others.
-    assert isinstance(reason, Crashed)
-    assert isinstance(reason.error, Boom | ExceptionGroup)
-
-
-async def test_two_errors_at_once_are_a_group() -> None:
-    """When two items fail, the crash holds both errors."""
+async def test_an_error_cancels_the_others_in_hand() -> None:
+    """With several items in hand, the error of one cancels the others; several are a group."""
     gate = anyio.Event()
 
     async def handle(item: int) -> None:
         try:
-            await gate.wait()
+            await (gate.wait() if item == 1 else anyio.sleep_forever())
         finally:
             raise Boom(str(item))
 

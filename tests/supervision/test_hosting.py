@@ -282,28 +282,6 @@ async def test_the_deadline_kills_it() -> None:
     assert trace == ["open", "closed"]
 
 
-async def test_closing_may_take_its_time() -> None:
-    """Closing in a shielded scope is waited for, also after a kill."""
-    trace: list[str] = []
-
-    async def body(proc: Open, shutdown: CancellationToken) -> None:
-        proc.ready()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(hold)
-            await anyio.sleep_forever()
-
-    async def hold() -> None:
-        with anyio.CancelScope(shield=True):
-            await anyio.sleep(5)
-            trace.append("held")
-
-    async with ActorSystem() as system:
-        proc = await system.spawn(partial(Open, trace, body))
-        proc.kill()
-        assert await proc.wait() == Killed()
-    assert trace in (["open", "held", "closed"], ["open", "closed"])
-
-
 async def test_each_incarnation_opens_anew() -> None:
     """Under a supervisor every incarnation closes before the next one opens."""
     trace: list[str] = []

@@ -9,16 +9,7 @@ import anyio
 import pytest
 from attrs import frozen
 
-from actors import (
-    Actor,
-    ActorSystem,
-    CancellationToken,
-    Proc,
-    Ref,
-    Request,
-    on,
-    task,
-)
+from actors import Actor, ActorSystem, CancellationToken, Proc, Ref, Request, on, task
 from supervision import (
     Application,
     AutoShutdown,
@@ -270,8 +261,7 @@ class BadStop(Quiet):
 
 
 @pytest.mark.parametrize(
-    ("shutdown", "late"),
-    [(2.5, " after 2.5 s: did not stop in time"), ("brutal_kill", "")],
+    ("shutdown", "late"), [(2.5, " after 2.5 s: did not stop in time"), ("brutal_kill", "")]
 )
 async def test_a_child_that_is_killed_is_a_warning(shutdown: object, late: str) -> None:
     """A child that was killed at its deadline is told with its time, unless it was to be killed."""
@@ -498,7 +488,7 @@ async def test_a_child_that_was_parked_without_a_crash_says_so_too(reason: str) 
 async def test_giving_up_for_one_child_names_it() -> None:
     """A supervisor that gives up because of a child's own budget says which child it was."""
     spec = ChildSpec("db", Database, max_restarts=0)
-    with pytest.raises(TreeExited):  # noqa: PT012
+    with pytest.raises(TreeExited):
         async with logging(spec, restarts=9) as (app, lines):
             await _stay(app.find("db"), -1)
     assert lines.about("/shop")[1].startswith(

@@ -7,17 +7,10 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from actors import Killed, ProcExited
 from actors.testing import settle
-from supervision import (
-    Failed,
-    Outcome,
-    Succeeded,
-    WhichChildren,
-)
+from supervision import Failed, Succeeded, WhichChildren
 from tests.supervision.maps import Boom, EachSource, World, each_source
 
 # -- the results -----------------------------------------------------------------------------------
@@ -37,16 +30,6 @@ async def test_results_are_in_order_and_bounded(
     assert (found if ordered else sorted(found)) == [item * item for item in range(12)]
     assert world.most <= limit
     assert world.furthest <= limit + 1  # one result may be on its way to the consumer
-
-
-async def test_a_slow_consumer_holds_the_source_up() -> None:
-    """While the consumer is busy, no more than the limit is taken from the source."""
-    world = World()
-    async with world.serve() as tasks, tasks.map(world.call, world.plain(99), limit=3) as results:
-        assert await anext(results) == 0
-        await anyio.sleep(1000)
-        assert world.taken == [0, 1, 2, 3]
-        assert world.running == 0
 
 
 async def test_a_slow_source_holds_no_result_up() -> None:
@@ -100,59 +83,6 @@ async def test_maps_can_be_chained() -> None:
             assert await anext(results) == 1
         assert await world.ids() == []
         assert world.closed == 1
-
-
-@given(
-    items=st.lists(st.integers(0, 5), max_size=12),
-    limit=st.integers(1, 6),
-    ordered=st.booleans(),
-    failing=st.sets(st.integers(0, 11), max_size=3),
-    taken=st.integers(0, 14),
-    pause=st.sampled_from([0.0, 0.5, 3.0]),
-)
-async def test_any_map_is_what_it_promises(
-    items: list[int], limit: int, ordered: bool, failing: set[int], taken: int, pause: float
-) -> None:
-    """Whatever is mapped, and wherever the consumer stops, outcomes, order and bounds are right."""
-    world = World()
-
-    async def call(pair: tuple[int, int]) -> int:
-        place, seconds = pair
-        world.begun.append(place)
-        world.most = max(world.most, world.running)
-        try:
-            await anyio.sleep(seconds)
-            if place in failing:
-                raise Boom(place)
-            return place
-        finally:
-            world.gone.append(place)
-
-    def source() -> Iterator[tuple[int, int]]:
-        for place, seconds in enumerate(items):
-            world.note(place)
-            yield place, seconds
-
-    found: list[Outcome[tuple[int, int], int]] = []
-    async with world.serve() as tasks:
-        results = tasks.map(call, source(), limit=limit, ordered=ordered, outcomes=True)
-        async with results:
-            while len(found) < taken:
-                try:
-                    found.append(await anext(results))
-                except StopAsyncIteration:
-                    break
-                world.out += 1
-                await anyio.sleep(pause)
-        assert world.running == 0
-    places = [outcome.item[0] for outcome in found]
-    assert len(found) == min(taken, len(items))
-    assert places == list(range(len(found))) if ordered else len(set(places)) == len(places)
-    assert {place for place in places if place in failing} == {
-        outcome.item[0] for outcome in found if isinstance(outcome, Failed)
-    }
-    assert world.most <= limit
-    assert world.furthest <= limit + 1  # one result may be on its way to the consumer
 
 
 # -- errors ----------------------------------------------------------------------------------------

@@ -313,17 +313,3 @@ async def test_partitions_come_and_go_with_a_resize_alone() -> None:
         await stage.top.ask(TerminateChild("0"))
         await stage.top.ask(RestartChild("0"))
         assert await handle(stage).ask("ada", Life()) == 2
-
-
-async def test_a_transient_partition_that_ended_keeps_its_place() -> None:
-    """A transient partition that ends well is not restarted, and its number leads to it still."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 2, child={"restart": "transient"})):
-        partitions = handle(stage)
-        stage.end("1")
-        await settle()
-        assert await stage.states() == {"0": "running", "1": "terminated"}
-        with pytest.raises(ProcExited):
-            await partitions.ask(1, Life())
-        await stage.top.ask(RestartChild("1"))
-        assert await partitions.ask(1, Life()) == 2

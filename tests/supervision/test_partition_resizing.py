@@ -216,33 +216,6 @@ async def test_crashes_that_wait_behind_a_resize_are_not_mistaken() -> None:
         assert [info.restarts for info in await stage.infos()] == [0, 0, 0]
 
 
-async def test_a_crash_of_one_that_stays_waits_for_the_resize() -> None:
-    """A partition that crashes while others are being stopped is restarted afterwards."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 3, stops={2: 5.0})), anyio.create_task_group() as tasks:
-        partitions = handle(stage)
-        stage.take()
-        tasks.start_soon(partitions.resize, 1)
-        await settle()
-        stage.crash("0")
-        assert await partitions.ask(0, Life(), timeout=60) == 2
-        assert stage.take() == ["-0", "-2", "-1", "+0"]
-
-
-async def test_resizes_are_served_in_order() -> None:
-    """Of several resizes at once, each is carried out whole, and the last one stays."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 1)):
-        partitions = handle(stage)
-        stage.take()
-        async with anyio.create_task_group() as tasks:
-            for size in (3, 0, 2):
-                tasks.start_soon(partitions.resize, size)
-                await anyio.lowlevel.checkpoint()
-        assert len(partitions) == 2
-        assert stage.take() == ["+1", "+2", "-2", "-1", "-0", "+0", "+1"]
-
-
 @pytest.mark.parametrize("how", ["stop", "kill"])
 @pytest.mark.parametrize("size", [0, 6])
 @pytest.mark.parametrize("turns", range(0, 24, 3))

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Never
-
 import anyio
 import pytest
 from attrs import frozen
 
-from actors import (
-    Actor,
-    AskTimeout,
-    CancellationToken,
-    Name,
-    Proc,
-    ProcExited,
-    Reply,
-    Request,
-    on,
-)
-from actors.testing import settle
+from actors import Actor, AskTimeout, Name, ProcExited, Reply, Request, on
 from supervision import (
     ChildStartFailed,
     CountChildren,
@@ -56,19 +42,6 @@ async def test_a_refusal_is_an_answer() -> None:
         assert bench.in_hand == {"worker-1": "b"}
         await bench.finish("b")
         assert await bench.counts("done", "failed") == (2, 0)
-
-
-async def test_a_told_job_is_done() -> None:
-    """A job that was told is done like the others, and its answer is dropped."""
-    async with Bench(size=1).serve() as bench:
-        bench.pool.tell(Hold("a"))
-        bench.pool.tell(Hold("b"))
-        await settle()
-        assert bench.in_hand == {"worker-1": "a"}
-        await bench.finish("a")
-        await bench.refuse("b")
-        assert bench.begun == ["a", "b"]
-        assert (await bench.statistics()).done == 2
 
 
 async def test_the_pool_answers_while_its_workers_work() -> None:
@@ -198,39 +171,6 @@ async def test_a_pool_with_a_worker_that_does_not_start_does_not_start() -> None
             raise AssertionError
 
 
-async def test_an_actor_asks_a_pool() -> None:
-    """An actor that is killed while it waits for a pool takes its job out."""
-    async with Bench(size=1).serve() as bench:
-        await bench.ask("a")
-        asker = await bench.app.system.spawn(partial(Asker, bench.pool))
-        await settle()
-        assert await bench.counts("queued") == (1,)
-        asker.kill()
-        await settle()
-        assert await bench.counts("queued", "withdrawn") == (0, 1)
-        await bench.finish("a")
-
-
-async def test_a_worker_may_ask_its_own_pool() -> None:
-    """A worker that asks its own pool is answered by another one."""
-    async with serve(PoolSpec("pool", Delegating, size=2)) as app:
-        pool = Pool[Double](app.supervisor)
-        Delegating.pool = pool
-        assert await pool.ask(Double(2)) == 4
-        assert (await pool.statistics()).done == 2
-
-
-class Asker(Proc[Never]):
-    """Ask a pool, and wait."""
-
-    def __init__(self, pool: Pool[Hold]) -> None:
-        self.pool = pool
-
-    async def run(self, shutdown: CancellationToken) -> None:
-        """Ask, for as long as it takes."""
-        await self.pool.ask(Hold("asked"), timeout=None)
-
-
 @frozen
 class Double(Request[int]):
     """Be doubled."""
@@ -245,19 +185,6 @@ class Doubler(Actor[Double]):
     def double(self, message: Double) -> int:
         """Double one."""
         return message.number * 2
-
-
-class Delegating(Actor[Double]):
-    """Have half of the work done by somebody else."""
-
-    pool: Pool[Double]
-
-    @on(Double)
-    async def double(self, message: Double) -> int:
-        """Delegate what is even."""
-        if message.number % 2:
-            return message.number
-        return message.number + 1 + await self.pool.ask(Double(message.number - 1))
 
 
 class Careless(Actor[Double]):

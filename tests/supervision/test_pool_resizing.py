@@ -78,19 +78,6 @@ async def test_resizes_follow_each_other() -> None:
         await bench.finish("a")
 
 
-async def test_a_resize_that_nobody_waits_for_goes_on() -> None:
-    """A resize whose asker was cancelled or timed out is carried out all the same."""
-    async with Bench(size=2).serve() as bench:
-        await bench.ask("ab")
-        with pytest.raises(AskTimeout):
-            await bench.pool.resize(1, timeout=1.0)
-        with anyio.move_on_after(1.0):
-            await bench.pool.resize(3)
-        await bench.finish("b")
-        assert (await bench.statistics()).size == 3
-        await bench.finish("a")
-
-
 async def test_a_worker_that_does_not_start_ends_the_growth() -> None:
     """When a new worker does not start, those before it stay, and the asker hears why."""
     async with Bench(size=1).serve() as bench:

@@ -42,16 +42,6 @@ async def test_a_worker_that_does_not_finish_is_killed() -> None:
     assert bench.begun == ["a", "b"]
 
 
-async def test_a_pool_with_a_deadline_of_its_own_is_killed_with_all() -> None:
-    """A pool that has not stopped within its own shutdown time is killed, with its workers."""
-    async with Bench(size=1, shutdown=1.0, worker={"shutdown": 60.0}).serve() as bench:
-        await bench.ask("ab")
-        began = anyio.current_time()
-    assert anyio.current_time() - began == pytest.approx(1.0, abs=0.01)
-    assert bench.results["b"] == "ended: shutdown"
-    assert bench.results["a"].startswith("ended: ")
-
-
 async def test_a_kill_in_the_middle_of_a_stop() -> None:
     """A pool that is killed while it stops takes its workers with it, and their askers hear it."""
     async with Bench(size=1).serve() as bench:
@@ -138,23 +128,6 @@ async def test_a_stop_waits_for_whoever_carries_an_answer() -> None:
         dispatcher._hands_empty.set()
         await settle()
         assert not ref.is_alive
-
-
-async def test_a_sibling_takes_the_pool_along() -> None:
-    """A pool that is stopped in a round of restarts comes back, and its handle stays good."""
-    bench = Bench(size=1, worker={"shutdown": 1.0})
-    sibling = ChildSpec("sibling", lambda: Hand(bench))
-    tree = SupervisorSpec("top", [sibling, bench.spec], strategy="rest_for_one")
-    async with anyio.create_task_group() as bench.tasks, serve(tree) as bench.app:
-        bench.pool = Pool(bench.app.find("pool"))
-        await bench.ask("ab")
-        bench.app.find("sibling").kill()
-        await anyio.sleep(2)
-        assert bench.results == {"a": "ended: killed", "b": "ended: shutdown"}
-        await bench.ask("c")
-        await bench.finish("c")
-        assert bench.results["c"] == "c done"
-        assert (await bench.statistics()).taken == 1
 
 
 # -- at every moment -------------------------------------------------------------------------------

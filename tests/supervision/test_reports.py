@@ -8,16 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from actors import (
-    CancellationToken,
-    Crashed,
-    Killed,
-    Normal,
-    Proc,
-    ProcExited,
-    Shutdown,
-    task,
-)
+from actors import CancellationToken, Crashed, Killed, Normal, Proc, ProcExited, Shutdown, task
 from actors.testing import settle
 from supervision import (
     BRUTAL_KILL,
@@ -136,15 +127,6 @@ async def test_the_end_of_the_block_leaves_a_report() -> None:
     assert paths(app.report) == ["a"]
     assert app.report is not None
     assert app.report.seconds == 1.0
-
-
-async def test_a_stop_that_the_root_was_told_by_its_ref() -> None:
-    """Whoever stops the root, there is a report."""
-    stage = Stage()
-    async with stage.serve([stage.child("a", stop=1.0)]) as app:
-        await app.supervisor.shutdown(None)
-        assert paths(app.report) == ["a"]
-        assert await app.stop() is app.report
 
 
 async def test_a_proc_of_the_tree_that_waits_for_the_stop_is_late() -> None:

@@ -9,19 +9,12 @@ from typing import Any
 import anyio
 import pytest
 
-from actors import (
-    ActorSystem,
-    Killed,
-    ProcEnded,
-    Shutdown,
-    task,
-)
+from actors import ActorSystem, Killed, ProcEnded, Shutdown
 from actors.testing import settle
 from supervision import (
     BRUTAL_KILL,
     INFINITY,
     Application,
-    ChildSpec,
     ChildStartFailed,
     ChildStopped,
     ChildStopping,
@@ -35,13 +28,12 @@ from supervision import (
     SupervisorStopping,
     TerminateChild,
     TreeExited,
-    serve,
 )
 from supervision.application import serve_in
 from supervision.recording import StopRecorder
 from supervision.reports import leaves, lines_of
 from tests.supervision.kit import Boom, Stage, forever
-from tests.supervision.test_reports import paths, proc, top, wait_to_stop
+from tests.supervision.test_reports import paths, proc, top
 
 pytestmark = pytest.mark.dead_letters  # what crashes a worker is one
 
@@ -216,17 +208,6 @@ async def test_nothing_piles_up_while_the_tree_runs() -> None:
             assert not recorder._unsaid
             assert recorder._stopping is None
     assert sorted(paths(recorder.report)) == ["a", "d", "in", "in/b"]
-
-
-async def test_thousands_of_children() -> None:
-    """A report of thousands of children is complete, with each of them once."""
-    ids = [f"w{number}" for number in range(3_000)]
-    async with serve(DynamicSupervisorSpec("top")) as app:
-        for id in ids:
-            await app.supervisor.ask(StartChild(ChildSpec(id, task(wait_to_stop))))
-        report = await app.stop()
-    assert sorted(paths(report)) == sorted(ids)
-    assert report.went_well
 
 
 def test_only_the_innermost_are_named() -> None:

@@ -11,21 +11,11 @@ from loguru import logger
 
 from actors import CancellationToken, task
 from supervision import ChildSpec, SupervisorSpec, run
-from tests.supervision.test_running import STARTED, Shop, each_loop, start
+from tests.supervision.test_running import STARTED, Shop, each_loop, report, start
 
 __all__ = ["start"]
 
 pytestmark = pytest.mark.real_time
-
-
-def report(shop: Shop) -> list[str]:
-    """Return the lines of the report, from its summary to the last but one line of the log."""
-    (first,) = (
-        number
-        for number, line in enumerate(shop.said)
-        if re.search(r" /shop \d+ procs? stopped in ", line)
-    )
-    return [re.sub(r"[.]py:\d+", ".py:N", line) for line in shop.said[first:-1]]
 
 
 @each_loop
@@ -110,36 +100,18 @@ def test_a_blocked_loop_names_who_is_left(start: Callable[..., Shop]) -> None:
 
 
 @each_loop
-def test_a_tree_that_gives_up_is_reported(start: Callable[..., Shop], loop: str) -> None:
-    """When the tree ends by itself, its stop is in the log as well, before the last line."""
-    shop = start("gives_up", loop)
+@pytest.mark.parametrize("target", ["gives_up", "bad_both"])
+def test_a_tree_that_ends_by_itself_is_reported(
+    start: Callable[..., Shop], loop: str, target: str
+) -> None:
+    """When the tree gives up or does not start, its stop is in the log, before the last line."""
+    shop = start(target, loop)
     assert shop.end() == 1
     assert report(shop) == [
         "WARNING /shop 1 proc stopped in N s; 1 error",
         "ERROR /shop/a raised while stopping: OSError: disk full"
         " at shop_of_run.py:N in BadStop.on_stop",
     ]
-
-
-@each_loop
-def test_a_failed_start_is_reported(start: Callable[..., Shop], loop: str) -> None:
-    """What had started when a child failed is stopped, and reported."""
-    shop = start("bad_both", loop)
-    assert shop.end() == 1
-    assert [line.split(":")[0] for line in report(shop)] == [
-        "WARNING /shop 1 proc stopped in N s; 1 error",
-        "ERROR /shop/a raised while stopping",
-    ]
-
-
-def test_a_start_that_is_cut_short_is_reported(start: Callable[..., Shop]) -> None:
-    """Told to stop while it starts, the tree reports what had started, and how long it took."""
-    shop = start("slow_stop")
-    shop.until("starts slowly")
-    shop.tell(signal.SIGTERM)
-    assert shop.end() == 0
-    (summary,) = [line for line in shop.lines if "1 proc stopped in" in line]
-    assert 0.3 <= float(summary.split("stopped in ")[1].split()[0]) < 1.5
 
 
 async def _brief(shutdown: CancellationToken) -> None:

@@ -69,10 +69,6 @@ class Crash(Base):
         await anyio.sleep(0.05)
         raise ConnectionError("peer is gone")
 
-class SlowStop(Base):
-    async def on_stop(self, reason):
-        await anyio.sleep(0.3)
-
 class Undead(Base):
     async def run(self, shutdown):
         while True:
@@ -125,9 +121,9 @@ blocking = shop(Blocking)
 in_c = shop(InC)
 deaf = shop(Deaf, shutdown=INFINITY)
 slow_start = shop(SlowStart)
-bad_start = shop(BadStart)
 crash = shop(Crash)
 leave = shop(Exit)
+bad_start = shop(BadStart)
 thread = shop(Thread, shutdown=0.1)
 executor = shop(Executor)
 fork = shop(Fork)
@@ -145,7 +141,6 @@ undead = SupervisorSpec("shop", [
     SupervisorSpec("in", [ChildSpec("b", Undead, shutdown=0.1), ChildSpec("c", BadStop)]),
 ])
 gives_up = shops(BadStop, Crash)
-slow_stop = shops(SlowStop, SlowStart)
 bad_both = shops(BadStop, BadStart)
 
 def impatient(tree):
@@ -221,6 +216,16 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
     for shop in shops:
         shop.process.kill()
         shop.process.communicate()
+
+
+def report(shop: Shop) -> list[str]:
+    """Return the lines of the report, from its summary to the last but one line of the log."""
+    (first,) = (
+        number
+        for number, line in enumerate(shop.said)
+        if re.search(r" /shop \d+ procs? stopped in ", line)
+    )
+    return [re.sub(r"[.]py:\d+", ".py:N", line) for line in shop.said[first:-1]]
 
 
 STARTED = "/shop started"
@@ -332,6 +337,7 @@ def test_a_signal_during_the_start_ends_it(start: Callable[..., Shop], loop: str
     assert shop.took < 2
     assert "INFO /shop/b stopped while it was starting" in shop.said
     assert "INFO /shop/a stopped" in shop.said
+    assert report(shop) == ["INFO /shop 1 proc stopped in N s, all well"]
     assert shop.said[-1] == "INFO /shop stopped in N s; exit code 0"
 
 

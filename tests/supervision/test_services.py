@@ -10,15 +10,7 @@ import pytest
 
 from actors import ActorSystem, CancellationToken, Crashed, Killed, Normal, Ref, Shutdown
 from actors.testing import START, settle
-from supervision import (
-    ChildSpec,
-    SpecError,
-    SupervisorSpec,
-    Watchdog,
-    consumer,
-    periodic,
-    serve,
-)
+from supervision import ChildSpec, SpecError, SupervisorSpec, Watchdog, consumer, periodic, serve
 from supervision.services import takes_token
 
 
@@ -162,8 +154,7 @@ async def test_a_function_takes_the_token_or_nothing(
 
 
 @pytest.mark.parametrize(
-    "fn",
-    [lambda a, b: None, lambda *, key: None, lambda a, *, key: None, None, "sweep", 5],
+    "fn", [lambda a, b: None, lambda *, key: None, lambda a, *, key: None, None, "sweep", 5]
 )
 def test_other_functions_are_refused(fn: Any) -> None:
     """What cannot be called with one argument or none is refused where it is given."""

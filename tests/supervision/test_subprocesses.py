@@ -1,7 +1,6 @@
 """Tests of `subprocess`: how a program starts, what it says, and how its exit is told."""
 
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,7 @@ from typing import Any
 import pytest
 
 from actors import Crashed, Normal, Shutdown
-from supervision import (
-    ChildSpec,
-    LogLines,
-    ProcessFailed,
-    ProcessOutput,
-    SpecError,
-    subprocess,
-)
+from supervision import ChildSpec, LogLines, ProcessFailed, ProcessOutput, SpecError, subprocess
 from supervision.lines import LONGEST_LINE
 from tests.supervision.programs import (
     FOREVER,
@@ -45,15 +37,6 @@ async def test_another_exit_code_is_a_crash() -> None:
     assert error.argv == tuple(python(code))
     assert error.last_lines == tuple(f"error {i}" for i in range(5, 15))
     assert str(error) == f"{sys.executable} ended with exit code 3: error 14"
-
-
-@pytest.mark.core
-async def test_an_end_by_a_signal_is_a_crash() -> None:
-    """A program that somebody else kills crashes its child, and the text names the signal."""
-    async with programs() as run:
-        error = failure(await run.run("os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)"))
-    assert error.returncode == -signal.SIGTERM
-    assert str(error) == f"{sys.executable} was ended by SIGTERM"
 
 
 # -- the start -------------------------------------------------------------------------------------

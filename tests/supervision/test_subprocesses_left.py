@@ -124,8 +124,7 @@ async def test_a_program_that_may_not_be_killed_is_left_alone(
     opening = Opening(monkeypatch, wait=False)
     async with programs() as run:
         with Recorder(run.system, StopError) as recorder:
-            ref = await run.spawn(PID + FOREVER)
-            await run.wait_for("ready")
+            ref = await run.ready(PID + FOREVER)
 
             def refuse(pid: int, number: int) -> None:
                 if number:  # 0 is a look whether it is there
@@ -175,8 +174,7 @@ def test_what_is_running_can_be_killed_at_once() -> None:
 
     async def main() -> None:
         async with programs() as run:
-            ref = await run.spawn(STUBBORN)
-            await run.wait_for("ready")
+            ref = await run.ready(STUBBORN)
             subprocesses.kill_programs()
             assert failure(await ref.wait()).returncode == -signal.SIGKILL
 

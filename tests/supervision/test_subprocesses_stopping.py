@@ -11,19 +11,8 @@ import anyio.abc
 import anyio.lowlevel
 import pytest
 
-from actors import (
-    ActorSystem,
-    Killed,
-    Shutdown,
-    StartFailed,
-)
-from supervision import (
-    BRUTAL_KILL,
-    ChildSpec,
-    SupervisorSpec,
-    serve,
-    subprocess,
-)
+from actors import ActorSystem, Killed, Shutdown, StartFailed
+from supervision import BRUTAL_KILL, ChildSpec, SupervisorSpec, serve, subprocess
 from tests.supervision.programs import (
     FOREVER,
     STUBBORN,
@@ -53,8 +42,7 @@ SHORT = 0.05
 async def test_a_stop_is_sigterm() -> None:
     """Told to stop, the program gets SIGTERM; ending by that is in order."""
     async with programs() as run:
-        ref = await run.spawn(PID + FOREVER)
-        await run.wait_for("ready")
+        ref = await run.ready(PID + FOREVER)
         assert await ref.shutdown() == Shutdown()
         assert run.left_at_end == []
 
@@ -78,20 +66,18 @@ async def test_some_exit_codes_are_in_order_at_a_stop(code: int) -> None:
 async def test_another_stop_signal() -> None:
     """`stop_signal` is what tells it to stop, and ending by that signal is in order."""
     async with programs() as run:
-        ref = await run.spawn(
+        ref = await run.ready(
             "signal.signal(signal.SIGTERM, signal.SIG_IGN);"
             "signal.signal(signal.SIGINT, signal.SIG_DFL);" + FOREVER,
             stop_signal=signal.SIGINT,
         )
-        await run.wait_for("ready")
         assert await ref.shutdown(20) == Shutdown()
 
 
 async def test_the_deadline_kills_a_stubborn_program() -> None:
     """A program that takes no notice of the signal is killed at the deadline, and reaped."""
     async with programs() as run:
-        ref = await run.spawn(PID + STUBBORN)
-        await run.wait_for("ready")
+        ref = await run.ready(PID + STUBBORN)
         begin = time.monotonic()
         assert await ref.shutdown(SHORT) == Killed()
         assert time.monotonic() - begin >= SHORT
@@ -101,10 +87,9 @@ async def test_the_deadline_kills_a_stubborn_program() -> None:
 async def test_a_second_stop_changes_nothing() -> None:
     """Told to stop twice, the program gets one signal and all of its time."""
     async with programs() as run:
-        ref = await run.spawn(
+        ref = await run.ready(
             "signal.signal(signal.SIGTERM, lambda *_: say('signal'));" + FOREVER + ";time.sleep(60)"
         )
-        await run.wait_for("ready")
         ref.stop()
         await run.wait_for("signal")
         ref.stop()
@@ -115,8 +100,7 @@ async def test_a_second_stop_changes_nothing() -> None:
 async def test_a_stopped_program_can_be_killed() -> None:
     """A program that somebody has suspended does not hold up the stop beyond the deadline."""
     async with programs() as run:
-        ref = await run.spawn(PID + FOREVER)
-        await run.wait_for("ready")
+        ref = await run.ready(PID + FOREVER)
         os.kill(run.pids[0], signal.SIGSTOP)
         os.waitid(os.P_PID, run.pids[0], os.WSTOPPED)  # noqa: ASYNC222 - it stops at once
         assert await ref.shutdown(SHORT) == Killed()
@@ -130,8 +114,7 @@ async def test_a_stopped_program_can_be_killed() -> None:
 async def test_a_kill_is_sigkill() -> None:
     """Killed, the program is dead and reaped before the end of the child is announced."""
     async with programs() as run:
-        ref = await run.spawn(PID + STUBBORN)
-        await run.wait_for("ready")
+        ref = await run.ready(PID + STUBBORN)
         ref.kill()
         ref.kill()
         assert await ref.wait() == Killed()
@@ -141,8 +124,7 @@ async def test_a_kill_is_sigkill() -> None:
 async def test_a_kill_during_a_stop() -> None:
     """A kill while the program takes its time to stop does not wait for the deadline."""
     async with programs() as run:
-        ref = await run.spawn(PID + STUBBORN)
-        await run.wait_for("ready")
+        ref = await run.ready(PID + STUBBORN)
         ref.stop()
         await anyio.sleep(0.01)
         ref.kill()

@@ -7,16 +7,9 @@ from typing import Any
 import anyio
 import pytest
 
-from actors import (
-    ActorSystem,
-    Killed,
-    ProcEnded,
-    ProcExited,
-    Shutdown,
-)
-from actors.testing import Recorder, settle
+from actors import ActorSystem, ProcExited, Shutdown
+from actors.testing import settle
 from supervision import (
-    BRUTAL_KILL,
     ChildExists,
     CountChildren,
     DynamicSupervisorSpec,
@@ -27,7 +20,6 @@ from supervision import (
     TaskSupervisor,
     TaskSupervisorSpec,
     TooManyChildren,
-    serve,
 )
 from tests.supervision.calls import Boom, Diary, double, hang, ids, serving
 
@@ -178,26 +170,3 @@ async def test_callers_hear_of_the_supervisors_end(how: str) -> None:
             await tasks.run(hang, diary)
         with pytest.raises(ProcExited):
             await tasks.start(hang, diary)
-
-
-async def test_a_handle_survives_a_restart_of_the_supervisor() -> None:
-    """A handle made before its supervisor crashed works with the next incarnation."""
-    tree = SupervisorSpec("top", [TaskSupervisorSpec("jobs")])
-    async with serve(tree) as app:
-        tasks = Tasks(app.find("jobs"))
-        app.find("jobs").kill()
-        await settle()
-        assert await tasks.run(double, 4) == 8
-
-
-async def test_brutal_kill_gives_no_time() -> None:
-    """With BRUTAL_KILL as shutdown a task that is cancelled is killed at once."""
-    async with serving(task_shutdown=BRUTAL_KILL) as (app, tasks):
-        with Recorder(app.system, ProcEnded) as recorder:
-            began = anyio.current_time()
-            with anyio.move_on_after(1):
-                await tasks.run(anyio.sleep_forever)
-            assert anyio.current_time() - began == pytest.approx(1)
-            (event,) = recorder.events
-            assert event.reason in (Killed(), Shutdown())
-        assert await ids(app) == []
