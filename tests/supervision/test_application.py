@@ -5,16 +5,7 @@ from collections.abc import Callable, Sequence
 import anyio
 import pytest
 
-from actors import (
-    CancellationToken,
-    Crashed,
-    ExitReason,
-    Killed,
-    Name,
-    Proc,
-    Shutdown,
-    task,
-)
+from actors import CancellationToken, Crashed, ExitReason, Killed, Name, Proc, Shutdown, task
 from actors.testing import settle
 from supervision import (
     Application,

@@ -1,16 +1,29 @@
-"""A pool with limits: how many jobs may wait, how long, and what becomes of those that may not."""
+"""A pool with limits, and one that is resized or drained: what becomes of the jobs that wait."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import anyio
 import pytest
 
-from actors import ActorSystem
+from actors import ActorSystem, AskTimeout
 from actors.testing import settle
-from supervision import JobExpired, Pool, PoolFull, PoolJob
+from supervision import (
+    Backoff,
+    ChildStartFailed,
+    ChildState,
+    JobExpired,
+    Pool,
+    PoolFull,
+    PoolJob,
+    SpecError,
+)
 from supervision.pool_dispatcher import Dispatcher, Own
+from supervision.pool_messages import Resize
+from supervision.routing import rendezvous, stable_hash
 from tests.supervision.pools import Bench, Hold
 
 # -- too many --------------------------------------------------------------------------------------
@@ -231,3 +244,243 @@ async def test_a_job_that_nobody_wants_is_not_begun() -> None:
         assert bench.in_hand == {"worker-1": "c"}
         await bench.finish("c")
         assert await bench.counts("withdrawn", "done", "queued") == (1, 2, 0)
+
+
+# -- resize ----------------------------------------------------------------------------------------
+
+
+async def test_a_pool_grows() -> None:
+    """New workers take what waits as soon as they are ready."""
+    async with Bench(size=1).serve() as bench:
+        await bench.ask("abc")
+        assert bench.in_hand == {"worker-1": "a"}
+        await bench.pool.resize(3)
+        await settle()
+        assert bench.in_hand == {"worker-1": "a", "worker-2": "b", "worker-3": "c"}
+        await bench.finish_all()
+
+
+async def test_a_pool_shrinks() -> None:
+    """The surplus finishes what it has and ends; that is when the resize is answered."""
+    async with Bench(size=3).serve() as bench:
+        await bench.ask("abcd")
+        done = await begin(bench, bench.pool.resize, 1)
+        await bench.finish("b")
+        assert bench.in_hand == {"worker-1": "a", "worker-3": "c"}
+        assert await workers(bench) == ["worker-1", "worker-3"]
+        assert not done.is_set()
+        await bench.finish("c")
+        assert done.is_set()
+        assert bench.in_hand == {"worker-1": "a"}
+        assert await bench.counts("size") == (1,)
+        await bench.finish("a")
+        assert bench.in_hand == {"worker-1": "d"}
+        await bench.finish("d")
+
+
+async def begin(bench: Bench, what: Callable[..., Awaitable[object]], *given: Any) -> anyio.Event:
+    """Begin something in a task of its own; the event is set when it is done."""
+    done = anyio.Event()
+
+    async def do() -> None:
+        await what(*given)
+        done.set()
+
+    bench.tasks.start_soon(do)
+    await settle()
+    return done
+
+
+async def workers(bench: Bench) -> list[str]:
+    """Return the ids of the workers."""
+    return [worker.id for worker in (await bench.statistics()).workers]
+
+
+async def test_resizes_follow_each_other() -> None:
+    """A resize begins when the one before it is done, and the last one decides."""
+    async with Bench(size=3).serve() as bench:
+        await bench.ask("abc")
+        for size in (1, 4, 2):
+            bench.tasks.start_soon(bench.pool.resize, size)
+            await settle()
+        assert (await bench.statistics()).size == 3
+        await bench.finish("b", "c")
+        assert await workers(bench) == ["worker-1", "worker-2"]
+        await bench.finish("a")
+
+
+async def test_a_worker_that_does_not_start_ends_the_growth() -> None:
+    """When a new worker does not start, those before it stay, and the asker hears why."""
+    async with Bench(size=1).serve() as bench:
+        bench.starts.extend([None, OSError("no")])
+        with pytest.raises(ChildStartFailed, match="worker-3 failed to start: OSError: no"):
+            await bench.pool.resize(4)
+        assert (await bench.statistics()).size == 2
+        await bench.pool.resize(4)
+        assert (await bench.statistics()).size == 4
+
+
+async def test_the_pool_answers_while_a_worker_starts() -> None:
+    """While a new worker takes its time to start, the pool hands out jobs and answers."""
+    async with Bench(size=1, worker={"start_timeout": 100.0}).serve() as bench:
+        bench.slow = anyio.Event()
+        grown = await begin(bench, bench.pool.resize, 2)
+        await bench.ask("a")
+        with anyio.fail_after(0.001):
+            states = [worker.state for worker in (await bench.statistics()).workers]
+        assert states == [ChildState.RUNNING, ChildState.RESTARTING]
+        await bench.finish("a")
+        assert bench.results == {"a": "a done"}
+        assert not grown.is_set()
+        bench.slow.set()
+        await settle()
+        assert grown.is_set()
+
+
+@pytest.mark.dead_letters
+async def test_a_surplus_worker_that_crashes_is_gone() -> None:
+    """A worker that crashes while it is to leave does not come back; its job goes on elsewhere."""
+    async with Bench(size=2).serve() as bench:
+        await bench.ask("ab", attempts=2)
+        bench.tasks.start_soon(bench.pool.resize, 1)
+        await settle()
+        await bench.crash("b")
+        assert (await bench.statistics()).size == 1
+        await bench.finish("a")
+        assert bench.in_hand == {"worker-1": "b"}
+        await bench.finish("b")
+
+
+@pytest.mark.dead_letters
+async def test_a_worker_that_waits_for_its_restart_can_be_the_surplus() -> None:
+    """Shrinking takes a pending restart back."""
+    async with Bench(
+        size=2, worker={"backoff": Backoff(10.0, 10.0, jitter=False)}
+    ).serve() as bench:
+        await bench.ask("ab")
+        await bench.crash("b")
+        await bench.pool.resize(1)
+        await bench.pool.resize(1)  # which changes nothing
+        assert (await bench.statistics()).size == 1
+        await anyio.sleep(11)
+        assert not bench.app.system.find("/top/pool/workers/worker-2")
+        await bench.finish("a")
+
+
+async def test_keys_move_with_the_size() -> None:
+    """Under keyed routing a resize moves the waiting jobs of those keys alone that change hands."""
+    async with Bench(size=1, routing="keyed").serve() as bench:
+        keys = [f"key-{number}" for number in range(8)]
+        for key in keys:
+            await bench.ask([key], key=key)
+        await bench.pool.resize(2)
+        await settle()
+        while bench.in_hand:
+            await bench.finish_all()
+        first = [name for worker, name in bench.by if worker == "worker-1"]
+        second = [name for worker, name in bench.by if worker == "worker-2"]
+        assert sorted(first + second) == keys
+        assert len(first) > 1
+        assert second
+        await bench.pool.resize(1)
+        for key in keys:
+            await bench.ask([f"{key}-again"], key=key)
+            assert bench.in_hand.keys() == {"worker-1"}
+            await bench.finish_all()
+
+
+async def test_what_waits_for_the_surplus_goes_elsewhere_at_once() -> None:
+    """A job whose worker is to leave goes to the next owner of its key at once."""
+    bench = Bench(size=2, routing="keyed")
+    theirs = (f"key-{number}" for number in range(100))
+    key = next(key for key in theirs if rendezvous(stable_hash(key), (1, 2)) == 2)
+    async with bench.serve():
+        await bench.ask("ab", key=key)
+        assert bench.in_hand == {"worker-2": "a"}
+        bench.tasks.start_soon(bench.pool.resize, 1)
+        await settle()
+        assert bench.in_hand == {"worker-2": "a", "worker-1": "b"}
+        await bench.finish_all()
+
+
+async def test_the_size_is_checked_behind_the_door_too() -> None:
+    """A request to resize that was made by hand is checked by the pool, which lives on."""
+    async with Bench(size=1).serve() as bench:
+        with pytest.raises(SpecError, match="/top/pool: size: 0 is not positive"):
+            await bench.pool.ref.ask(Resize(0))
+        assert (await bench.statistics()).size == 1
+
+
+# -- drain -----------------------------------------------------------------------------------------
+
+
+async def test_a_draining_pool_finishes_what_it_has() -> None:
+    """Drain refuses what comes, and returns when what waits and what is in hand is finished."""
+    async with Bench(size=1).serve() as bench:
+        await bench.ask("ab")
+        drained = await begin(bench, bench.pool.drain)
+        await bench.ask("c")
+        assert bench.results == {"c": "PoolDraining"}
+        await bench.finish("a")
+        assert not drained.is_set()
+        await bench.finish("b")
+        assert drained.is_set()
+        assert await bench.counts("draining", "done", "refused") == (True, 2, 1)
+
+
+async def test_an_idle_pool_is_drained_at_once() -> None:
+    """Drain returns at once when there is nothing to finish, the second time, too."""
+    async with Bench(size=1).serve() as bench:
+        await bench.pool.drain()
+        await bench.pool.drain(timeout=1.0)
+        bench.pool.tell(Hold("a"))
+        await settle()
+        assert bench.letters == [("a", "/top/pool: Hold not taken: the pool is draining")]
+
+
+async def test_drain_waits_for_a_job_that_expired_in_hand() -> None:
+    """A pool is drained when every hand is empty, also of jobs whose askers have their answer."""
+    async with Bench(size=1, job_timeout=1.0).serve() as bench:
+        await bench.ask("a")
+        with pytest.raises(AskTimeout):
+            await bench.pool.drain(timeout=5.0)
+        assert bench.results == {"a": "JobExpired"}
+        await bench.finish("a")
+        await bench.pool.drain()
+
+
+async def test_a_drain_that_is_given_up_goes_on() -> None:
+    """A pool whose drain was cancelled refuses further on, and can be waited for again."""
+    async with Bench(size=1).serve() as bench:
+        await bench.ask("a")
+        with anyio.move_on_after(1.0):
+            await bench.pool.drain()
+        await bench.ask("b")
+        assert bench.results == {"b": "PoolDraining"}
+        await bench.finish("a")
+        await bench.pool.drain()
+
+
+@pytest.mark.dead_letters
+async def test_drain_waits_for_second_attempts() -> None:
+    """A job that is handed on while the pool drains is finished, too."""
+    async with Bench(size=1).serve() as bench:
+        await bench.ask("a", attempts=2)
+        bench.tasks.start_soon(bench.pool.drain)
+        await settle()
+        await bench.crash("a")
+        assert bench.in_hand == {"worker-1": "a"}
+        await bench.finish("a")
+        await bench.pool.drain()
+        assert bench.results == {"a": "a done"}
+
+
+async def test_a_withdrawn_job_lets_the_drain_end() -> None:
+    """When the last job that waits is taken out, the pool is drained."""
+    async with Bench(size=1).serve() as bench:
+        await bench.ask("ab")
+        drained = await begin(bench, bench.pool.drain)
+        bench.let_go("a")
+        await bench.cancel("b")
+        await bench.finish_all()
+        assert drained.is_set()
