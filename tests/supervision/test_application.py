@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import anyio
 import pytest
 
-from actors import CancellationToken, Crashed, ExitReason, Killed, Name, Proc, Shutdown, task
+from actors import CancellationToken, ExitReason, Killed, Name, Proc, Shutdown, task
 from actors.testing import settle
 from supervision import (
     Application,
@@ -15,7 +15,6 @@ from supervision import (
     ChildSpec,
     ChildStartFailed,
     DynamicSupervisorSpec,
-    IntensityExceeded,
     StartChild,
     SupervisorSpec,
     TreeExited,
@@ -57,13 +56,6 @@ class BadStop(Worker):
         raise Boom(f"on_stop of {self.id}")
 
 
-class BadStart(Worker):
-    """Do not start."""
-
-    async def on_start(self) -> None:
-        raise Boom(f"on_start of {self.id}")
-
-
 class Diary(list[str]):
     """Note what workers do, and make their specs."""
 
@@ -91,18 +83,6 @@ async def live(
         await anyio.sleep_forever()
 
 
-async def test_a_block_sees_a_ready_tree_that_is_stopped_in_reverse_order() -> None:
-    """All children are ready when the block begins, and are stopped in reverse order after it."""
-    diary = Diary()
-    async with serve(tree(diary.child("a"), diary.child("b"))) as app:
-        assert diary == ["+a", "+b"]
-        assert app.supervisor.is_alive
-        assert app.system.name == "top"
-    assert diary == ["+a", "+b", "-b", "-a"]
-    assert not app.supervisor.is_alive
-    assert await app.wait() == Shutdown()
-
-
 async def test_find_returns_the_ref_at_a_path() -> None:
     """A path below the root leads to the ref of a child at any depth, running or not."""
     diary, crash, name = Diary(), anyio.Event(), Name[object]("the top")
@@ -110,6 +90,7 @@ async def test_find_returns_the_ref_at_a_path() -> None:
     inner = SupervisorSpec("inner", [SupervisorSpec("deep", [diary.child("w")])])
     children = [waiting, inner, DynamicSupervisorSpec("jobs")]
     async with serve(SupervisorSpec("top", children, name=name)) as app:
+        assert app.system.name == "top"
         assert app.system.whereis(name) == app.supervisor
         assert app.find("inner/deep/w").path == "/top/inner/deep/w"
         assert app.find("/inner/").path == "/top/inner"
@@ -143,22 +124,6 @@ async def test_only_a_supervisors_spec_is_a_tree(wrong: object) -> None:
 # -- the tree fails -------------------------------------------------------------------------------
 
 
-async def test_a_tree_that_cannot_start_raises_and_is_stopped() -> None:
-    """A failed start raises ChildStartFailed, caused by the error, after what had started ended."""
-    diary = Diary()
-    inner = SupervisorSpec("inner", [diary.child("b"), diary.child("c", kind=BadStart)])
-    with pytest.raises(ChildStartFailed) as caught:
-        async with serve(tree(diary.child("a"), inner)):
-            pytest.fail("entered")
-    assert caught.value.path == "inner/c"
-    assert isinstance(caught.value.root, Crashed)
-    cause = caught.value.__cause__
-    while isinstance(cause, ChildStartFailed):
-        cause = cause.__cause__
-    assert isinstance(cause, Boom)
-    assert diary == ["+a", "+b", "-b", "-a"]
-
-
 async def test_a_root_that_is_too_slow_cannot_start() -> None:
     """The start timeout of the root itself is a failed start, too."""
 
@@ -174,29 +139,6 @@ async def test_a_root_that_is_too_slow_cannot_start() -> None:
     assert anyio.current_time() - began == 2.0
 
 
-async def test_a_tree_that_gives_up_cancels_the_block() -> None:
-    """The block is cancelled when the tree gives up; TreeExited is raised, caused by the crash."""
-    diary, crash = Diary(), anyio.Event()
-    reached: list[str] = []
-
-    async def block() -> None:
-        async with serve(tree(diary.child("a"), diary.child("b", crash))):
-            crash.set()
-            try:
-                await anyio.sleep_forever()
-            finally:
-                reached.append("cancelled")
-
-    with pytest.raises(TreeExited) as caught:
-        await block()
-    assert reached == ["cancelled"]
-    assert diary == ["+a", "+b", "-b", "-a"]
-    assert isinstance(caught.value.reason, Shutdown)
-    assert isinstance(caught.value.reason.detail, IntensityExceeded)
-    assert isinstance(caught.value.__cause__, Boom)
-    assert str(caught.value.__cause__) == "b"
-
-
 async def test_several_crashes_are_a_group_in_order() -> None:
     """The cause of giving up after several crashes is the group of them, oldest first."""
     attempts: list[str] = []
@@ -209,17 +151,6 @@ async def test_several_crashes_are_a_group_in_order() -> None:
         async with serve(tree(ChildSpec("a", task(crash)), restarts=2)):
             await anyio.sleep_forever()
     assert _texts(caught.value) == ["1", "2", "3"]
-
-
-async def test_errors_below_a_nested_supervisor_join_as_well() -> None:
-    """A nested supervisor that gives up passes its crash on, with the errors of its stop."""
-    diary, crash = Diary(), anyio.Event()
-    inner = SupervisorSpec(
-        "inner", [diary.child("b", kind=BadStop), diary.child("c", crash)], max_restarts=0
-    )
-    with pytest.raises(TreeExited) as caught:
-        await live(tree(diary.child("a", kind=BadStop), inner), lambda app: crash.set())
-    assert _texts(caught.value) == ["c", "on_stop of b", "on_stop of a"]
 
 
 async def test_errors_of_a_subtree_that_came_back_are_history() -> None:

@@ -183,30 +183,21 @@ async def test_an_error_is_a_crash_with_the_traceback_of_the_thread(stopping: bo
     assert [frame.name for frame in frames][-2:] == ["work", "deep"]
 
 
-async def test_context_variables_are_those_of_the_child() -> None:
-    """The thread sees the context variables of whoever started the child."""
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+async def test_the_thread_has_a_context_of_its_own(backend: str) -> None:
+    """It sees the context variables of whoever started it, and may run an event loop."""
     variable = contextvars.ContextVar("variable", default="default")
     seen: list[str] = []
     variable.set("set")
-    async with ActorSystem() as system:
-        proc = await system.spawn(blocking(lambda shutdown: seen.append(variable.get())))
-        await proc.wait()
-    assert seen == ["set"]
-
-
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-async def test_an_event_loop_may_run_in_the_thread(backend: str) -> None:
-    """A thread can have an event loop of its own, of either kind."""
-    done: list[str] = []
 
     async def main() -> None:
         await anyio.sleep(0.001)
-        done.append(backend)
+        seen.append(variable.get())
 
     async with ActorSystem() as system:
         proc = await system.spawn(blocking(lambda shutdown: anyio.run(main, backend=backend)))
         assert await proc.wait() == Normal()
-    assert done == [backend]
+    assert seen == ["set"]
 
 
 # -- threads that do not end -----------------------------------------------------------------------

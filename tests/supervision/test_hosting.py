@@ -11,6 +11,7 @@ from actors import (
     ActorSystem,
     CancellationToken,
     Crashed,
+    ExitReason,
     Ignore,
     Killed,
     Normal,
@@ -112,23 +113,37 @@ async def test_ready_ends_the_start() -> None:
     assert trace == ["open", "started", "closed"]
 
 
-async def test_an_orderly_stop_lets_it_finish() -> None:
-    """Told to stop, `live` goes on as it likes, and is not cancelled."""
-    trace: list[str] = []
-    async with ActorSystem() as system:
-        proc = await system.spawn(partial(Open, trace, obey))
-        assert await proc.shutdown() == Shutdown()
-    assert trace == ["open", "told", "closed"]
+async def fails_to_stop(proc: Open, shutdown: CancellationToken) -> None:
+    """Raise after it was told to stop."""
+    await obey(proc, shutdown)
+    raise ERROR
 
 
-async def test_returning_is_a_normal_exit() -> None:
-    """The return of `live` is the end; without `ready` the start has succeeded all the same."""
+ERROR = Boom("closing")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "between"),
+    [
+        (obey, Shutdown(), ["told"]),
+        (brief, Normal(), []),
+        (deaf, Killed(), []),
+        (fails_to_stop, Crashed(ERROR), ["told"]),
+    ],
+)
+async def test_a_stop_lets_it_finish(body: Body, reason: ExitReason, between: list[str]) -> None:
+    """It may return by itself, or at a stop, in its time; an error of its own is a crash."""
     trace: list[str] = []
     async with ActorSystem() as system:
         with Recorder(system, ProcStarted, ProcEnded, ProcFailedToStart) as recorder:
-            proc = await system.spawn(partial(Open, trace, brief))
-            assert await proc.wait() == Normal()
-        assert recorder.events == [ProcStarted(proc), ProcEnded(proc, Normal())]
+            proc = await system.spawn(partial(Open, trace, body))
+            system.monitor(proc, lambda down: None)
+            await settle()
+            before = anyio.current_time()
+            assert await proc.shutdown(3.0) == reason
+            assert anyio.current_time() - before == (3.0 if body is deaf else 0.0)
+        assert recorder.events == [ProcStarted(proc), ProcEnded(proc, reason)]
+    assert trace == ["open", *between, "closed"]
 
 
 async def test_an_error_before_it_is_ready_is_a_failed_start() -> None:
@@ -256,30 +271,6 @@ async def test_an_error_while_it_is_killed_is_not_lost() -> None:
             proc.kill()
             assert await proc.wait() == Killed()
         assert [type(event.error) for event in recorder.events] == [Boom]
-
-
-async def test_an_error_while_it_is_stopped_is_a_crash() -> None:
-    """What is raised after it was told to stop makes the exit a crash."""
-
-    async def body(proc: Open, shutdown: CancellationToken) -> None:
-        await obey(proc, shutdown)
-        raise Boom("closing")
-
-    async with ActorSystem() as system:
-        proc = await system.spawn(partial(Open, [], body))
-        system.monitor(proc, lambda down: None)
-        assert isinstance(await proc.shutdown(), Crashed)
-
-
-async def test_the_deadline_kills_it() -> None:
-    """A `live` that does not obey is cancelled at the deadline of the stop."""
-    trace: list[str] = []
-    async with ActorSystem() as system:
-        proc = await system.spawn(partial(Open, trace, deaf))
-        before = anyio.current_time()
-        assert await proc.shutdown(3.0) == Killed()
-        assert anyio.current_time() - before == pytest.approx(3.0)
-    assert trace == ["open", "closed"]
 
 
 async def test_each_incarnation_opens_anew() -> None:

@@ -144,18 +144,23 @@ async def test_a_crash_is_one_line_that_says_it_all() -> None:
 
 
 @pytest.mark.dead_letters
-async def test_a_supervisor_that_gives_up_says_why() -> None:
-    """The last crash says that no restarts are left, the supervisor how many there were."""
+@pytest.mark.parametrize(
+    ("own", "restarts", "why"),
+    [(None, 0, "more than 0 restarts"), (0, 9, "child db needed more than 0 restarts")],
+)
+async def test_a_supervisor_that_gives_up_says_why(
+    own: int | None, restarts: int, why: str
+) -> None:
+    """The last crash says that no restarts are left, the supervisor how many, and for whom."""
+    spec = ChildSpec("db", Database, max_restarts=own)
     with pytest.raises(TreeExited):  # noqa: PT012
-        async with logging(waiting("a"), ChildSpec("db", Database), restarts=0) as (app, lines):
+        async with logging(waiting("a"), spec, restarts=restarts) as (app, lines):
             lines.clear()
             await _stay(app.find("db"), -1)
     crash, gave_up, *rest = lines
     assert crash.endswith("; 0 restarts so far; no restarts are left, its supervisor gives up")
-    assert gave_up == (
-        "CRITICAL /shop gave up: more than 0 restarts in 5 s;"
-        " last crash: ValueError: row -1 is {broken}"
-    )
+    last = "last crash: ValueError: row -1 is {broken}"
+    assert gave_up.startswith(f"CRITICAL /shop gave up: {why} in 5 s; {last}")
     assert rest == ["INFO /shop/a stopped", "INFO /shop stopped, having given up"]
 
 
@@ -482,15 +487,3 @@ async def test_a_child_that_was_parked_without_a_crash_says_so_too(reason: str) 
             "ERROR /shop/db parked and stays down: it needed more than 0 restarts in 5 s;"
             " RestartChild('db') revives it"
         )
-
-
-@pytest.mark.dead_letters
-async def test_giving_up_for_one_child_names_it() -> None:
-    """A supervisor that gives up because of a child's own budget says which child it was."""
-    spec = ChildSpec("db", Database, max_restarts=0)
-    with pytest.raises(TreeExited):
-        async with logging(spec, restarts=9) as (app, lines):
-            await _stay(app.find("db"), -1)
-    assert lines.about("/shop")[1].startswith(
-        "CRITICAL /shop gave up: child db needed more than 0 restarts in 5 s; last crash: Value"
-    )

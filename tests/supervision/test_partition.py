@@ -13,14 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import ActorSystem, Name, ProcExited, Ref
+from actors import ActorSystem, Name, ProcExited
 from actors.testing import settle
 from supervision import (
     ChildNotFound,
     ChildSpec,
     ChildStartFailed,
     ChildStopped,
-    CountChildren,
     DeleteChild,
     DynamicSupervisorSpec,
     GetChildSpec,
@@ -281,17 +280,6 @@ async def test_nothing_is_kept_of_a_supervisor_that_is_gone() -> None:
 
 
 # -- requests --------------------------------------------------------------------------------------
-
-
-async def test_get_partition_answers_with_the_ref() -> None:
-    """The supervisor can be asked for the partition of a key, too."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 4)):
-        top: Ref[Any] = stage.top
-        for key in ("ada", 7, b"grace"):
-            assert await top.ask(GetPartition(key)) == handle(stage).ref(key)
-        counts = await stage.top.ask(CountChildren())
-        assert (counts.specs, counts.active) == (4, 4)
 
 
 async def test_partitions_come_and_go_with_a_resize_alone() -> None:

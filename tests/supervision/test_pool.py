@@ -230,15 +230,6 @@ def test_words_will_do() -> None:
     assert [repr(word) for word in words[:2]] == ["Routing.STICKY", "Discard.OLDEST"]
 
 
-def test_specs_are_values() -> None:
-    """Equal pools compare and hash equal, and one can be varied."""
-    one, other = PoolSpec("pool", make, size=2), PoolSpec("pool", make, size=2)
-    assert one == other
-    assert hash(one) == hash(other)
-    assert evolve(one, size=3) == PoolSpec("pool", make, size=3)
-    assert one != PoolSpec("pool", make, size=3)
-
-
 def test_a_pool_stands_in_a_tree() -> None:
     """A pool is walked over and drawn as one supervisor among the others."""
     name = Name[PoolJob[Hold]]("pool")

@@ -107,21 +107,6 @@ async def test_a_keyed_job_waits_for_its_worker_to_come_back() -> None:
         await bench.finish("b")
 
 
-async def test_a_sticky_key_moves_when_its_worker_dies() -> None:
-    """Under sticky routing the key of a worker that died goes to another one, and stays there."""
-    async with Bench(size=2, routing="sticky", worker={"backoff": TEN_SECONDS}).serve() as bench:
-        await bench.ask("ab", key="ada")
-        assert bench.in_hand == {"worker-1": "a"}
-        await bench.crash("a")
-        assert bench.in_hand == {"worker-2": "b"}
-        await anyio.sleep(11)
-        await bench.ask("c", key="ada")
-        assert bench.in_hand == {"worker-2": "b"}
-        await bench.finish("b")
-        assert bench.in_hand == {"worker-2": "c"}
-        await bench.finish("c")
-
-
 async def test_a_worker_that_ends_well_comes_back() -> None:
     """A worker that stops itself after a job has answered it, is restarted, and gets the next."""
     async with serve(PoolSpec("pool", Quitter, size=1, max_restarts=10)) as app:

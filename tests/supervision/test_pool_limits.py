@@ -249,17 +249,6 @@ async def test_a_job_that_nobody_wants_is_not_begun() -> None:
 # -- resize ----------------------------------------------------------------------------------------
 
 
-async def test_a_pool_grows() -> None:
-    """New workers take what waits as soon as they are ready."""
-    async with Bench(size=1).serve() as bench:
-        await bench.ask("abc")
-        assert bench.in_hand == {"worker-1": "a"}
-        await bench.pool.resize(3)
-        await settle()
-        assert bench.in_hand == {"worker-1": "a", "worker-2": "b", "worker-3": "c"}
-        await bench.finish_all()
-
-
 async def test_a_pool_shrinks() -> None:
     """The surplus finishes what it has and ends; that is when the resize is answered."""
     async with Bench(size=3).serve() as bench:
@@ -320,12 +309,12 @@ async def test_a_worker_that_does_not_start_ends_the_growth() -> None:
         assert (await bench.statistics()).size == 4
 
 
-async def test_the_pool_answers_while_a_worker_starts() -> None:
-    """While a new worker takes its time to start, the pool hands out jobs and answers."""
+async def test_a_pool_grows() -> None:
+    """A new worker takes what waits when it is ready; meanwhile the pool hands out and answers."""
     async with Bench(size=1, worker={"start_timeout": 100.0}).serve() as bench:
         bench.slow = anyio.Event()
         grown = await begin(bench, bench.pool.resize, 2)
-        await bench.ask("a")
+        await bench.ask("abc")
         with anyio.fail_after(0.001):
             states = [worker.state for worker in (await bench.statistics()).workers]
         assert states == [ChildState.RUNNING, ChildState.RESTARTING]
@@ -335,6 +324,8 @@ async def test_the_pool_answers_while_a_worker_starts() -> None:
         bench.slow.set()
         await settle()
         assert grown.is_set()
+        assert bench.in_hand == {"worker-1": "b", "worker-2": "c"}
+        await bench.finish("b", "c")
 
 
 @pytest.mark.dead_letters
@@ -365,28 +356,6 @@ async def test_a_worker_that_waits_for_its_restart_can_be_the_surplus() -> None:
         await anyio.sleep(11)
         assert not bench.app.system.find("/top/pool/workers/worker-2")
         await bench.finish("a")
-
-
-async def test_keys_move_with_the_size() -> None:
-    """Under keyed routing a resize moves the waiting jobs of those keys alone that change hands."""
-    async with Bench(size=1, routing="keyed").serve() as bench:
-        keys = [f"key-{number}" for number in range(8)]
-        for key in keys:
-            await bench.ask([key], key=key)
-        await bench.pool.resize(2)
-        await settle()
-        while bench.in_hand:
-            await bench.finish_all()
-        first = [name for worker, name in bench.by if worker == "worker-1"]
-        second = [name for worker, name in bench.by if worker == "worker-2"]
-        assert sorted(first + second) == keys
-        assert len(first) > 1
-        assert second
-        await bench.pool.resize(1)
-        for key in keys:
-            await bench.ask([f"{key}-again"], key=key)
-            assert bench.in_hand.keys() == {"worker-1"}
-            await bench.finish_all()
 
 
 async def test_what_waits_for_the_surplus_goes_elsewhere_at_once() -> None:
@@ -447,32 +416,6 @@ async def test_drain_waits_for_a_job_that_expired_in_hand() -> None:
         assert bench.results == {"a": "JobExpired"}
         await bench.finish("a")
         await bench.pool.drain()
-
-
-async def test_a_drain_that_is_given_up_goes_on() -> None:
-    """A pool whose drain was cancelled refuses further on, and can be waited for again."""
-    async with Bench(size=1).serve() as bench:
-        await bench.ask("a")
-        with anyio.move_on_after(1.0):
-            await bench.pool.drain()
-        await bench.ask("b")
-        assert bench.results == {"b": "PoolDraining"}
-        await bench.finish("a")
-        await bench.pool.drain()
-
-
-@pytest.mark.dead_letters
-async def test_drain_waits_for_second_attempts() -> None:
-    """A job that is handed on while the pool drains is finished, too."""
-    async with Bench(size=1).serve() as bench:
-        await bench.ask("a", attempts=2)
-        bench.tasks.start_soon(bench.pool.drain)
-        await settle()
-        await bench.crash("a")
-        assert bench.in_hand == {"worker-1": "a"}
-        await bench.finish("a")
-        await bench.pool.drain()
-        assert bench.results == {"a": "a done"}
 
 
 async def test_a_withdrawn_job_lets_the_drain_end() -> None:

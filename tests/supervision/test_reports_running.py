@@ -97,6 +97,7 @@ def test_a_blocked_loop_names_who_is_left(start: Callable[..., Shop]) -> None:
     shop.tell(signal.SIGTERM)
     assert shop.end() == 1
     assert report(shop)[-1].startswith("ERROR /shop not ended: /shop/a, /shop/b")
+    assert shop.said[-1].endswith(": ending the process, exit code 1")
 
 
 @each_loop

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -45,19 +45,11 @@ def test_only_equal_keys_have_equal_hashes(one: Key, other: Key) -> None:
 
 def test_a_hash_is_the_same_in_every_process() -> None:
     """The hash of a key does not depend on the seed of the process."""
-    keys = ["ada", b"ada", 7, ("ada", (7, b""))]
+    keys: list[Any] = ["ada", b"ada", 7, ("ada", (7, b""))]
     code = f"from supervision.routing import stable_hash; print(*map(stable_hash, {keys!r}))"
-    printed = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert printed == {" ".join(str(stable_hash(key)) for key in keys) + "\n"}  # type: ignore[arg-type]
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "1"}
+    printed = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert printed.split() == [str(stable_hash(key)) for key in keys]
 
 
 @pytest.mark.parametrize("key", [1.5, None, ["a"], ("a", None), object()])
@@ -108,20 +100,6 @@ def test_round_robin_goes_in_turn() -> None:
     assert given_to == [1, 2, 3, 1, 2, 3]
 
 
-def test_round_robin_leaves_out_who_cannot() -> None:
-    """Under round robin a worker that is busy or down is passed over."""
-    schedule = schedule_of(Routing.ROUND_ROBIN, 1, 2, 3, 4)
-    schedule.occupy(2)
-    for job in range(3):
-        schedule.put(job)
-    assert handed_out(schedule) == [(1, 0), (3, 1), (4, 2)]
-    schedule.rest(3)
-    schedule.rest(2)
-    schedule.put(3)
-    schedule.put(4)
-    assert handed_out(schedule) == [(2, 3), (3, 4)]
-
-
 def test_least_loaded_takes_who_has_rested_longest() -> None:
     """Under least loaded a job goes to the worker that has rested longest."""
     schedule = schedule_of(Routing.LEAST_LOADED, 1, 2, 3)
@@ -133,20 +111,6 @@ def test_least_loaded_takes_who_has_rested_longest() -> None:
     for job in range(3, 6):
         schedule.put(job)
     assert handed_out(schedule) == [(3, 3), (1, 4), (2, 5)]
-
-
-def test_a_keyed_job_waits_for_its_worker() -> None:
-    """Under keyed a job waits for the worker of its key, and others go past it."""
-    schedule = schedule_of(Routing.KEYED, 1, 2)
-    mine, other = keys_of(1, (1, 2)), keys_of(2, (1, 2))
-    schedule.put(0, next(mine))
-    schedule.put(1, next(mine))
-    schedule.put(2, next(other))
-    assert sorted(handed_out(schedule)) == [(1, 0), (2, 2)]
-    schedule.rest(2)
-    assert handed_out(schedule) == []
-    schedule.rest(1)
-    assert handed_out(schedule) == [(1, 1)]
 
 
 def test_a_sticky_key_stays() -> None:
@@ -175,12 +139,6 @@ def test_what_only_one_may_have_is_left_to_it() -> None:
     assert sorted(handed_out(schedule)) == [(1, 3), (2, 2)]
 
 
-def keys_of(worker: int, workers: tuple[int, ...]) -> Iterator[str]:
-    """Yield texts that belong to one of several workers."""
-    texts = (f"key-{number}" for number in range(1000))
-    return (text for text in texts if rendezvous(stable_hash(text), workers) == worker)
-
-
 # -- the queue -------------------------------------------------------------------------------------
 
 
@@ -194,15 +152,6 @@ def test_a_job_that_comes_back_is_first_again() -> None:
     for job in (2, 3, 4):
         assert handed_out(schedule) == [(1, job)]
         schedule.rest(1)
-
-
-def test_a_job_can_be_taken_out() -> None:
-    """A job that is taken out is not handed out; taking it out again does nothing."""
-    schedule = schedule_of(Routing.LEAST_LOADED)
-    schedule.put(1)
-    schedule.put(2)
-    assert (schedule.take_out(1), schedule.take_out(1)) == (True, False)
-    assert (1 in schedule, 2 in schedule, len(schedule)) == (False, True, 1)
 
 
 def test_what_was_called_for_a_job_that_is_gone_is_not_called() -> None:
@@ -346,12 +295,13 @@ def test_a_schedule_does_what_it_may_and_all_that_it_may(
                 model.waiting[job] = gone[job]
         elif call == "out":
             for job in list(model.waiting)[worker - 1 : worker]:
-                assert schedule.take_out(job)
+                assert (schedule.take_out(job), schedule.take_out(job)) == (True, False)
                 del model.waiting[job]
         else:
             for pair in handed_out(schedule):
                 model.hand_out(*pair)
             model.check_nobody_rests_in_vain()
+        assert all((job in schedule) == (job in model.waiting) for job in gone)
         assert set(schedule.members) == model.members
         assert len(schedule) == len(model.waiting)
         assert schedule.oldest() == min(model.waiting, default=None)

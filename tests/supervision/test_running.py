@@ -306,16 +306,6 @@ def test_a_blocked_loop_is_ended_at_the_second_signal(
     )
 
 
-def test_a_blocked_loop_is_ended_after_the_grace(start: Callable[..., Shop]) -> None:
-    """With one signal only, a blocked loop is ended two seconds after the grace, with 1."""
-    shop = start("blocking", "asyncio", "--grace", "0.1")
-    shop.until("blocks")
-    shop.tell(signal.SIGTERM)
-    assert shop.end() == 1
-    assert 2.1 <= shop.took < 3.5
-    assert shop.said[-1].endswith(": ending the process, exit code 1")
-
-
 @pytest.mark.parametrize("target", ["impatient_thread", "impatient_executor"])
 def test_a_thread_that_never_returns_is_ended_too(start: Callable[..., Shop], target: str) -> None:
     """Worker threads for which Python waits at its end do not outlast the grace by much."""

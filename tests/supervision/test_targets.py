@@ -72,25 +72,15 @@ def test_a_tree_is_found(target: str, id: str) -> None:
     assert found.id == id
 
 
-def test_an_absolute_path_will_do(folder: Path) -> None:
-    """A file is found from wherever the command is called."""
-    assert load(f"{folder / 'shop.py'}:tree").id == "shop"
-
-
-def test_a_module_in_a_package_is_found(folder: Path) -> None:
-    """A dotted name is a module in a package."""
-    (folder / "company").mkdir()
-    (folder / "company" / "__init__.py").write_text("")
-    (folder / "company" / "shop.py").write_text(MODULE)
-    assert load("company.shop:tree").id == "shop"
-
-
-def test_a_file_finds_its_neighbors(folder: Path) -> None:
-    """A file can import what stands beside it, as if Python ran it."""
+def test_a_target_may_be_elsewhere(folder: Path) -> None:
+    """A module in a package, a file by its path, and what it imports from beside it are found."""
     (folder / "sub").mkdir()
+    (folder / "sub" / "__init__.py").write_text("")
     (folder / "sub" / "neighbor_of_main.py").write_text(MODULE)
     (folder / "sub" / "main_of_sub.py").write_text("from neighbor_of_main import tree")
     assert load("sub/main_of_sub.py:tree").id == "shop"
+    assert load("sub.neighbor_of_main:tree").id == "shop"
+    assert load(f"{folder / 'shop.py'}:tree").id == "shop"
 
 
 def test_a_file_does_not_take_the_place_of_another_module(folder: Path) -> None:

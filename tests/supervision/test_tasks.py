@@ -419,18 +419,6 @@ def test_specs_and_handles_check_what_they_are_given() -> None:
 # -- the end ---------------------------------------------------------------------------------------
 
 
-async def test_all_are_stopped_at_once() -> None:
-    """When the supervisor stops, all tasks are cancelled at once, and each gets its time."""
-    diary: Diary = []
-    async with serving() as (_, tasks):
-        for name in "abc":
-            await tasks.start(hang, diary, 3.0, name)
-        await settle()
-        began = anyio.current_time()
-    assert sorted(diary[3:]) == ["a is gone", "b is gone", "c is gone"]
-    assert anyio.current_time() - began == pytest.approx(3)
-
-
 @pytest.mark.dead_letters  # the request that nobody could answer any more
 @pytest.mark.parametrize("how", ["shutdown", "kill", "stop"])
 async def test_callers_hear_of_the_supervisors_end(how: str) -> None:
