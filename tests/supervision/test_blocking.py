@@ -35,6 +35,7 @@ from supervision import (
     blocking,
     serve,
 )
+from tests.supervision.spawned import spawned
 
 ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.real_time
@@ -99,8 +100,7 @@ async def test_it_runs_in_a_thread_of_its_own() -> None:
     def work(shutdown: BlockingToken) -> None:
         threads.append(threading.current_thread())
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(blocking(work), id="poller")
+    async with spawned(blocking(work), id="poller") as proc:
         assert await proc.wait() == Normal()
     (thread,) = threads
     assert thread is not threading.main_thread()
@@ -120,8 +120,7 @@ async def test_an_orderly_stop_waits_for_the_thread() -> None:
         assert shutdown.wait(60)
         trace.extend([shutdown.cancelled, shutdown.reason])
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(blocking(work))
+    async with spawned(blocking(work)) as proc:
         assert await proc.shutdown() == Shutdown()
         assert trace == [True, Shutdown()]
 
@@ -135,8 +134,7 @@ async def test_a_wait_can_time_out() -> None:
         answers.append(shutdown.wait(timeout=0.001))
         answers.append(shutdown.wait(timeout=1e12))
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(blocking(work))
+    async with spawned(blocking(work)) as proc:
         await anyio.sleep(SHORT)
         await proc.shutdown()
     assert answers == [False, False, True]
@@ -153,8 +151,7 @@ async def test_what_blocks_can_be_woken() -> None:
         event.wait()
         shutdown.on_cancel(lambda: trace.append("at once"))
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(blocking(work))
+    async with spawned(blocking(work)) as proc:
         await proc.shutdown()
     assert trace == ["at once"]
 
@@ -172,9 +169,7 @@ async def test_an_error_is_a_crash_with_the_traceback_of_the_thread(stopping: bo
         shutdown.wait() if stopping else gate.wait()
         deep()
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(blocking(work))
-        system.monitor(proc, lambda down: None)
+    async with spawned(blocking(work)) as proc:
         gate.set()
         reason = await (proc.shutdown() if stopping else proc.wait())
     assert isinstance(reason, Crashed)
@@ -194,8 +189,7 @@ async def test_the_thread_has_a_context_of_its_own(backend: str) -> None:
         await anyio.sleep(0.001)
         seen.append(variable.get())
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(blocking(lambda shutdown: anyio.run(main, backend=backend)))
+    async with spawned(blocking(lambda shutdown: anyio.run(main, backend=backend))) as proc:
         assert await proc.wait() == Normal()
     assert seen == ["set"]
 
@@ -263,8 +257,7 @@ async def test_what_an_abandoned_thread_raises_is_not_lost(
     raised: list[BaseException | None] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: raised.append(args.exc_value))
     stuck.error = Boom("late")
-    async with ActorSystem() as system:
-        proc = await system.spawn(blocking(stuck))
+    async with spawned(blocking(stuck)) as proc:
         await stuck.wait_inside()
         proc.kill()
         await proc.wait()

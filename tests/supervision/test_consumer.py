@@ -21,6 +21,7 @@ from actors import (
 )
 from actors.testing import START, settle
 from supervision import SpecError, consumer
+from tests.supervision.spawned import spawned
 
 
 def now() -> float:
@@ -213,8 +214,7 @@ async def test_a_stop_finishes_what_is_in_hand(shape: str, concurrency: int) -> 
 
 async def test_it_is_ready_when_the_source_is_open() -> None:
     """The start takes as long as opening does."""
-    async with ActorSystem() as system:
-        await system.spawn(consumer(Source([]).connect, print))
+    async with spawned(consumer(Source([]).connect, print)):
         assert now() == 1
 
 
@@ -266,8 +266,7 @@ async def test_what_has_come_when_it_is_told_to_stop_is_handled() -> None:
     send, receive = anyio.create_memory_object_stream[int](0)
     items: list[int] = []
     with send, receive:
-        async with ActorSystem() as system:
-            proc = await system.spawn(consumer(receive.clone, items.append))
+        async with spawned(consumer(receive.clone, items.append)) as proc:
             await settle()
             send.send_nowait(1)
             proc.stop()
@@ -296,8 +295,7 @@ async def test_so_many_items_at_a_time(concurrency: int, seconds: int) -> None:
         await anyio.sleep(1)
         inside.remove(item)
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(consumer(source, handle, concurrency=concurrency))
+    async with spawned(consumer(source, handle, concurrency=concurrency)) as proc:
         await settle()
         assert taken == list(range(concurrency))
         assert await proc.wait() == Normal()
@@ -312,8 +310,7 @@ async def test_a_stop_while_all_hands_are_full() -> None:
         await anyio.sleep(10)
         items.append(item)
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(consumer(Source([]).numbers, handle, concurrency=2))
+    async with spawned(consumer(Source([]).numbers, handle, concurrency=2)) as proc:
         await anyio.sleep(5)
         assert await proc.shutdown(60) == Shutdown()
     assert items == [1, 2]
@@ -330,9 +327,7 @@ async def test_an_error_cancels_the_others_in_hand() -> None:
         finally:
             raise Boom(str(item))
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(consumer(Source([], last=2).numbers, handle, concurrency=2))
-        system.monitor(proc, unheard)
+    async with spawned(consumer(Source([], last=2).numbers, handle, concurrency=2)) as proc:
         await anyio.sleep(2.5)
         gate.set()
         reason = await proc.wait()
@@ -349,8 +344,7 @@ async def test_a_source_that_never_waits_holds_nobody_up() -> None:
         while True:
             yield 1
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(consumer(flood, items.append))
+    async with spawned(consumer(flood, items.append)) as proc:
         for _ in range(20):
             await anyio.lowlevel.checkpoint()
         proc.stop()
@@ -374,9 +368,7 @@ async def test_an_error_of_the_source_is_a_crash(when: str) -> None:
             if when == "closing":
                 raise Boom
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(consumer(broken, lambda item: None))
-        system.monitor(proc, unheard)
+    async with spawned(consumer(broken, lambda item: None)) as proc:
         await settle()
         reason: ExitReason = await proc.shutdown()
     assert isinstance(reason, Crashed)

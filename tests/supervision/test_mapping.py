@@ -23,9 +23,8 @@ async def test_results_are_in_order_and_bounded(
     source: EachSource, limit: int, ordered: bool
 ) -> None:
     """Results stand in their order, and calls and the source are never further than the limit."""
-    world = World()
-    async with world.serve() as tasks:
-        results = tasks.map(world.call, source(world, 12), limit=limit, ordered=ordered)
+    async with World().serve() as world:
+        results = world.tasks.map(world.call, source(world, 12), limit=limit, ordered=ordered)
         found = await world.collect(results)
     assert (found if ordered else sorted(found)) == [item * item for item in range(12)]
     assert world.most <= limit
@@ -41,7 +40,7 @@ async def test_a_slow_source_holds_no_result_up() -> None:
         await anyio.sleep(1000)
         yield 2
 
-    async with world.serve() as tasks, tasks.map(world.call, source(), limit=3) as results:
+    async with world.serve(), world.tasks.map(world.call, source(), limit=3) as results:
         began = anyio.current_time()
         assert await anext(results) == 1
         assert anyio.current_time() - began == pytest.approx(3)
@@ -49,9 +48,8 @@ async def test_a_slow_source_holds_no_result_up() -> None:
 
 async def test_nothing_begins_before_it_is_asked() -> None:
     """A map that nobody iterates takes nothing from its source, and closes it when it is closed."""
-    world = World()
-    async with world.serve() as tasks:
-        results = tasks.map(world.call, world.plain(5), limit=2)
+    async with World().serve() as world:
+        results = world.tasks.map(world.call, world.plain(5), limit=2)
         await settle()
         assert (world.taken, await world.ids()) == ([], [])
         await results.aclose()
@@ -62,9 +60,8 @@ async def test_nothing_begins_before_it_is_asked() -> None:
 @pytest.mark.parametrize("items", [[], [0, 1]])
 async def test_when_it_is_over_it_stays_over(items: list[int]) -> None:
     """After the end no child is left, without any closing, and `anext` ends again and again."""
-    world = World()
-    async with world.serve() as tasks:
-        results = tasks.map(world.call, items, limit=2)
+    async with World().serve() as world:
+        results = world.tasks.map(world.call, items, limit=2)
         assert [result async for result in results] == items
         assert await world.app.supervisor.ask(WhichChildren()) == ()
         for _ in range(2):
@@ -75,10 +72,9 @@ async def test_when_it_is_over_it_stays_over(items: list[int]) -> None:
 
 async def test_maps_can_be_chained() -> None:
     """One map can be the source of another, and is closed with it."""
-    world = World()
-    async with world.serve() as tasks:
-        squares = tasks.map(world.call, world.plain(99), limit=2)
-        async with tasks.map(world.call, squares, limit=2) as results:
+    async with World().serve() as world:
+        squares = world.tasks.map(world.call, world.plain(99), limit=2)
+        async with world.tasks.map(world.call, squares, limit=2) as results:
             assert await anext(results) == 0
             assert await anext(results) == 1
         assert await world.ids() == []
@@ -93,8 +89,8 @@ async def test_an_error_is_raised_at_its_place(ordered: bool) -> None:
     """The error of one call is raised after the results before it, and the rest is cancelled."""
     world = World()
     found: list[int] = []
-    async with world.serve() as tasks:
-        results = tasks.map(world.call, world.slowly(99), limit=4, ordered=ordered)
+    async with world.serve():
+        results = world.tasks.map(world.call, world.slowly(99), limit=4, ordered=ordered)
         with pytest.raises(Boom):  # noqa: PT012
             async for result in results:
                 found.append(result)
@@ -118,7 +114,7 @@ async def test_a_failed_map_reads_no_further() -> None:
         await anyio.sleep(10)
         return item
 
-    async with world.serve() as tasks, tasks.map(call, world.plain(99), limit=3) as results:
+    async with world.serve(), world.tasks.map(call, world.plain(99), limit=3) as results:
         assert await anext(results) == 0
         await anyio.sleep(100)
         assert world.taken == [0, 1, 2]
@@ -128,9 +124,8 @@ async def test_a_failed_map_reads_no_further() -> None:
 
 async def test_outcomes_go_on_after_an_error() -> None:
     """With `outcomes=True` an error is a value, and the map goes on."""
-    world = World()
-    async with world.serve() as tasks:
-        outcomes = tasks.map(world.call, [12, 13, 14], limit=2, outcomes=True)
+    async with World().serve() as world:
+        outcomes = world.tasks.map(world.call, [12, 13, 14], limit=2, outcomes=True)
         first, second, third = [outcome async for outcome in outcomes]
     assert (first, third) == (Succeeded(12, 144), Succeeded(14, 196))
     assert isinstance(second, Failed)
@@ -155,9 +150,9 @@ async def test_an_error_of_the_source_comes_last(outcomes: bool, given: tuple[in
             raise Boom("source")
 
     found: list[object] = []
-    async with world.serve() as tasks:
+    async with world.serve():
         with pytest.raises(Boom, match="source"):  # noqa: PT012
-            async for result in tasks.map(world.call, Source(), limit=9, outcomes=outcomes):  # type: ignore[call-overload]
+            async for result in world.tasks.map(world.call, Source(), limit=9, outcomes=outcomes):  # type: ignore[call-overload]
                 found.append(result)
     assert len(found) == len(given)
 
@@ -168,20 +163,20 @@ async def test_a_call_cannot_end_the_iteration() -> None:
     async def call(item: int) -> int:
         raise StopAsyncIteration
 
-    async with World().serve() as tasks:
+    async with World().serve() as world:
         with pytest.raises(RuntimeError, match="StopAsyncIteration"):
-            await anext(tasks.map(call, [1], limit=1))
+            await anext(world.tasks.map(call, [1], limit=1))
 
 
 async def test_a_killed_call_is_an_error_at_its_place() -> None:
     """A call that somebody kills is a ProcExited for the consumer."""
     world = World()
     world.tidy = 0
-    async with world.serve() as tasks, anyio.create_task_group() as group:
+    async with world.serve(), anyio.create_task_group() as group:
 
         async def consume() -> None:
             with pytest.raises(ProcExited) as caught:
-                await world.collect(tasks.map(world.hang, [1, 2], limit=2))
+                await world.collect(world.tasks.map(world.hang, [1, 2], limit=2))
             assert caught.value.reason == Killed()
 
         group.start_soon(consume)
@@ -193,18 +188,17 @@ async def test_a_killed_call_is_an_error_at_its_place() -> None:
 @pytest.mark.parametrize("wrong", [0, -1, True, 1.5, "3"])
 async def test_a_limit_is_a_number_from_one(wrong: Any) -> None:
     """A limit that cannot be meant is an error where it is written."""
-    async with World().serve() as tasks:
+    async with World().serve() as world:
         with pytest.raises((TypeError, ValueError), match="limit is an int >= 1"):
-            tasks.map(World().call, [], limit=wrong)
+            world.tasks.map(World().call, [], limit=wrong)
         with pytest.raises(TypeError, match="iterable"):
-            tasks.map(World().call, 5, limit=1)  # type: ignore[call-overload]
+            world.tasks.map(World().call, 5, limit=1)  # type: ignore[call-overload]
 
 
 async def test_two_consumers_of_one_map_are_one_too_many() -> None:
     """A second task that waits in the same map gets RuntimeError, and the first goes on."""
-    world = World()
-    async with world.serve() as tasks, anyio.create_task_group() as group:
-        results = tasks.map(world.call, [1], limit=1)
+    async with World().serve() as world, anyio.create_task_group() as group:
+        results = world.tasks.map(world.call, [1], limit=1)
 
         async def second() -> None:
             with pytest.raises(RuntimeError, match="another task"):

@@ -34,11 +34,10 @@ from tests.supervision.maps import Boom, World
 
 async def test_all_calls_are_cancelled_at_once() -> None:
     """What is left is cancelled together: three calls that need a second go within one."""
-    world = World()
-    async with world.serve() as tasks:
+    async with World().serve() as world:
         began = anyio.current_time()
         with anyio.move_on_after(5):
-            await world.collect(tasks.map(world.hang, world.slowly(99), limit=3))
+            await world.collect(world.tasks.map(world.hang, world.slowly(99), limit=3))
         assert anyio.current_time() - began == pytest.approx(6)
         assert await world.app.supervisor.ask(WhichChildren()) == ()
         assert (world.running, world.closed) == (0, 1)
@@ -47,10 +46,9 @@ async def test_all_calls_are_cancelled_at_once() -> None:
 @pytest.mark.parametrize("error", [True, False])
 async def test_an_iteration_that_is_left_cancels_what_is_left(error: bool) -> None:
     """A `break` or an error in a plain `async for` tells what is left to go, and it goes."""
-    world = World()
-    async with world.serve() as tasks:
+    async with World().serve() as world:
         with suppress(Boom):
-            async for _ in tasks.map(world.call, world.slowly(99), limit=4):
+            async for _ in world.tasks.map(world.call, world.slowly(99), limit=4):
                 if error:
                     raise Boom
                 break
@@ -68,8 +66,8 @@ async def test_a_map_that_is_collected_in_another_thread_goes() -> None:
     async def call(item: int) -> int:
         return item
 
-    async with world.serve() as tasks:
-        results = tasks.map(call, world.slowly(99, 0.0), limit=2)
+    async with world.serve():
+        results = world.tasks.map(call, world.slowly(99, 0.0), limit=2)
         await anext(results)
         cycle: list[object] = [results]
         cycle.append(cycle)
@@ -88,8 +86,8 @@ async def test_a_consumer_may_be_cancelled_in_any_turn(turns: int, native: bool)
     """In whichever turn the consumer is cancelled, nothing is left when it is gone."""
     world = World()
     native &= anyio.get_cancelled_exc_class() is asyncio.CancelledError
-    async with world.serve() as tasks:
-        results = tasks.map(world.hang, world.slowly(99, 0.0), limit=3)
+    async with world.serve():
+        results = world.tasks.map(world.hang, world.slowly(99, 0.0), limit=3)
         async with anyio.create_task_group() as group:
             if native:
                 consumer = asyncio.create_task(world.collect(results))
@@ -154,8 +152,8 @@ async def test_however_a_map_ends_nothing_is_left(
             if len(found) == after and ending == "raise":
                 raise ZeroDivisionError
 
-    async with world.serve() as tasks:
-        results = tasks.map(call, world.slowly(len(items), 0.1), limit=limit, ordered=ordered)
+    async with world.serve():
+        results = world.tasks.map(call, world.slowly(len(items), 0.1), limit=limit, ordered=ordered)
         with suppress(Boom, ZeroDivisionError), anyio.move_on_after(after / 3) as scope:
             if ending != "cancel":
                 scope.deadline = math.inf
@@ -216,8 +214,8 @@ async def test_a_thousand_items_leave_nothing_in_memory() -> None:
         found.append(weakref.ref(big))
         return big
 
-    async with World().serve() as tasks:
-        async for _ in tasks.map(call, range(1000), limit=10):
+    async with World().serve() as world:
+        async for _ in world.tasks.map(call, range(1000), limit=10):
             pass
         del _
         await settle()
@@ -236,9 +234,8 @@ async def test_a_source_that_hangs_when_closed_is_left_in_time() -> None:
         finally:
             await anyio.sleep(1000)
 
-    world = World()
-    async with world.serve() as tasks:
-        results = tasks.map(world.call, source(), limit=1)
+    async with World().serve() as world:
+        results = world.tasks.map(world.call, source(), limit=1)
         assert await anext(results) == 1
         began = anyio.current_time()
         await results.aclose()
@@ -254,10 +251,9 @@ async def test_an_error_in_closing_the_source_is_told() -> None:
         finally:
             raise Boom("closing")
 
-    world = World()
-    async with world.serve() as tasks:
+    async with World().serve() as world:
         with Recorder(world.app.system, ProcEnded) as recorder:
-            await world.collect(tasks.map(world.call, source(), limit=2), most=1)
+            await world.collect(world.tasks.map(world.call, source(), limit=2), most=1)
         (ended,) = [event for event in recorder.events if event.ref.path.startswith("/jobs/map")]
         assert isinstance(ended.reason, Crashed)
 
@@ -268,11 +264,12 @@ async def test_a_source_is_closed_also_when_the_map_never_began(refused: bool) -
     world = World()
     source = world.slowly(9)
     assert await anext(source) == 0
-    async with world.serve() as tasks:
+    async with world.serve():
         if refused:
-            tasks = Tasks(await world.app.system.spawn(partial(Supervisor, SupervisorSpec("x"))))
-            await tasks.supervisor.shutdown()
-        results = tasks.map(world.call, source, limit=2)
+            gone = await world.app.system.spawn(partial(Supervisor, SupervisorSpec("x")))
+            await gone.shutdown()
+            world.tasks = Tasks(gone)
+        results = world.tasks.map(world.call, source, limit=2)
         if refused:
             with pytest.raises(ProcExited):
                 await anext(results)
@@ -285,10 +282,10 @@ async def test_a_stream_that_was_opened_elsewhere_stays_open() -> None:
     """Only generators are closed: what else can be iterated belongs to who opened it."""
     send, receive = anyio.create_memory_object_stream[int](9)
     world = World()
-    async with send, receive, world.serve() as tasks:
+    async with send, receive, world.serve():
         for item in range(5):
             send.send_nowait(item)
-        assert await world.collect(tasks.map(world.call, receive, limit=2), most=1) == [0]
+        assert await world.collect(world.tasks.map(world.call, receive, limit=2), most=1) == [0]
         assert receive.receive_nowait() > 0
 
 
@@ -330,26 +327,30 @@ async def test_the_end_of_the_supervisor_ends_the_map(how: str, turns: int) -> N
 
 async def test_a_full_supervisor_makes_a_map_slower() -> None:
     """A map goes on with the places that there are, and is refused when there is none."""
-    world = World()
-    async with world.serve(max_tasks=2) as tasks:
-        first = await tasks.start(anyio.sleep, 1000)
-        assert await world.collect(tasks.map(world.call, range(5), limit=4)) == [0, 1, 4, 9, 16]
+    async with World().serve(max_tasks=2) as world:
+        first = await world.tasks.start(anyio.sleep, 1000)
+        assert await world.collect(world.tasks.map(world.call, range(5), limit=4)) == [
+            0,
+            1,
+            4,
+            9,
+            16,
+        ]
         assert world.most == 1
-        second = await tasks.start(anyio.sleep, 1000)
+        second = await world.tasks.start(anyio.sleep, 1000)
         with pytest.raises(TooManyChildren, match="max_tasks=2"):
-            await world.collect(tasks.map(world.call, range(5), limit=4))
+            await world.collect(world.tasks.map(world.call, range(5), limit=4))
         await first.shutdown()
         await second.shutdown()
 
 
 async def test_a_map_itself_takes_no_place() -> None:
     """`max_tasks` counts the calls of a map alone, while they run, and the map itself never."""
-    world = World()
-    async with world.serve(max_tasks=1) as tasks:
+    async with World().serve(max_tasks=1) as world:
         for _ in range(3):
-            assert await world.collect(tasks.map(world.call, range(2), limit=1)) == [0, 1]
+            assert await world.collect(world.tasks.map(world.call, range(2), limit=1)) == [0, 1]
         await settle()
-        ref = await tasks.start(anyio.sleep, 1000)
+        ref = await world.tasks.start(anyio.sleep, 1000)
         with pytest.raises(TooManyChildren):
-            await tasks.start(anyio.sleep, 1000)
+            await world.tasks.start(anyio.sleep, 1000)
         await ref.shutdown()

@@ -39,7 +39,7 @@ from supervision import (
     serve,
 )
 from tests.supervision.kit import Boom, Life, Note, Stage, Worker
-from tests.supervision.partitions import handle, spec
+from tests.supervision.partitions import handle, serving, spec
 
 pytestmark = pytest.mark.dead_letters
 
@@ -199,9 +199,7 @@ async def test_a_partition_that_does_not_start_stops_those_before_it() -> None:
 
 async def test_each_partition_is_restarted_alone() -> None:
     """A crash restarts one partition and leaves the others; its ref and its mail survive."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 3)):
-        partitions = handle(stage)
+    async with serving(3) as (stage, partitions):
         before = partitions.refs
         stage.take()
         stage.crash("1")
@@ -215,9 +213,7 @@ async def test_each_partition_is_restarted_alone() -> None:
 
 async def test_routing_does_not_wait_for_the_supervisor() -> None:
     """While the supervisor is busy with one partition, the others are reached as ever."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 2, starts={1: [None, 100.0]})):
-        partitions = handle(stage)
+    async with serving(2, starts={1: [None, 100.0]}) as (stage, partitions):
         stage.crash("1")
         await settle()
         began = anyio.current_time()

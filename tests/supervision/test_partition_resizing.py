@@ -28,7 +28,7 @@ from supervision import (
     TerminateChild,
 )
 from tests.supervision.kit import Boom, Life, Note, Stage
-from tests.supervision.partitions import handle, spec
+from tests.supervision.partitions import handle, serving, spec
 
 pytestmark = pytest.mark.dead_letters
 
@@ -39,9 +39,10 @@ TEN_SECONDS = Backoff(10.0, 10.0, jitter=False)
 
 async def test_growing_starts_what_is_missing_in_order() -> None:
     """Growing starts the missing partitions in order, and routes to them when all are ready."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 1, starts={2: [10.0]})), anyio.create_task_group() as tasks:
-        partitions = handle(stage)
+    async with (
+        serving(1, starts={2: [10.0]}) as (stage, partitions),
+        anyio.create_task_group() as tasks,
+    ):
         tasks.start_soon(partitions.resize, 4)
         await anyio.sleep(1)
         assert len(partitions) == 1
@@ -53,12 +54,10 @@ async def test_growing_starts_what_is_missing_in_order() -> None:
 
 async def test_shrinking_stops_the_top_in_reverse_order() -> None:
     """Shrinking stops the highest numbers first, one after the other, and keeps their specs."""
-    stage = Stage()
     async with (
-        stage.serve(spec(stage, 4, stops={3: 1.0, 2: 1.0})),
+        serving(4, stops={3: 1.0, 2: 1.0}) as (stage, partitions),
         anyio.create_task_group() as tasks,
     ):
-        partitions = handle(stage)
         stage.take()
         tasks.start_soon(partitions.resize, 1)
         await settle()
@@ -71,9 +70,7 @@ async def test_shrinking_stops_the_top_in_reverse_order() -> None:
 
 async def test_what_comes_back_has_its_old_address() -> None:
     """A partition that comes back with a growth is a new incarnation at the old address."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 2)):
-        partitions = handle(stage)
+    async with serving(2) as (stage, partitions):
         old = partitions.ref(1)
         await partitions.resize(1)
         assert not old.is_alive
@@ -87,9 +84,7 @@ async def test_what_comes_back_has_its_old_address() -> None:
 
 async def test_to_zero_and_back() -> None:
     """Without partitions nothing can be routed, until there are some again."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 2)):
-        partitions = handle(stage)
+    async with serving(2) as (stage, partitions):
         await partitions.resize(0)
         for route in (partitions.ref, partial(partitions.tell, message=Note("x"))):
             with pytest.raises(NoPartitions):
@@ -103,9 +98,7 @@ async def test_to_zero_and_back() -> None:
 
 async def test_a_growth_that_fails_leaves_all_as_it_was() -> None:
     """When a new partition does not start, those started for it are stopped, and n stays."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 1, starts={3: [Boom(), None]}, max_restarts=0)):
-        partitions = handle(stage)
+    async with serving(1, starts={3: [Boom(), None]}, max_restarts=0) as (stage, partitions):
         stage.take()
         with pytest.raises(ChildStartFailed, match="3 failed to start: Boom"):
             await partitions.resize(5)
@@ -119,9 +112,7 @@ async def test_a_growth_that_fails_leaves_all_as_it_was() -> None:
 
 async def test_a_partition_that_does_not_come_back_leaves_all_as_it_was() -> None:
     """When an old partition does not start again, the growth fails, and its spec is kept."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 3, starts={2: [None, Boom(), None]})):
-        partitions = handle(stage)
+    async with serving(3, starts={2: [None, Boom(), None]}) as (stage, partitions):
         await partitions.resize(1)
         stage.take()
         with pytest.raises(ChildStartFailed):
@@ -134,9 +125,7 @@ async def test_a_partition_that_does_not_come_back_leaves_all_as_it_was() -> Non
 
 async def test_a_partition_may_be_ignored() -> None:
     """A partition that is not needed has its place, but no proc, until it is started."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 2, starts={1: [Ignore()]})):
-        partitions = handle(stage)
+    async with serving(2, starts={1: [Ignore()]}) as (stage, partitions):
         assert len(partitions) == 2
         with pytest.raises(ProcExited):
             await partitions.ask(1, Life())
@@ -149,9 +138,7 @@ async def test_a_partition_may_be_ignored() -> None:
 
 async def test_shrinking_takes_a_pending_restart_back() -> None:
     """A partition that waits for its restart when it is to go does not come back."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 2, child={"backoff": TEN_SECONDS})):
-        partitions = handle(stage)
+    async with serving(2, child={"backoff": TEN_SECONDS}) as (stage, partitions):
         stage.crash("1")
         await settle()
         assert (await stage.states())["1"] == "restarting"
@@ -181,9 +168,7 @@ async def test_growing_leaves_a_pending_restart_alone() -> None:
 @pytest.mark.parametrize("first", ["crash", "resize"])
 async def test_a_crash_at_the_moment_of_a_resize_is_handled_once(first: str) -> None:
     """A partition that crashes as it is to go is gone, whichever comes first."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 3)):
-        partitions = handle(stage)
+    async with serving(3) as (stage, partitions):
         async with anyio.create_task_group() as tasks:
             if first == "resize":
                 tasks.start_soon(partitions.resize, 1)
@@ -201,12 +186,10 @@ async def test_a_crash_at_the_moment_of_a_resize_is_handled_once(first: str) -> 
 
 async def test_crashes_that_wait_behind_a_resize_are_not_mistaken() -> None:
     """An exit of an old incarnation that is read after shrink and growth moves nothing."""
-    stage = Stage()
     async with (
-        stage.serve(spec(stage, 3, stops={2: 5.0}, max_restarts=0)),
+        serving(3, stops={2: 5.0}, max_restarts=0) as (stage, partitions),
         anyio.create_task_group() as tasks,
     ):
-        partitions = handle(stage)
         tasks.start_soon(partitions.resize, 1)  # busy with the stop of 2
         await settle()
         tasks.start_soon(partitions.resize, 3)

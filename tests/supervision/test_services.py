@@ -12,6 +12,7 @@ from actors import ActorSystem, CancellationToken, Crashed, Killed, Normal, Ref,
 from actors.testing import START, settle
 from supervision import ChildSpec, SpecError, SupervisorSpec, Watchdog, consumer, periodic, serve
 from supervision.services import takes_token
+from tests.supervision.spawned import spawned
 
 
 def now() -> float:
@@ -55,8 +56,7 @@ async def test_missed_ticks_are_left_out(takes: float, expected: list[float]) ->
         calls.append(now())
         await anyio.sleep(takes)
 
-    async with ActorSystem() as system:
-        await system.spawn(periodic(slow, every=10))
+    async with spawned(periodic(slow, every=10)):
         await anyio.sleep(75)
     assert calls == expected
 
@@ -64,8 +64,7 @@ async def test_missed_ticks_are_left_out(takes: float, expected: list[float]) ->
 async def test_the_phase_does_not_drift() -> None:
     """After a thousand calls the ticks are still multiples of the interval."""
     calls: list[float] = []
-    async with ActorSystem() as system:
-        await system.spawn(periodic(lambda: calls.append(anyio.current_time()), every=0.1))
+    async with spawned(periodic(lambda: calls.append(anyio.current_time()), every=0.1)):
         await anyio.sleep(100.05)
     assert len(calls) == 1000
     assert calls[-1] == pytest.approx(START + 100, abs=1e-9)
@@ -143,8 +142,7 @@ async def test_a_function_takes_the_token_or_nothing(
 ) -> None:
     """A function that has to be given one argument gets the child's token."""
     counter = Counter()
-    async with ActorSystem() as system:
-        proc = await system.spawn(periodic(pick(counter), every=1))
+    async with spawned(periodic(pick(counter), every=1)) as proc:
         await anyio.sleep(1.5)
         assert await proc.shutdown() == Shutdown()
     (call,) = counter.calls
@@ -195,8 +193,7 @@ async def test_a_stop_finishes_the_call_in_hand() -> None:
         await anyio.sleep(3)
         trace.append("ends")
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(periodic(work, every=1, immediately=True))
+    async with spawned(periodic(work, every=1, immediately=True)) as proc:
         await settle()
         assert await proc.shutdown() == Shutdown()
         assert now() == 3
@@ -206,8 +203,7 @@ async def test_a_stop_finishes_the_call_in_hand() -> None:
 @pytest.mark.parametrize("end", [Ref.stop, Ref.kill])
 async def test_an_end_between_two_calls_is_obeyed_at_once(end: Callable[[Ref[Any]], None]) -> None:
     """Told to stop, or killed, while it waits for the next tick, it waits no longer."""
-    async with ActorSystem() as system:
-        proc = await system.spawn(periodic(lambda: None, every=3600))
+    async with spawned(periodic(lambda: None, every=3600)) as proc:
         await anyio.sleep(5)
         end(proc)
         assert await proc.wait() == (Killed() if end is Ref.kill else Normal())
@@ -225,8 +221,7 @@ async def test_a_call_that_takes_too_long_is_cancelled(kill: bool) -> None:
         finally:
             trace.append("cancelled")
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(periodic(work, every=1))
+    async with spawned(periodic(work, every=1)) as proc:
         await anyio.sleep(1.5)
         if kill:
             proc.kill()
@@ -247,9 +242,7 @@ async def test_an_error_is_a_crash(asynchronous: bool) -> None:
         await anyio.sleep(1)
         raise error
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(periodic(broken_later if asynchronous else broken, every=1))
-        system.monitor(proc, lambda down: None)
+    async with spawned(periodic(broken_later if asynchronous else broken, every=1)) as proc:
         reason = await proc.wait()
     assert isinstance(reason, Crashed)
     assert reason.error is error
