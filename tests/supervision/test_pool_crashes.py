@@ -89,6 +89,15 @@ async def test_an_asker_that_has_gone_has_no_second_attempt() -> None:
         assert (await bench.statistics()).failed == 1
 
 
+async def test_others_work_while_one_waits_for_its_backoff() -> None:
+    """No job is given to a worker that is down while another one can take it."""
+    async with Bench(size=2, worker={"backoff": TEN_SECONDS}).serve() as bench:
+        await bench.ask("abcd")
+        await bench.crash("a")
+        await bench.finish("b", "c", "d")
+        assert bench.by[1:] == [("worker-2", "b"), ("worker-2", "c"), ("worker-2", "d")]
+
+
 async def test_a_keyed_job_waits_for_its_worker_to_come_back() -> None:
     """Under keyed routing a job waits for its own worker, also through a backoff."""
     async with Bench(size=2, routing="keyed", worker={"backoff": TEN_SECONDS}).serve() as bench:
