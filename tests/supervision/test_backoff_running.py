@@ -80,7 +80,7 @@ async def test_the_requests_of_a_cancelled_restart_fail() -> None:
 
 
 async def test_failed_starts_grow_the_delay_too() -> None:
-    """A restart that fails is tried again after the next longer delay: waiting is not being well."""
+    """A restart that fails is tried again after the next longer delay, however long it was down."""
     stage = Stage()
     starts = [None, *(Boom(str(number)) for number in range(5))]
     async with stage.serve([stage.child("a", start=starts, backoff=GROWING)], max_restarts=10):
