@@ -49,12 +49,3 @@ def test_each_attempt_is_judged_as_the_whole_history_would_be(
 def test_an_attempt_counts_to_the_very_end_of_the_window(gap: float, exceeded: bool) -> None:
     """An attempt exactly max_seconds old still counts; the least bit older it does not."""
     assert Intensity(1, 5.0).attempt(100.0).attempt(100.0 + gap).exceeded is exceeded
-
-
-def test_an_attempt_leaves_the_earlier_value_alone() -> None:
-    """An attempt gives a new value; the old one can be compared, hashed and used again."""
-    before = Intensity(2, 5.0).attempt(1.0)
-    after = before.attempt(2.0)
-    assert before == Intensity(2, 5.0, (1.0,))
-    assert after == Intensity(2, 5.0, (1.0, 2.0))
-    assert hash(before) != hash(after)

@@ -31,6 +31,8 @@ async def test_exactly_as_many_restarts_as_its_own_budget_allows() -> None:
         assert stage.take() == []
         (event,) = stage.told(ChildParked)
         assert event.ref == stage.refs["a"]
+        said = "/top parked child a: more than 2 restarts in 5 s; last crash: Boom: a"
+        assert str(event.error) == said
     nexts = [Next.RESTART, Next.RESTART, Next.PARK]
     assert [event.next for event in stage.told(ChildExited)] == nexts
 

@@ -221,8 +221,3 @@ def test_automatic_shutdown_follows_the_rules_in_words(
         "all_significant": trigger and left == 0,
     }
     assert answer is expected[auto.value]
-
-
-def test_states_print_as_words() -> None:
-    """A child's state is its word, so that it can be shown and sent as it is."""
-    assert [str(state) for state in ChildState] == ["running", "terminated", "restarting", "parked"]
