@@ -27,8 +27,8 @@ FLOORS: dict[str, str] = {
         "threads system __init__ testing"
     ),
     "supervision": (
-        "describe errors event_types keys specs/ supervisors/ tasks/ pool/ adapters/ telemetry/ "
-        "application/ process/ events __init__ __main__"
+        "lazy exit_codes describe errors event_types keys specs/ supervisors/ tasks/ pool/ "
+        "adapters/ telemetry/ application/ process/ events __init__ __main__"
     ),
 }
 

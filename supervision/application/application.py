@@ -55,7 +55,7 @@ from supervision.application.stop_report import StopReport
 from supervision.errors import ChildNotFound, ChildStartFailed, IntensityExceeded, TreeExited
 from supervision.specs import BRUTAL_KILL, ChildSpec
 from supervision.supervisors import SupervisorMessage, shutdown_timeout, start_failed
-from supervision.telemetry import LoopWatchdog, say
+from supervision.telemetry import LoopWatchdog, say_about
 
 __all__ = ["Application", "check_tree", "serve", "serve_in"]
 
@@ -189,11 +189,7 @@ def _watching(
 ) -> AbstractContextManager[object]:
     if stall_after is None:
         return nullcontext()
-
-    def tell(level: str, text: str) -> None:
-        say(level, f"/{tree.id}", text)
-
-    return LoopWatchdog(system, stall_after, say=tell)
+    return LoopWatchdog(system, stall_after, say=say_about(f"/{tree.id}"))
 
 
 @asynccontextmanager
