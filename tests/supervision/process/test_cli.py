@@ -65,7 +65,7 @@ def test_run_leaves_with_the_code_of_the_tree(target: str, monkeypatch: pytest.M
         asked.extend((tree.id, backend, grace, stall_after, abort_after))
         sys.exit(17)
 
-    monkeypatch.setattr("supervision.process.cli.run", run)
+    monkeypatch.setattr("supervision.process.runner.run", run)
     options = ["--backend", "trio", "--grace", "2.5", "--stall-after", "0.5", "--abort-after", "60"]
     with pytest.raises(SystemExit) as caught:
         main(["run", target, *options])
@@ -81,7 +81,7 @@ def test_the_defaults_are_asyncio_and_half_a_minute(monkeypatch: pytest.MonkeyPa
         asked.update(options)
         sys.exit(0)
 
-    monkeypatch.setattr("supervision.process.cli.run", run)
+    monkeypatch.setattr("supervision.process.runner.run", run)
     with pytest.raises(SystemExit):
         main(["run", "shop_of_cli:tree"])
     assert asked == {
@@ -100,7 +100,7 @@ def test_stalls_can_be_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.update(options)
         sys.exit(0)
 
-    monkeypatch.setattr("supervision.process.cli.run", run)
+    monkeypatch.setattr("supervision.process.runner.run", run)
     with pytest.raises(SystemExit):
         main(["run", "shop_of_cli:tree", "--stall-after", "0"])
     assert asked["stall_after"] is None
@@ -244,3 +244,30 @@ def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
     os.close(writing)
     _, complaint = process.communicate(timeout=30)
     assert (process.returncode, complaint) == (0, b"")
+
+
+LEAN = """
+import sys, types
+# The room alone, whatever the door of the package loads.
+package = sys.modules["supervision"] = types.ModuleType("supervision")
+package.__path__ = [sys.argv.pop()]
+from supervision.process import main
+try:
+    main(["--help"])
+finally:
+    print({"actors", "anyio", "attrs", "loguru", "supervision.specs"} & set(sys.modules))
+"""
+
+
+def test_help_loads_no_engine() -> None:
+    """The arguments are understood before anything that is needed to run a tree is loaded."""
+    done = subprocess.run(
+        [sys.executable, "-c", LEAN, str(ROOT / "supervision")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("usage: super-visor")
+    assert done.stdout.endswith("set()\n")
