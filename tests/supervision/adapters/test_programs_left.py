@@ -11,7 +11,7 @@ import pytest
 
 from actors import Crashed, Killed, Normal, Shutdown, StopError
 from actors.testing import Recorder
-from supervision.adapters import programs as subprocesses
+from supervision.adapters import kill_programs
 from tests.supervision.programs import (
     FOREVER,
     STUBBORN,
@@ -179,11 +179,11 @@ def test_what_is_running_can_be_killed_at_once() -> None:
         async with programs() as run:
             ref = await run.spawn(STUBBORN)
             await run.wait_for("ready")
-            subprocesses.kill_programs()
+            kill_programs()
             assert failure(await ref.wait()).returncode == -signal.SIGKILL
 
     anyio.run(main)
-    subprocesses.kill_programs()
+    kill_programs()
 
 
 PROGRAM = """
