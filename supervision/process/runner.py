@@ -232,7 +232,7 @@ class _Process:
         """Stop the tree at the first signal; kill it when that is due."""
         await signals.stop.wait()
         self._asked_at = time.monotonic()
-        self._recorder.begin()
+        self._recorder.stop_begins()
         scope.cancel()
         await signals.force.wait()
         system.kill()

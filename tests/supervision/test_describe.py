@@ -9,9 +9,7 @@ import pytest
 
 import actors
 import supervision
-from actors import Place
 from supervision.describe import is_engine, is_own
-from supervision.errors import Wedged
 
 
 @pytest.mark.parametrize(
@@ -32,17 +30,3 @@ from supervision.errors import Wedged
 def test_whose_code_a_file_is(file: str, own: bool, engine: bool) -> None:
     """Code is the user's, the engine's, or of neither."""
     assert (is_own(file), is_engine(file)) == (own, engine)
-
-
-@pytest.mark.parametrize(
-    ("files", "shown"),
-    [
-        (["/srv/a.py", "/srv/b.py", json.__file__], ", at /srv/b.py:2 in f"),
-        ([anyio.__file__, json.__file__], f", at {json.__file__}:2 in f"),
-        ([], ""),
-    ],
-)
-def test_a_hang_names_the_users_last_call(files: list[str], shown: str) -> None:
-    """The place of a hang is the innermost call of the user's own, else the innermost of all."""
-    stack = tuple(Place(file, line, "f") for line, file in enumerate(files, start=1))
-    assert Wedged("/shop", "handling Buy", 31.25, stack).place == shown
