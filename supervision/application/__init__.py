@@ -29,7 +29,7 @@ from supervision.lazy import lazy_door
 if TYPE_CHECKING:
     from supervision.application.application import Application, check_tree, serve, serve_in
     from supervision.application.apply import ApplyReport, StepOutcome, StepReport
-    from supervision.application.diff import ReorderStep, StartStep, Step, StopStep, UpdateStep
+    from supervision.application.steps import ReorderStep, StartStep, Step, StopStep, UpdateStep
     from supervision.application.stop_recorder import StopRecorder
     from supervision.application.stop_report import StoppedProc, StopReport, write_report
 else:
@@ -38,7 +38,7 @@ else:
         {
             "supervision.application.application": "Application check_tree serve serve_in",
             "supervision.application.apply": "ApplyReport StepOutcome StepReport",
-            "supervision.application.diff": "ReorderStep StartStep Step StopStep UpdateStep",
+            "supervision.application.steps": "ReorderStep StartStep Step StopStep UpdateStep",
             "supervision.application.stop_recorder": "StopRecorder",
             "supervision.application.stop_report": "StopReport StoppedProc write_report",
         },

@@ -41,16 +41,8 @@ from typing import Any, final
 from attrs import frozen
 
 from actors import ActorError, ActorSystem, AnyRef, ProcExited
-from supervision.application.diff import (
-    ReorderStep,
-    Running,
-    StartStep,
-    Step,
-    StopStep,
-    UpdateStep,
-    diff,
-    new_specs,
-)
+from supervision.application.diff import Running, diff, new_specs
+from supervision.application.steps import ReorderStep, StartStep, Step, StopStep, UpdateStep
 from supervision.describe import describe_error
 from supervision.errors import ChildNotFound, SpecError, SupervisionError
 from supervision.specs import ChildSpec, DynamicSupervisorSpec, Strategy, SupervisorSpec, walk

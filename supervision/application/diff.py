@@ -51,6 +51,7 @@ from typing import Any, final
 
 from attrs import frozen
 
+from supervision.application.steps import ReorderStep, StartStep, Step, StopStep, UpdateStep
 from supervision.specs import (
     ChildSpec,
     DynamicSupervisorSpec,
@@ -63,18 +64,7 @@ from supervision.specs import (
 )
 from supervision.supervisors import ChildState
 
-__all__ = [
-    "NewSpec",
-    "ReorderStep",
-    "Running",
-    "StartStep",
-    "Step",
-    "StopStep",
-    "UpdateStep",
-    "diff",
-    "new_specs",
-    "running",
-]
+__all__ = ["NewSpec", "Running", "diff", "new_specs", "running"]
 
 
 @final
@@ -104,58 +94,6 @@ def running(spec: ChildSpec[Any]) -> Running:
             found, children=tuple(done.pop(f"{path}/{child.id}") for child in below)
         )
     return done[spec.id]
-
-
-@frozen
-class Step:
-    """One thing to do at `path` (`/shop/db`); `why` says what differs."""
-
-    path: str
-    why: str
-
-    def __str__(self) -> str:
-        verb = type(self).__name__.removesuffix("Step").lower()
-        return f"{verb} {self.path}: {self.why}"
-
-    @property
-    def parent(self) -> str:
-        """Return the path of the supervisor."""
-        return self.path.rpartition("/")[0]
-
-    @property
-    def id(self) -> str:
-        """Return the id of the child."""
-        return self.path.rpartition("/")[2]
-
-
-@final
-@frozen
-class UpdateStep(Step):
-    """A change of options in place; nobody is restarted."""
-
-
-@final
-@frozen
-class ReorderStep(Step):
-    """A new order of the children of the supervisor at `path`, for later stops and restarts."""
-
-    order: tuple[str, ...]
-
-
-@final
-@frozen
-class StopStep(Step):
-    """The stop of a child, if it runs; `spec` is what starts there later, None: it is forgotten."""
-
-    spec: ChildSpec[Any] | None
-
-
-@final
-@frozen
-class StartStep(Step):
-    """The start of a child by this spec, at its place in the order."""
-
-    spec: ChildSpec[Any]
 
 
 @final

@@ -52,9 +52,14 @@ __all__ = ["Signals"]
 PATIENCE = 2.0
 """Seconds between the kill and the end of the process, whatever it is doing."""
 
-_END = 0
+# A signal is heard of in two ways, and neither is enough. C's handler writes the bare number of the
+# signal into the wakeup descriptor, at once, whatever Python is doing; but that descriptor is one
+# for the whole process, so it is ours only inside of the loop (`early`), and only until somebody
+# else sets it. Python's handler always comes, but not before the main thread is between two steps
+# of Python, which may be never. So both write into one socket, the latter with a mark, and the
+# thread counts them apart: the n-th of one kind is news only if the other has not had n yet.
 _FROM_PYTHON = 0x80
-"""Marks the bytes of the Python handler; those of the C level are bare signal numbers."""
+_END = 0  # no signal has this number: the block is over
 
 
 @final
@@ -166,6 +171,7 @@ class Signals:
     # -- in the thread ----------------------------------------------------------------------------
 
     def _keep_time(self) -> None:
+        """Keep the timetable: stop, kill, and end of the process."""
         name = self._next_signal(None)
         if not name:
             return
@@ -190,6 +196,7 @@ class Signals:
         self._end(f"still not ended {PATIENCE:g} s after the kill")
 
     def _outlive(self) -> None:
+        """End a process that does not leave, though its tree and its main thread have ended."""
         time.sleep(min(PATIENCE, max(0.0, self._deadline - time.monotonic())))
         if threading.main_thread().is_alive():
             return
@@ -199,6 +206,7 @@ class Signals:
         self._end(f"the tree has stopped, but not the process within {self._grace:g} s")
 
     def _end(self, why: str) -> None:
+        """End the process here and now, whatever it is doing."""
         code = self.code or FAILED
         if self._farewell is not None:
             self._speaker.do(self._farewell)
@@ -207,6 +215,7 @@ class Signals:
         os._exit(code)
 
     def _tell(self, level: str, text: str) -> None:
+        """Have a line written; where no thread can be had, to standard error unless that blocks."""
         said = self._speaker.say(level, text)
         if not said and select.select([], [2], [], 0)[1]:
             os.write(2, f"{level} {self._path} {text}\n".encode(errors="replace"))
@@ -228,7 +237,7 @@ class Signals:
                 return signal.Signals(byte & ~_FROM_PYTHON).name
 
     def _is_new(self, byte: int) -> bool:
-        """Tell a signal from one that was heard of before, in the other of the two ways."""
+        """Tell whether this is news, or was heard of before, in the other of the two ways."""
         number = byte & ~_FROM_PYTHON
         if not byte & _FROM_PYTHON:
             self._pass_on(byte)
@@ -238,6 +247,7 @@ class Signals:
         return self._heard[byte] > self._heard[byte ^ _FROM_PYTHON]
 
     def _pass_on(self, byte: int) -> None:
+        """Let the loop hear what it would have heard, had it kept its wakeup descriptor."""
         with self._lock:
             if self._loops >= 0:
                 try:

@@ -61,6 +61,8 @@ LOOKS = 4
 
 
 class _Backend(Protocol):
+    """What is needed of an event loop."""
+
     def call_soon_threadsafe(self, call: Callable[[], None]) -> bool: ...
 
 

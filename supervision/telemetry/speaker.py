@@ -65,7 +65,7 @@ def nobody(level: str, text: str) -> None:
 
 @final
 class Speaker:
-    """The voice of a thread that watches over others; `speak` may block, and is not waited for."""
+    """The voice of a thread that watches over others; `speak` may block: that holds nobody up."""
 
     def __init__(self, speak: Speak = nobody) -> None:
         self._speak = speak
