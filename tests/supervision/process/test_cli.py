@@ -255,7 +255,7 @@ from supervision.process import main
 try:
     main(["--help"])
 finally:
-    print({"actors", "anyio", "attrs", "loguru", "supervision.specs"} & set(sys.modules))
+    print({"actors.system", "anyio", "attrs", "loguru", "supervision.specs"} & set(sys.modules))
 """
 
 
