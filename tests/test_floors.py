@@ -26,8 +26,8 @@ FLOORS: dict[str, str] = {
         "context functions message_types dispatch actor engine/ threads system __init__ testing"
     ),
     "supervision": (
-        "describe errors event_types keys specs/ supervisors/ tasks/ pool/ adapters/ telemetry/ "
-        "application/ process/ events __init__ __main__"
+        "exit_codes describe errors event_types keys specs/ supervisors/ tasks/ pool/ "
+        "adapters/ telemetry/ application/ process/ events __init__ __main__"
     ),
 }
 

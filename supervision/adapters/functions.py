@@ -1,7 +1,19 @@
-"""Look at the functions that users give to adapters, and call them.
+"""Look at the functions that users give to adapters, name them, and call them.
 
->>> takes_token("periodic", lambda shutdown: None)
-True
+An adapter is made when its tree is written down, long before anything runs. So whatever can be
+known of a function then is checked there and then, and said with the name of the adapter.
+
+>>> import anyio
+>>> async def sweep() -> None:
+...     print("sweeping")
+>>> takes_token("periodic", sweep), name_of(sweep)
+(False, 'sweep')
+>>> anyio.run(call, sweep)
+sweeping
+>>> check_seconds("periodic", "every", -1, least=0.001)
+Traceback (most recent call last):
+    ...
+supervision.errors.SpecError: periodic: every: -1 is out of range; give seconds >= 0.001
 """
 
 from __future__ import annotations
@@ -12,17 +24,15 @@ from typing import Final
 
 from supervision.errors import SpecError
 
-__all__ = ["check_seconds", "only_error", "takes_token"]
+__all__ = ["call", "check_seconds", "name_of", "only_error", "takes_token"]
 
 
 LONGEST: Final = 1e9
 """The longest time in seconds: some thirty years. A longer one is a mistake."""
 
 
-# -- for both -------------------------------------------------------------------------------------
-
-
 async def call(fn: Callable[..., object], *arguments: object) -> None:
+    """Call a function of the user's, be it `def` or `async def`, to its end."""
     result = fn(*arguments)
     if inspect.isawaitable(result):
         await result
@@ -66,7 +76,7 @@ def check_seconds(what: str, option: str, value: object, *, least: float) -> Non
 
 
 def name_of(fn: Callable[..., object]) -> str:
-    """Name a function for a person."""
+    """Return the name of a function, or of whatever else can be called, for a person to read."""
     return getattr(fn, "__qualname__", None) or repr(fn)
 
 

@@ -1,7 +1,17 @@
 """Make a child of a function that is called at a pace.
 
->>> periodic(print, every=60.0)
-periodic(print, every=60.0)
+Guarantees: calls never overlap; their moments are multiples of the interval, counted from the
+start, so that neither slow calls nor a loop that stood still make them drift or come in a burst.
+
+>>> import anyio
+>>> from actors import ActorSystem
+>>> async def main() -> None:
+...     async with ActorSystem() as system:
+...         sweep = periodic(lambda: print("sweep"), every=3600.0, immediately=True)
+...         await system.spawn(sweep)
+...         await anyio.sleep(0.01)
+>>> anyio.run(main)
+sweep
 """
 
 from __future__ import annotations
@@ -22,9 +32,6 @@ __all__ = ["Periodic", "periodic"]
 
 LEAST_INTERVAL: Final = 0.001
 """The shortest interval in seconds; the clocks of the event loops are not finer."""
-
-
-# -- periodic -------------------------------------------------------------------------------------
 
 
 def periodic(
@@ -61,7 +68,7 @@ def periodic(
 @final
 @frozen(repr=False)
 class Periodic:
-    """Make procs that call one function at a pace; compares by its options."""
+    """A factory of procs that call one function at a pace; compares by its options."""
 
     fn: Callable[..., object]
     every: float
@@ -79,12 +86,13 @@ class Periodic:
 
 @final
 class PeriodicProc(Proc[Never]):
-    """Call one function at a pace."""
+    """The caller of one function, in one incarnation."""
 
     def __init__(self, service: Periodic) -> None:
         self._service = service
 
     async def run(self, shutdown: CancellationToken) -> None:
+        """Call the function at each tick until told to stop."""
         service = self._service
         arguments = (shutdown,) if service.wants_token else ()
         begin = anyio.current_time()

@@ -16,7 +16,7 @@ import pytest
 from actors import ActorSystem, Crashed, Killed, Normal, Shutdown, StartFailed, StopError
 from actors.testing import Recorder
 from supervision import BRUTAL_KILL, ChildSpec, SupervisorSpec, serve, subprocess
-from supervision.adapters import programs as subprocesses
+from supervision.adapters import process_group
 from tests.supervision.programs import (
     FOREVER,
     STUBBORN,
@@ -407,11 +407,11 @@ def test_what_is_running_can_be_killed_at_once() -> None:
     async def main() -> None:
         async with programs() as run:
             ref = await run.ready(STUBBORN)
-            subprocesses.kill_programs()
+            process_group.kill_programs()
             assert failure(await ref.wait()).returncode == -signal.SIGKILL
 
     anyio.run(main)
-    subprocesses.kill_programs()
+    process_group.kill_programs()
 
 
 PROGRAM = """

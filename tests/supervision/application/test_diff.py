@@ -24,7 +24,7 @@ from supervision import (
     Watchdog,
 )
 from supervision.application import ReorderStep, StartStep, Step, StopStep, UpdateStep
-from supervision.application.diff import Running, changes, running, targets
+from supervision.application.diff import Running, diff, new_specs, running
 from supervision.specs import walk
 from supervision.specs.compare import renewal, same_tree
 
@@ -71,7 +71,7 @@ def top(*children: Spec, **options: Any) -> SupervisorSpec:
 
 def texts(old: Spec | Running, new: Spec) -> list[str]:
     """Show the steps from a tree, running as its spec says, to a new one."""
-    return [str(step) for step in changes(old if isinstance(old, Running) else running(old), new)]
+    return [str(step) for step in diff(old if isinstance(old, Running) else running(old), new)]
 
 
 # -- what is a difference ------------------------------------------------------------------------
@@ -181,8 +181,8 @@ def test_specs_within_options_are_compared_by_value() -> None:
 def test_a_child_added_at_run_time_can_be_taken_over() -> None:
     """A spec with the id of an added child is compared with it, and is its spec from then on."""
     tree = evolve(running(top()), children=(Running(child("x")),))
-    assert changes(tree, top(child("x"))) == ()
-    assert [target.path for target in targets(tree, top(child("x")), ())] == ["/top"]
+    assert diff(tree, top(child("x"))) == ()
+    assert [target.path for target in new_specs(tree, top(child("x")), ())] == ["/top"]
     assert texts(tree, top(child("x", Other))) == [
         "stop /top/x: its start changed",
         "start /top/x: its start changed",
@@ -348,28 +348,28 @@ def _changed(entry: Running, new: Spec, steps: Sequence[Step], path: str) -> Run
 @given(specs())
 def test_equal_trees_give_no_steps(spec: Spec) -> None:
     """A tree that runs as its spec says does not differ from it."""
-    assert changes(running(spec), spec) == ()
-    assert targets(running(spec), spec, ()) == ()
+    assert diff(running(spec), spec) == ()
+    assert new_specs(running(spec), spec, ()) == ()
 
 
 @given(specs(), specs())
 def test_the_steps_lead_to_the_new_tree(old: Spec, new: Spec) -> None:
     """Whatever the trees, the steps make the one that runs into the new one."""
     tree = running(old)
-    assert after(tree, new, changes(tree, new)) == running(new)
+    assert after(tree, new, diff(tree, new)) == running(new)
 
 
 @given(trees(), specs())
 def test_the_steps_lead_there_from_any_state(tree: Running, new: Spec) -> None:
     """Whatever has happened to the running tree, after the steps there is nothing left to do."""
-    done = after(tree, new, changes(tree, new))
+    done = after(tree, new, diff(tree, new))
     assert texts(done, new) == []
 
 
 @given(trees(), specs())
 def test_steps_are_in_order(tree: Running, new: Spec) -> None:
     """In place first; then stops, last started first; then starts, as they stand in the tree."""
-    steps = changes(tree, new)
+    steps = diff(tree, new)
     rank: dict[type[Step], int] = {UpdateStep: 0, ReorderStep: 0, StopStep: 1, StartStep: 2}
     ranks = [rank[type(step)] for step in steps]
     assert ranks == sorted(ranks)
@@ -389,8 +389,8 @@ def test_steps_are_in_order(tree: Running, new: Spec) -> None:
 @given(trees(), specs())
 def test_every_supervisor_above_a_change_gets_its_new_spec(tree: Running, new: Spec) -> None:
     """All supervisors above a change are told, each before those below it."""
-    steps = changes(tree, new)
-    told = [target.path for target in targets(tree, new, steps)]
+    steps = diff(tree, new)
+    told = [target.path for target in new_specs(tree, new, steps)]
     for number, path in enumerate(told):
         assert path == "/top" or path.rpartition("/")[0] in told[:number]
     for step in steps:
@@ -415,6 +415,6 @@ def test_a_deep_tree_is_compared_without_recursion() -> None:
             spec = SupervisorSpec("top" if level == 2999 else "s", [spec])
         return spec
 
-    steps = changes(running(deep(1.0)), deep(2.0))
+    steps = diff(running(deep(1.0)), deep(2.0))
     assert [type(step) for step in steps] == [UpdateStep]
-    assert len(targets(running(deep(1.0)), deep(2.0), steps)) == 3000
+    assert len(new_specs(running(deep(1.0)), deep(2.0), steps)) == 3000

@@ -7,7 +7,6 @@ from typing import Any
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
-from supervision.pool.dispatcher import Dispatcher
 
 from actors import Actor, ActorSystem, DeadLetter, Ignore, Killed, ProcEnded, ProcExited, Reply, on
 from actors.testing import settle
@@ -23,6 +22,7 @@ from supervision import (
     TerminateChild,
     serve,
 )
+from supervision.pool.dispatcher import Dispatcher
 from tests.supervision.pools import Bench, Boom, Hand, Hold
 
 pytestmark = pytest.mark.dead_letters  # the job in hand at a crash is one

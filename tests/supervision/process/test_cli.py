@@ -72,7 +72,7 @@ def test_run_leaves_with_the_code_of_the_tree(
         assert tuple(options.values()) == asked
         sys.exit(17)
 
-    monkeypatch.setattr("supervision.process.cli.run", run)
+    monkeypatch.setattr("supervision.process.runner.run", run)
     with pytest.raises(SystemExit) as caught:
         main(["run", target, *options.split()])
     assert caught.value.code == 17
@@ -209,3 +209,30 @@ def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
     os.close(writing)
     _, complaint = process.communicate(timeout=30)
     assert (process.returncode, complaint) == (0, b"")
+
+
+LEAN = """
+import sys, types
+# The room alone, whatever the door of the package loads.
+package = sys.modules["supervision"] = types.ModuleType("supervision")
+package.__path__ = [sys.argv.pop()]
+from supervision.process import main
+try:
+    main(["--help"])
+finally:
+    print({"actors.system", "anyio", "attrs", "loguru", "supervision.specs"} & set(sys.modules))
+"""
+
+
+def test_help_loads_no_engine() -> None:
+    """The arguments are understood before anything that is needed to run a tree is loaded."""
+    done = subprocess.run(
+        [sys.executable, "-c", LEAN, str(ROOT / "supervision")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("usage: super-visor")
+    assert done.stdout.endswith("set()\n")

@@ -10,7 +10,8 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from supervision.process.signals import FORCED, Signals
+from supervision.exit_codes import FORCED
+from supervision.process.signals import Signals
 
 # Real signals come from outside of the loop, so the clock must be the real one.
 pytestmark = [pytest.mark.real_time, pytest.mark.core]
@@ -114,7 +115,7 @@ async def test_a_log_that_is_stuck_keeps_nothing_from_being_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A line that cannot be written is given up; the signal is obeyed all the same."""
-    monkeypatch.setattr("supervision.process.signals.SPEECH", 0.01)
+    monkeypatch.setattr("supervision.telemetry.speaker.SPEECH", 0.01)
     unstuck = threading.Event()
     with Signals(30.0, lambda level, text: void(unstuck.wait(10))) as signals:
         send(signal.SIGTERM)

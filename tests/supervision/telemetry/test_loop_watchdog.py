@@ -282,7 +282,7 @@ async def test_a_stall_that_ends_with_the_block_harms_nobody() -> None:
 
 async def test_a_log_that_is_stuck_does_not_stop_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     """When `say` never returns, the end of the process comes nevertheless, after the farewell."""
-    monkeypatch.setattr(stalls, "SPEECH", 0.001)
+    monkeypatch.setattr("supervision.telemetry.speaker.SPEECH", 0.001)
     ended, gate = list[object](), threading.Event()
 
     class Ended(BaseException):
