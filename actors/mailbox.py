@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from enum import Enum
 from threading import get_ident
@@ -156,12 +156,20 @@ class FastPaths:
 fast_paths = FastPaths()
 
 
+DeadLetterHandler: TypeAlias = "Callable[[Address, object, str], None]"
+"""Told of a message that nobody will handle, and why."""
+
+HearsOfMail: TypeAlias = "Callable[[Address, Iterable[object], str], bool]"
+"""Tells whether anybody wants to hear of each message in the mail that is thrown away."""
+
+
 @final
 class Hub:
     """Share what all addresses of one actor system need."""
 
     __slots__ = (
         "backend",
+        "closed",
         "dead_letter",
         "deadlines",
         "heard",
@@ -177,11 +185,12 @@ class Hub:
         self,
         name: str,
         backend: Backend,
-        dead_letter: Callable[[Address, object, str], None],
-        heard: Callable[[], bool],
+        dead_letter: DeadLetterHandler,
+        heard: HearsOfMail,
     ) -> None:
         self.name = name
         self.backend = backend
+        self.closed = False
         self.heard = heard
         self.home = get_ident()
         self.deadlines = Deadlines(backend)
@@ -191,6 +200,24 @@ class Hub:
         self.in_a_row = 0
         # The envelope for the next question that is answered at once: nearly always it comes back.
         self.spare: Envelope | None = None
+
+    def close(self) -> None:
+        """Take note that everything has ended that was started here."""
+        self.closed = True
+        self.deadlines.close()
+
+
+@final
+class Instruments:
+    """Where a test comes in that looks on: `make_hub` makes the hub of each system that is entered.
+
+    What it puts around the parts of a hub sees all, and the engine takes no other way for it.
+    """
+
+    make_hub: Callable[[str, Backend, DeadLetterHandler, HearsOfMail], Hub] = Hub
+
+
+instruments = Instruments()
 
 
 @final
@@ -478,7 +505,7 @@ class Address:
         self.simple = False
         self.extra = 0
         self.marked = False
-        if self.undelivered is not None or self.hub.heard():
+        if self.undelivered is not None or self.hub.heard(self, items, why):
             for item in items:
                 self.refuse(item, why)
             return

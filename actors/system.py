@@ -31,7 +31,7 @@ normal
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar, final
 
@@ -44,7 +44,7 @@ from actors.context import DEFAULT_MAILBOX, Proc
 from actors.errors import SystemClosed
 from actors.events import DeadLetter, EventStream
 from actors.exits import NoProc
-from actors.mailbox import Address, Hub, Mailbox
+from actors.mailbox import Address, Hub, Mailbox, instruments
 from actors.names import Name
 from actors.notices import Down, Watch
 from actors.orders import Phase, stop_children
@@ -98,8 +98,10 @@ class ActorSystem:
     async def __aenter__(self) -> Self:
         if self._scope is not None:
             raise SystemClosed(self.name, "was entered before; make a new one")
-        self.backend = current_backend()
-        self._hub = Hub(self.name, self.backend, self._dead_letter, self._hears_letters)
+        self._hub = instruments.make_hub(
+            self.name, current_backend(), self._dead_letter, self._hears_letters
+        )
+        self.backend = self._hub.backend
         self._scope = anyio.CancelScope()
         self._scope.__enter__()
         self._state = ""
@@ -116,7 +118,7 @@ class ActorSystem:
             self.backend, self._children, lambda: self._killed, self.kill
         )
         self._state = "is closed"
-        self._hub.deadlines.close()
+        self._hub.close()
         assert self._scope is not None
         swallowed = bool(self._scope.__exit__(kind, error, traceback))
         group = self._unheard(None if swallowed else error)
@@ -259,8 +261,8 @@ class ActorSystem:
         if self._children.get(address.id) is address:
             del self._children[address.id]
 
-    def _hears_letters(self) -> bool:
-        """Tell whether anybody hears of dead letters."""
+    def _hears_letters(self, address: Address, mail: Iterable[object], why: str) -> bool:
+        """Tell whether anybody hears of dead letters, whatever they are."""
         return self.events.heard
 
     def _dead_letter(self, address: Address, message: object, why: str) -> None:

@@ -95,6 +95,7 @@ MISSING_README = [pytest.param(None, marks=pytest.mark.skip(reason="there is no 
 MISSING_EXAMPLES = [pytest.param(None, marks=pytest.mark.skip(reason="there is no examples/ yet"))]
 
 
+@pytest.mark.dead_letters
 @pytest.mark.parametrize("name", modules())
 def test_docstring_examples_hold(name: str) -> None:
     """Each module opens with an example, and all examples of its docstrings give what they show."""

@@ -25,7 +25,7 @@ FLOORS: dict[str, dict[str, str]] = {
             "threads system"
         ),
         "3 comforts": "groups topics routers streams wire nodes telemetry",
-        "4 doors": "__init__ testing",
+        "4 doors": "__init__ pytest_plugin testing",
     },
     "supervision": {
         "0 ground": "errors backoff watchdog specs events",
@@ -57,6 +57,8 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "sniffio": _EITHER_LOOP,
     # Where data enters or leaves the process.
     "cattrs": ("actors.wire", "supervision.config"),
+    # Only for those who ask for its fixtures.
+    "pytest": ("actors.pytest_plugin",),
     # The one subscriber that turns events into log lines.
     "loguru": ("supervision.logs",),
 }
