@@ -22,6 +22,7 @@ message became a dead letter unexpectedly. Markers say that this is as it should
 
 from __future__ import annotations
 
+import gc
 import inspect
 import sys
 
@@ -34,10 +35,12 @@ from actors.testing import Backend, backend_options
 pytest_plugins = ["actors.pytest_plugin"]
 
 # An example may take as long as it needs on a busy machine, and it gets a new event loop each
-# time, so a fixture that holds the settings of that loop can be shared by all of them.
+# time, so a fixture that holds the settings of that loop can be shared by all of them. Under `CI`
+# hypothesis would try the same examples for ever; a failure prints how to have it again.
 settings.register_profile(
     "project",
     deadline=None,
+    derandomize=False,
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -64,6 +67,14 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--eager-tasks needs Python 3.12 or later")
     if config.getoption("--without-fast-paths"):
         fast_paths.enabled = False
+
+
+def pytest_collectreport() -> None:
+    """Let the collector of garbage leave alone what a collected module has made.
+
+    Its full collections, of which some tests ask for many, would go through all of it each time.
+    """
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
