@@ -34,7 +34,7 @@ from tests.benchmarks.loops import Backend, installed, run
 from tests.benchmarks.results import Curve, Finding, Header, PeerRow, Point, Report
 
 # Floods and crashes leave dead letters, as they should.
-pytestmark = pytest.mark.dead_letters
+pytestmark = [pytest.mark.dead_letters, pytest.mark.once]
 
 SCRIPTS = sorted(path.name for path in peering.SCRIPTS.iterdir() if path.suffix != ".pyc")
 

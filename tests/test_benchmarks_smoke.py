@@ -26,6 +26,8 @@ from tests.benchmarks.messages import check
 from tests.benchmarks.results import Header, Report, Row
 from tests.benchmarks.targets import TARGETS, TARGETS_ON, target_of
 
+pytestmark = pytest.mark.once
+
 TINY = Settings(rounds=2, divisor=10_000)
 MODULES = sorted(module.name for module in pkgutil.iter_modules(benchmarks.__path__))
 
