@@ -65,6 +65,10 @@ class Stopwatch:
         """Give so many of them a second."""
         return number / self.seconds
 
+    def each(self, number: int) -> float:
+        """Give the time for each of so many, in us."""
+        return self.seconds / number * 1e6
+
 
 @final
 @frozen
