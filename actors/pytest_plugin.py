@@ -164,6 +164,11 @@ class WatchedBackend(Backend):
         """Wait for something that must be waited for."""
         return await self._backend.outlast(arm, on_cancel, cage)
 
+    def is_done(self) -> bool:
+        """Tell whether the system was left, with all that it had started."""
+        closed = self.hub is not None and self.hub.closed
+        return closed and not self.tasks and not self.timers
+
     def left(self) -> list[str]:
         """List what the system has left behind in its loop."""
         tasks = (f"the task of {label}" for label in self.tasks.values())
@@ -178,28 +183,28 @@ class Leaks:
     def __init__(self) -> None:
         self._backends: list[WatchedBackend] = []
         self._faults: list[str] = []
-        self._before = 0
+        self._before: list[WatchedBackend] = []
 
     def watch(self, backend: Backend) -> WatchedBackend:
-        """Watch the event loop of a new system."""
+        """Watch the event loop of a new system, and let go of those that have left nothing."""
         watched = WatchedBackend(backend, self._faults)
-        self._backends.append(watched)
+        self._backends = [known for known in self._backends if not known.is_done()] + [watched]
         return watched
 
     def test_begins(self) -> None:
         """Take what is open now for that of fixtures, which will be left after the test."""
-        self._before = len(self._backends)
+        self._before = list(self._backends)
 
     def found(self, *, after_fixtures: bool = True) -> list[str]:
         """List what is left behind, in words; systems of fixtures may still be open before."""
         found = list(self._faults)
-        for number, backend in enumerate(self._backends):
+        for backend in self._backends:
             hub = backend.hub
             if hub is None:
                 continue
             if hub.closed:
                 found += [f"{what}, of actor system {hub.name!r}" for what in backend.left()]
-            elif after_fixtures or number >= self._before:
+            elif after_fixtures or backend not in self._before:
                 found.append(f"actor system {hub.name!r} was not left")
         return found
 
