@@ -38,14 +38,14 @@ failed is not checked: whatever else is wrong is a consequence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import Context
-from typing import final
+from typing import Any, final
 
 import pytest
 
-from actors.backend import Backend, Cage, Clocked, Main, Waiter
+from actors.backend import Backend, Cage, Clocked, Waiter
 from actors.events import DeadLetter
 from actors.mailbox import (
     Address,
@@ -133,7 +133,12 @@ class WatchedBackend(Backend):
         """Call in the loop's thread."""
         return self._backend.call_soon_threadsafe(call)
 
-    def start(self, main: Main, label: str, context: Context | None = None) -> Cage:
+    def start(
+        self,
+        main: Callable[[Cage], Coroutine[Any, Any, None]],
+        label: str,
+        context: Context | None = None,
+    ) -> Cage:
         """Start a task, and know of it until it has ended."""
         key = object()
 
@@ -163,6 +168,10 @@ class WatchedBackend(Backend):
     ) -> bool:
         """Wait for something that must be waited for."""
         return await self._backend.outlast(arm, on_cancel, cage)
+
+    def cancelled_error(self) -> type[BaseException]:
+        """Return the exception class that stands for cancellation on this loop."""
+        return self._backend.cancelled_error()
 
     def is_done(self) -> bool:
         """Tell whether the system was left, with all that it had started."""
