@@ -206,7 +206,7 @@ def test_a_study_that_fails_is_named_and_costs_no_other_its_numbers(
     def fail(*_: object, **__: object) -> list[Finding]:
         raise RuntimeError("no such luck")
 
-    monkeypatch.setitem(studies.FINDERS, "load", fail)
+    monkeypatch.setitem(studies.STUDIES, "load", (fail, "findings"))
     arguments = ["--skip-workloads", "--quick", "--rounds", "1", "--load", "--idle"]
     assert command.main([*arguments, "--backend", "asyncio"]) == 1
     text = capsys.readouterr().out
