@@ -30,10 +30,10 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from threading import get_ident
-from typing import Any, Protocol, final
+from typing import Any, Protocol, TypeAlias, final
 
 from actors.backends import Backend, Waiter, Wakeable
 from actors.dead_letters import FULL, DeadLetterKind, DeadLetterReason
@@ -128,12 +128,20 @@ class FastPaths:
 fast_paths = FastPaths()
 
 
+DeadLetterHandler: TypeAlias = "Callable[[Address, object, DeadLetterReason], None]"
+"""Told of a message that nobody will handle, and why."""
+
+HearsOfMail: TypeAlias = "Callable[[Address, Iterable[object], DeadLetterReason], bool]"
+"""Tells whether anybody wants to hear of each message in the mail that is thrown away."""
+
+
 @final
 class Runtime:
-    """Share what all addresses of one actor system need."""
+    """What all addresses of one actor system share."""
 
     __slots__ = (
         "backend",
+        "closed",
         "dead_letter",
         "deadlines",
         "heard",
@@ -149,11 +157,12 @@ class Runtime:
         self,
         name: str,
         backend: Backend,
-        dead_letter: Callable[[Address, object, DeadLetterReason], None],
-        heard: Callable[[], bool],
+        dead_letter: DeadLetterHandler,
+        heard: HearsOfMail,
     ) -> None:
         self.name = name
         self.backend = backend
+        self.closed = False
         self.heard = heard
         self.home = get_ident()
         self.deadlines = Deadlines(backend)
@@ -163,6 +172,24 @@ class Runtime:
         self.in_a_row = 0
         # The envelope for the next question that is answered at once: nearly always it comes back.
         self.spare: Envelope | None = None
+
+    def close(self) -> None:
+        """Take note that everything has ended that was started here."""
+        self.closed = True
+        self.deadlines.close()
+
+
+@final
+class Instruments:
+    """Where a test comes in that looks on: `make_runtime` makes that of each system entered.
+
+    What it puts around the parts of a runtime sees all, and the engine takes no other way for it.
+    """
+
+    make_runtime: Callable[[str, Backend, DeadLetterHandler, HearsOfMail], Runtime] = Runtime
+
+
+instruments = Instruments()
 
 
 @final
@@ -460,9 +487,10 @@ class Address:
         self.simple = False
         self.extra = 0
         self.marked = False
-        if self.undelivered is not None or self.runtime.heard():
+        reason = why or self.gone
+        if self.undelivered is not None or self.runtime.heard(self, items, reason):
             for item in items:
-                self.refuse(item, why or self.gone)
+                self.refuse(item, reason)
             return
         # Nobody hears of dead letters; only askers must be told. So a flood ends in no time.
         if Envelope in map(type, items):

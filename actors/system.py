@@ -31,14 +31,14 @@ normal
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar, final
 
 import anyio
 from attrs import frozen
 
-from actors.address import Address, Runtime
+from actors.address import Address, Runtime, instruments
 from actors.backends import Backend, current_backend
 from actors.context import DEFAULT_MAILBOX, Child, IncarnationView, Proc
 from actors.dead_letters import DeadLetterReason
@@ -94,7 +94,7 @@ class ActorSystem:
         self.name = name
         self.events = EventStream(self._report)
         self.backend: Backend
-        self._hub: Runtime
+        self._runtime: Runtime
         self._children: dict[str, Address] = {}
         self._errors: list[BaseException] = []
         self._fatal: BaseException | None = None
@@ -106,8 +106,10 @@ class ActorSystem:
     async def __aenter__(self) -> Self:
         if self._scope is not None:
             raise SystemClosed(self.name, "was entered before; make a new one")
-        self.backend = current_backend()
-        self._hub = Runtime(self.name, self.backend, self._dead_letter, self._hears_letters)
+        self._runtime = instruments.make_runtime(
+            self.name, current_backend(), self._dead_letter, self._hears_letters
+        )
+        self.backend = self._runtime.backend
         self._scope = anyio.CancelScope()
         self._scope.__enter__()
         self._state = ""
@@ -124,7 +126,7 @@ class ActorSystem:
             self.backend, self._children, lambda: self._killed, self.kill
         )
         self._state = "is closed"
-        self._hub.deadlines.close()
+        self._runtime.close()
         assert self._scope is not None
         swallowed = bool(self._scope.__exit__(kind, error, traceback))
         group = self._unheard(None if swallowed else error)
@@ -174,12 +176,12 @@ class ActorSystem:
             chosen = f"{label(start)}-{self._labels}"
             if isinstance(name, Name):
                 chosen = name.text.replace("/", "-")
-        address = new_address(self._hub, "", self._children, chosen, name, mailbox, shutdown)
+        address = new_address(self._runtime, "", self._children, chosen, name, mailbox, shutdown)
         return await spawn_into(self, address, self._children, start, None, start_timeout)
 
     def whereis(self, name: Name[M]) -> Ref[M] | None:
         """Return the address that has this name now, or None."""
-        address = self._hub.names.get(name.text)
+        address = self._runtime.names.get(name.text)
         return None if address is None else ref_of(address)
 
     def find(self, path: str) -> AnyRef | None:
@@ -291,8 +293,10 @@ class ActorSystem:
         if self._children.get(address.id) is address:
             del self._children[address.id]
 
-    def _hears_letters(self) -> bool:
-        """Tell whether anybody hears of dead letters."""
+    def _hears_letters(
+        self, address: Address, mail: Iterable[object], why: DeadLetterReason
+    ) -> bool:
+        """Tell whether anybody hears of dead letters, whatever they are."""
         return self.events.heard
 
     def _dead_letter(self, address: Address, message: object, why: DeadLetterReason) -> None:

@@ -1,13 +1,15 @@
 """Test actors: without real waiting, without guessing when they are done, seeing all they do.
 
-Five tools, each usable alone:
+Six tools, each usable alone:
 
 - `backend_options`: run a test on asyncio, trio or uvloop, on a virtual clock where that is
   possible (asyncio and trio), so that sleeps and timeouts cost no time;
 - `settle`: let everything that can run, run, and no time pass;
 - `Recorder`: keep the events of an actor system, and wait for one;
 - `Probe`: stand in for an actor, and look at what it was sent;
-- `without_fast_paths`: see what happens when nothing is done for the sake of speed alone.
+- `without_fast_paths`: see what happens when nothing is done for the sake of speed alone;
+- `no_leaks`, `no_dead_letters`: fixtures of pytest's that fail a test for what it leaves behind or
+  loses (`actors.pytest_plugin`, which says how to use them; only these import pytest).
 
 >>> import anyio
 >>> from attrs import frozen
@@ -55,7 +57,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, cast, final, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, final, overload
 
 import anyio
 
@@ -69,6 +71,9 @@ from actors.names import Name
 from actors.notices import Down, Received
 from actors.ref import Ref
 
+if TYPE_CHECKING:
+    from actors.pytest_plugin import dead_letters, no_dead_letters, no_leaks
+
 __all__ = [
     "FOREVER",
     "START",
@@ -77,6 +82,9 @@ __all__ = [
     "Recorder",
     "VirtualClockEventLoop",
     "backend_options",
+    "dead_letters",
+    "no_dead_letters",
+    "no_leaks",
     "settle",
     "without_fast_paths",
 ]
@@ -84,6 +92,17 @@ __all__ = [
 M = TypeVar("M")
 E = TypeVar("E", bound=Event)
 F = TypeVar("F", bound=Event)
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Import the fixtures only when they are asked for: not everybody has pytest."""
+        if name not in ("dead_letters", "no_dead_letters", "no_leaks"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from actors import pytest_plugin
+
+        return getattr(pytest_plugin, name)
+
 
 QUIET_TURNS = 3
 """So many turns of the loop without anything to do are taken for idleness."""

@@ -34,7 +34,7 @@ from tests.benchmarks.loops import Backend, installed, run
 from tests.benchmarks.results import Curve, Finding, Header, PeerRow, Point, Report
 
 # Floods and crashes leave dead letters, as they should.
-pytestmark = pytest.mark.dead_letters
+pytestmark = [pytest.mark.dead_letters, pytest.mark.once]
 
 SCRIPTS = sorted(path.name for path in peering.SCRIPTS.iterdir() if path.suffix != ".pyc")
 
@@ -57,7 +57,7 @@ def full_report() -> Report:
 
 
 def test_studies_are_kept_in_json_and_shown() -> None:
-    """What a study found survives the file, and stands in the text with its verdict."""
+    """What a study found survives the file, and stands in the text; older files have none."""
     measured = full_report()
     assert Report.from_json(measured.to_json()) == measured
     text = report.render(measured)
@@ -65,14 +65,9 @@ def test_studies_are_kept_in_json_and_shown() -> None:
     assert "GROWS" in text
     assert "5.00 /s 0.500x" in text
     assert "slow: no restart: has no supervision" in text
-
-
-def test_old_reports_can_be_read() -> None:
-    """A file from before there were studies has none."""
-    data = json.loads(full_report().to_json())
+    data = json.loads(measured.to_json())
     for name in ("findings", "curves", "peers"):
         del data[name]
-    del data["header"]["targets"]
     old = Report.from_json(json.dumps(data))
     assert (old.findings, old.curves, old.peers) == ((), (), ())
 
@@ -122,25 +117,28 @@ def test_a_flood_is_one_and_leaves_numbers(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("backend", installed())
 def test_wake_ups_are_counted(backend: Backend) -> None:
-    """A loop that sleeps repeatedly is woken at least as often."""
-    assert run(backend, _sleep_often, 20) >= 20
+    """A loop that sleeps again and again is seen to wake up."""
+    assert run(backend, _sleep_until_woken, 20) >= 20
 
 
-async def _sleep_often(times: int) -> int:
+async def _sleep_until_woken(times: int) -> int:
     import anyio
 
     with idle.counted() as count:
         before = count()
-        for _ in range(times):
+        for _ in range(100 * times):
+            # On a busy machine the time is often over before the loop comes to sleep.
             await anyio.sleep(0.001)
+            if count() - before >= times:
+                break
         return count() - before
 
 
 def test_looks_are_counted_and_the_counter_taken_out() -> None:
-    """A tell looks at no subscribers, a life looks twice, and the engine is left as it was."""
+    """A tell looks at no subscribers, a life thrice, and the engine is left as it was."""
     before = vars(EventStream)["heard"]
     assert silence.looks_of(Backend.ASYNCIO, messaging.tell, 100) == 0
-    assert silence.looks_of(Backend.ASYNCIO, lifecycle.spawn_and_stop, 100) == 2
+    assert silence.looks_of(Backend.ASYNCIO, lifecycle.spawn_and_stop, 100) == 3
     found = silence.study([Backend.ASYNCIO], rounds=1, quick=True)
     assert len(found) == len(silence.PROGRAMS) + 1
     assert vars(EventStream)["heard"] is before
@@ -200,33 +198,21 @@ def test_what_cannot_be_installed_is_shown(
     assert "Erlang: no tell, ask," in tables.peers(rows)
 
 
-def test_studies_run_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without workloads the report has the studies alone, and says which peers were measured."""
-    assert (
-        command.main(
-            ["--skip-workloads", "--quick", "--rounds", "1", "--idle", "--backend", "asyncio"]
-        )
-        == 0
-    )
-    text = capsys.readouterr().out
-    assert "wake-ups" in text
-    assert "workload  " not in text
-
-
 def test_a_study_that_fails_is_named_and_costs_no_other_its_numbers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The exit code is 1, the failure is a line of the report, and the other studies are there."""
+    """Studies run without workloads; one that fails is a line of the report, and exit code 1."""
 
     def fail(*_: object, **__: object) -> list[Finding]:
         raise RuntimeError("no such luck")
 
-    monkeypatch.setitem(studies.FINDERS, "load", fail)
+    monkeypatch.setitem(studies.STUDIES, "load", (fail, "findings"))
     arguments = ["--skip-workloads", "--quick", "--rounds", "1", "--load", "--idle"]
     assert command.main([*arguments, "--backend", "asyncio"]) == 1
     text = capsys.readouterr().out
     assert "FAILED load on asyncio (study): RuntimeError: no such luck" in text
     assert "wake-ups" in text
+    assert "workload  " not in text
 
 
 def test_pictures_are_drawn_beside_the_first(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import json
 import pkgutil
 import sys
 from pathlib import Path
@@ -25,6 +24,8 @@ from tests.benchmarks.loops import Backend, installed
 from tests.benchmarks.messages import check
 from tests.benchmarks.results import Header, Report, Row
 from tests.benchmarks.targets import TARGETS, TARGETS_ON, target_of
+
+pytestmark = pytest.mark.once
 
 TINY = Settings(rounds=2, divisor=10_000)
 MODULES = sorted(module.name for module in pkgutil.iter_modules(benchmarks.__path__))
@@ -49,15 +50,9 @@ def workload(ours: Probe, baseline: Probe) -> Workload:
     )
 
 
-@pytest.fixture(scope="module")
-def measured() -> Report:
-    """Measure tell and ask once, on tiny sizes, on every loop that is installed."""
-    chosen = select(["tell", "ask"], quick=True)
-    return command.run_all(chosen, installed(), TINY, quick=True)
-
-
-def test_tell_and_ask_are_measured_on_every_installed_loop(measured: Report) -> None:
-    """Each backend has one row for each workload, with one pair of samples for each round."""
+def test_tell_and_ask_are_measured_and_shown_on_every_installed_loop() -> None:
+    """Each loop has a row for each workload, kept sample by sample and shown with its verdict."""
+    measured = command.run_all(select(["tell", "ask"], quick=True), installed(), TINY, quick=True)
     assert measured.failures == ()
     assert [(each.workload, each.backend) for each in measured.rows] == [
         (name, backend) for name in ("tell", "ask") for backend in installed()
@@ -65,35 +60,20 @@ def test_tell_and_ask_are_measured_on_every_installed_loop(measured: Report) -> 
     for each in measured.rows:
         assert len(each.ours) == len(each.baseline) == TINY.rounds
         assert min(each.ours + each.baseline) > 0
-
-
-def test_table_has_a_header_and_one_aligned_line_for_each_row(measured: Report) -> None:
-    """The text names the versions, then shows workload, backend, numbers, target and verdict."""
-    text = report.render(measured)
-    described, table = text.split("\n\n")[:2]
+    assert Report.from_json(measured.to_json()) == measured
+    described, table = report.render(measured).split("\n\n")[:2]
     for word in ("CPython", "CPUs", "anyio", "trio", "uvloop", "UTC"):
         assert word in described
     head, *lines = table.splitlines()
     assert head.split()[:5] == ["workload", "backend", "ours", "baseline", "ratio"]
-    assert len(lines) == len(measured.rows)
-    column = head.index("backend")
     for line, each in zip(lines, measured.rows, strict=True):
         assert line.startswith(each.label)
-        assert line[column:].startswith(each.backend)
+        assert line[head.index("backend") :].startswith(each.backend)
         assert "x" in line
         assert ("ok" in line) or ("miss" in line)
 
 
-def test_json_keeps_every_sample(measured: Report) -> None:
-    """A report that is written and read again is equal to itself and has the stated shape."""
-    data = json.loads(measured.to_json())
-    assert data["format"] == 1
-    assert set(data["header"]) >= {"date", "python", "cpus", "versions"}
-    assert set(data["rows"][0]) >= {"workload", "metric", "backend", "ours", "baseline"}
-    assert Report.from_json(measured.to_json()) == measured
-
-
-@pytest.mark.parametrize("text", ["[]", "{}", '{"format": 1}', '{"format": 0, "rows": []}', "no"])
+@pytest.mark.parametrize("text", ["[]", '{"format": 1}', '{"format": 0, "rows": []}', "no"])
 def test_foreign_json_is_refused(text: str) -> None:
     """Anything other than a report raises ValueError, and no other error."""
     with pytest.raises(ValueError, match=r"report|Expecting value"):
@@ -172,10 +152,11 @@ def test_wrong_result_fails_the_workload_and_no_other(
 
 
 def test_every_target_belongs_to_a_row() -> None:
-    """No target is lost by a misspelled label."""
+    """No target is lost by a misspelled label, and no two workloads have one name."""
     labels = {
         f"{each.name} {metric.name}".rstrip() for each in WORKLOADS for metric in each.metrics
     }
+    assert len({each.name for each in WORKLOADS}) == len(WORKLOADS)
     for issue, targets in TARGETS.items():
         assert set(targets) <= labels, issue
     assert {label for _, label, _ in TARGETS_ON} <= labels
@@ -194,12 +175,6 @@ def test_targets_of_both_issues_are_kept() -> None:
     assert "targets of issue 2" in report.render(
         Report(Header.of_this_process(rounds=1, quick=True, targets=2), (fast,))
     )
-
-
-def test_workload_names_are_unique() -> None:
-    """Reports of different days can be compared by name."""
-    names = [each.name for each in WORKLOADS]
-    assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize(
@@ -227,7 +202,7 @@ def test_wrong_command_lines_leave_with_code_2(
 def test_command_line_compares_two_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`--compare` measures nothing and prints the two ratios and their quotient."""
+    """`--compare` measures nothing; it prints both ratios, and leaves with 2 without a file."""
     files = tmp_path / "before.json", tmp_path / "after.json"
     for file, rate in zip(files, (10.0, 30.0), strict=True):
         file.write_text(a_report(row(rate)).to_json())
@@ -235,10 +210,6 @@ def test_command_line_compares_two_files(
     line = capsys.readouterr().out.splitlines()[-1]
     assert line.split()[:2] == ["tell", "asyncio"]
     assert line.split()[-4:] == ["1.00x", "3.00x", "3.00x", "better"]
-
-
-def test_missing_file_leaves_with_code_2(capsys: pytest.CaptureFixture[str]) -> None:
-    """A file that cannot be read is one line on standard error."""
     assert command.main(["--compare", "nowhere.json", "nowhere.json"]) == 2
     assert "nowhere.json" in capsys.readouterr().err
 

@@ -17,13 +17,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.once
 
 # Modules and rooms (a name with a slash), lowest first.
 FLOORS: dict[str, str] = {
     "actors": (
         "lazy exits errors names backends/ clock messages cancellation "
         "dead_letters deadlines mailbox address timer ref notices events vitals "
-        "context functions message_types dispatch actor engine/ threads system __init__ testing"
+        "context functions message_types dispatch actor engine/ threads system __init__ "
+        "pytest_plugin testing"
     ),
     "supervision": (
         "exit_codes describe errors event_types keys specs/ supervisors/ tasks/ pool/ "
@@ -47,6 +49,8 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "uvloop": _EITHER_LOOP,
     "outcome": _EITHER_LOOP,
     "sniffio": _EITHER_LOOP,
+    # Where a pytest plugin is asked for.
+    "pytest": ("actors.pytest_plugin",),
     # Where data enters or leaves the process.
     "cattrs": ("actors.wire", "supervision.config"),
     # What writes log lines.

@@ -16,7 +16,7 @@ import asyncio
 from asyncio import Future, Queue, Task
 from time import perf_counter
 
-from tests.benchmarks.figures import percentile
+from tests.benchmarks.figures import Stopwatch, percentile
 from tests.benchmarks.messages import Boom, check
 
 
@@ -24,45 +24,42 @@ async def live_and_stop(size: int) -> tuple[float]:
     """Start a task, see it ready, tell it to end, see it ended; lives a second."""
     loop = asyncio.get_running_loop()
     ended = 0
-    started = perf_counter()
-    for _ in range(size):
-        ready: Future[None] = loop.create_future()
-        stop: Future[None] = loop.create_future()
-        task = asyncio.create_task(_live(ready, stop))
-        await ready
-        stop.set_result(None)
-        ended += await task
-    seconds = perf_counter() - started
+    with Stopwatch() as watch:
+        for _ in range(size):
+            ready: Future[None] = loop.create_future()
+            stop: Future[None] = loop.create_future()
+            task = asyncio.create_task(_live(ready, stop))
+            await ready
+            stop.set_result(None)
+            ended += await task
     check("ended", expected=size, found=ended)
-    return (size / seconds,)
+    return (watch.rate(size),)
 
 
 async def live_with_queue(size: int) -> tuple[float]:
     """Do as `live_and_stop`, the task waiting on a queue of its own; lives a second."""
     loop = asyncio.get_running_loop()
     ended = 0
-    started = perf_counter()
-    for _ in range(size):
-        ready: Future[None] = loop.create_future()
-        queue: Queue[None] = Queue()
-        task = asyncio.create_task(_live_on(queue, ready))
-        await ready
-        queue.put_nowait(None)
-        ended += await task
-    seconds = perf_counter() - started
+    with Stopwatch() as watch:
+        for _ in range(size):
+            ready: Future[None] = loop.create_future()
+            queue: Queue[None] = Queue()
+            task = asyncio.create_task(_live_on(queue, ready))
+            await ready
+            queue.put_nowait(None)
+            ended += await task
     check("ended", expected=size, found=ended)
-    return (size / seconds,)
+    return (watch.rate(size),)
 
 
 async def finish_at_once(size: int) -> tuple[float]:
     """Start a task that ends in its first step, see it ended; lives a second."""
     ended = 0
-    started = perf_counter()
-    for _ in range(size):
-        ended += await asyncio.create_task(_finish())
-    seconds = perf_counter() - started
+    with Stopwatch() as watch:
+        for _ in range(size):
+            ended += await asyncio.create_task(_finish())
     check("ended", expected=size, found=ended)
-    return (size / seconds,)
+    return (watch.rate(size),)
 
 
 async def _live(ready: Future[None], stop: Future[None]) -> int:
@@ -128,32 +125,27 @@ async def start_in_order(size: int) -> tuple[float, float]:
 
     Gives the time for each task in us: to start, and to stop.
     """
-    started = perf_counter()
-    tasks = await _start_each(size)
-    running = perf_counter()
     ended = 0
-    for stop, task in reversed(tasks):
-        stop.set_result(None)
-        ended += await task
-    stopped = perf_counter()
+    with Stopwatch() as starting:
+        tasks = await _start_each(size)
+    with Stopwatch() as stopping:
+        for stop, task in reversed(tasks):
+            stop.set_result(None)
+            ended += await task
     check("ended", expected=size, found=ended)
-    return ((running - started) / size * 1e6, (stopped - running) / size * 1e6)
+    return (starting.each(size), stopping.each(size))
 
 
 async def start_and_stop_together(size: int) -> tuple[float, float]:
-    """Start tasks, each ready before the next; end them all at once.
-
-    Gives the time for each task in us: to start, and to stop.
-    """
-    started = perf_counter()
-    tasks = await _start_each(size)
-    running = perf_counter()
-    for stop, _ in tasks:
-        stop.set_result(None)
-    ended = sum(await asyncio.gather(*(task for _, task in tasks)))
-    stopped = perf_counter()
+    """Start tasks, each ready before the next; end them all at once; times as above."""
+    with Stopwatch() as starting:
+        tasks = await _start_each(size)
+    with Stopwatch() as stopping:
+        for stop, _ in tasks:
+            stop.set_result(None)
+        ended = sum(await asyncio.gather(*(task for _, task in tasks)))
     check("ended", expected=size, found=ended)
-    return ((running - started) / size * 1e6, (stopped - running) / size * 1e6)
+    return (starting.each(size), stopping.each(size))
 
 
 async def _start_each(number: int) -> list[tuple[Future[None], Task[int]]]:

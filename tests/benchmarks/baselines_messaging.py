@@ -14,11 +14,11 @@ True
 from __future__ import annotations
 
 import asyncio
-from asyncio import Future, Queue, Task
+from asyncio import Future, Queue
 from collections.abc import Callable, Coroutine
-from time import perf_counter
 from typing import Any, TypeAlias
 
+from tests.benchmarks.figures import Stopwatch
 from tests.benchmarks.messages import (
     BALL,
     BURST,
@@ -51,13 +51,12 @@ async def _tell(size: int, consume: Consumer) -> tuple[float]:
     queue: Queue[Add] = Queue()
     consumer = asyncio.create_task(consume(queue, size))
     await asyncio.sleep(0)
-    started = perf_counter()
-    for message in messages:
-        queue.put_nowait(message)
-    total = await consumer
-    seconds = perf_counter() - started
+    with Stopwatch() as watch:
+        for message in messages:
+            queue.put_nowait(message)
+        total = await consumer
     check("total", expected=size, found=total)
-    return (size / seconds,)
+    return (watch.rate(size),)
 
 
 async def _consume(queue: Queue[Add], number: int) -> int:
@@ -87,14 +86,13 @@ async def fan_in(size: int) -> tuple[float]:
     queue: Queue[Add] = Queue()
     consumer = asyncio.create_task(_consume(queue, number))
     await asyncio.sleep(0)
-    started = perf_counter()
-    async with asyncio.TaskGroup() as senders:
-        for _ in range(SENDERS):
-            senders.create_task(_put_in_bursts(queue, share))
-    total = await consumer
-    seconds = perf_counter() - started
+    with Stopwatch() as watch:
+        async with asyncio.TaskGroup() as senders:
+            for _ in range(SENDERS):
+                senders.create_task(_put_in_bursts(queue, share))
+        total = await consumer
     check("total", expected=number, found=total)
-    return (number / seconds,)
+    return (watch.rate(number),)
 
 
 async def _put_in_bursts(queue: Queue[Add], share: tuple[Add, ...]) -> None:
@@ -132,54 +130,36 @@ async def _ask_by_futures(size: int, *, waits: bool) -> tuple[float]:
     server = asyncio.create_task(answer())
     await asyncio.sleep(0)
     total = 0
-    started = perf_counter()
-    for _ in range(size):
-        reply: Future[int] = loop.create_future()
-        inbox.set_result((INCREASE, reply))
-        total = await reply
-    seconds = perf_counter() - started
+    with Stopwatch() as watch:
+        for _ in range(size):
+            reply: Future[int] = loop.create_future()
+            inbox.set_result((INCREASE, reply))
+            total = await reply
     await server
     check("total", expected=size, found=total)
-    return (size / seconds,)
+    return (watch.rate(size),)
 
 
-async def ask_by_queue(size: int) -> tuple[float]:
+async def ask_by_queue(size: int, timeout: float | None = None) -> tuple[float]:
     """Queue the request, answer in a future; trips a second."""
     loop = asyncio.get_running_loop()
-    queue, server = await _queue_and_server(size)
+    queue: Asked = Queue()
+    server = asyncio.create_task(_answer_from(queue, size))
+    await asyncio.sleep(0)
     total = 0
-    started = perf_counter()
-    for _ in range(size):
-        reply: Future[int] = loop.create_future()
-        queue.put_nowait((INCREASE, reply))
-        total = await reply
-    seconds = perf_counter() - started
+    with Stopwatch() as watch:
+        for _ in range(size):
+            reply: Future[int] = loop.create_future()
+            queue.put_nowait((INCREASE, reply))
+            total = await (reply if timeout is None else asyncio.wait_for(reply, timeout))
     await server
     check("total", expected=size, found=total)
-    return (size / seconds,)
+    return (watch.rate(size),)
 
 
 async def ask_with_wait_for(size: int) -> tuple[float]:
-    """Do as `ask_by_queue`, with a deadline of 5 s for each answer; trips a second."""
-    loop = asyncio.get_running_loop()
-    queue, server = await _queue_and_server(size)
-    total = 0
-    started = perf_counter()
-    for _ in range(size):
-        reply: Future[int] = loop.create_future()
-        queue.put_nowait((INCREASE, reply))
-        total = await asyncio.wait_for(reply, 5.0)
-    seconds = perf_counter() - started
-    await server
-    check("total", expected=size, found=total)
-    return (size / seconds,)
-
-
-async def _queue_and_server(number: int) -> tuple[Asked, Task[None]]:
-    queue: Asked = Queue()
-    server = asyncio.create_task(_answer_from(queue, number))
-    await asyncio.sleep(0)
-    return queue, server
+    """Do the same, with a deadline of 5 s for each answer."""
+    return await ask_by_queue(size, 5.0)
 
 
 async def _answer_from(queue: Asked, number: int) -> None:
@@ -196,14 +176,13 @@ async def ping_pong_by_queues(size: int) -> tuple[float]:
     right: Queue[Ball] = Queue()
     partner = asyncio.create_task(_return_each(right, left, size))
     await asyncio.sleep(0)
-    started = perf_counter()
-    right.put_nowait(BALL)
-    served = await _return_each(left, right, size - 1)
-    last = await left.get()
-    seconds = perf_counter() - started
+    with Stopwatch() as watch:
+        right.put_nowait(BALL)
+        served = await _return_each(left, right, size - 1)
+        last = await left.get()
     check("trips", expected=(size - 1, size), found=(served, await partner))
     check("ball", expected=BALL, found=last)
-    return (size / seconds,)
+    return (watch.rate(size),)
 
 
 async def _return_each(inbox: Queue[Ball], outbox: Queue[Ball], number: int) -> int:
@@ -230,12 +209,11 @@ async def ping_pong_by_futures(size: int) -> tuple[float]:
     partner = asyncio.create_task(return_each())
     await asyncio.sleep(0)
     ball = BALL
-    started = perf_counter()
-    for _ in range(size):
-        there.set_result(ball)
-        ball = await back
-        back = loop.create_future()
-    seconds = perf_counter() - started
+    with Stopwatch() as watch:
+        for _ in range(size):
+            there.set_result(ball)
+            ball = await back
+            back = loop.create_future()
     await partner
     check("ball", expected=BALL, found=ball)
-    return (size / seconds,)
+    return (watch.rate(size),)

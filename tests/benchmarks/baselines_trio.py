@@ -13,19 +13,11 @@ True
 from __future__ import annotations
 
 import math
-from time import perf_counter
 
 import trio
 
-from tests.benchmarks.messages import (
-    BALL,
-    INCREASE,
-    Add,
-    Ball,
-    Increase,
-    additions,
-    check,
-)
+from tests.benchmarks.figures import Stopwatch
+from tests.benchmarks.messages import BALL, INCREASE, Add, Ball, Increase, additions, check
 
 
 async def tell(size: int) -> tuple[float]:
@@ -40,15 +32,15 @@ async def tell(size: int) -> tuple[float]:
             message = await receive.receive()
             total += message.amount
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(consume)
-        await trio.lowlevel.checkpoint()
-        started = perf_counter()
-        for message in messages:
-            send.send_nowait(message)
-    seconds = perf_counter() - started
+    with Stopwatch() as watch:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(consume)
+            await trio.lowlevel.checkpoint()
+            watch.__enter__()  # again: the consumer is ready
+            for message in messages:
+                send.send_nowait(message)
     check("total", expected=size, found=total)
-    return (size / seconds,)
+    return (watch.rate(size),)
 
 
 async def ask(size: int) -> tuple[float]:
@@ -67,13 +59,12 @@ async def ask(size: int) -> tuple[float]:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(answer)
         await trio.lowlevel.checkpoint()
-        started = perf_counter()
-        for _ in range(size):
-            send_request.send_nowait(INCREASE)
-            total = await receive_reply.receive()
-        seconds = perf_counter() - started
+        with Stopwatch() as watch:
+            for _ in range(size):
+                send_request.send_nowait(INCREASE)
+                total = await receive_reply.receive()
     check("total", expected=size, found=total)
-    return (size / seconds,)
+    return (watch.rate(size),)
 
 
 async def ping_pong(size: int) -> tuple[float]:
@@ -89,13 +80,12 @@ async def ping_pong(size: int) -> tuple[float]:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(return_each)
         await trio.lowlevel.checkpoint()
-        started = perf_counter()
-        for _ in range(size):
-            send_there.send_nowait(ball)
-            ball = await receive_back.receive()
-        seconds = perf_counter() - started
+        with Stopwatch() as watch:
+            for _ in range(size):
+                send_there.send_nowait(ball)
+                ball = await receive_back.receive()
     check("ball", expected=BALL, found=ball)
-    return (size / seconds,)
+    return (watch.rate(size),)
 
 
 async def live_and_stop(size: int) -> tuple[float]:
@@ -110,13 +100,12 @@ async def live_and_stop(size: int) -> tuple[float]:
         ended.set()
 
     async with trio.open_nursery() as nursery:
-        started = perf_counter()
-        for _ in range(size):
-            ready, stop, ended = trio.Event(), trio.Event(), trio.Event()
-            nursery.start_soon(live, ready, stop, ended)
-            await ready.wait()
-            stop.set()
-            await ended.wait()
-        seconds = perf_counter() - started
+        with Stopwatch() as watch:
+            for _ in range(size):
+                ready, stop, ended = trio.Event(), trio.Event(), trio.Event()
+                nursery.start_soon(live, ready, stop, ended)
+                await ready.wait()
+                stop.set()
+                await ended.wait()
     check("lives", expected=size, found=lives)
-    return (size / seconds,)
+    return (watch.rate(size),)

@@ -17,7 +17,8 @@ import math
 from collections.abc import Sequence
 from enum import StrEnum
 from statistics import median
-from typing import final
+from time import perf_counter
+from typing import Self, final
 
 from attrs import frozen
 
@@ -45,6 +46,28 @@ class Metric:
 
 
 RATE = Metric("", Unit.PER_SECOND)
+
+
+@final
+class Stopwatch:
+    """The seconds of a `with` block."""
+
+    __slots__ = ("_started", "seconds")
+
+    def __enter__(self) -> Self:
+        self._started = perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = perf_counter() - self._started
+
+    def rate(self, number: int) -> float:
+        """Give so many of them a second."""
+        return number / self.seconds
+
+    def each(self, number: int) -> float:
+        """Give the time for each of so many, in us."""
+        return self.seconds / number * 1e6
 
 
 @final

@@ -10,9 +10,8 @@ True
 
 from __future__ import annotations
 
-from time import perf_counter
-
 from actors import Actor, ActorSystem, Normal, on
+from tests.benchmarks.figures import Stopwatch
 from tests.benchmarks.messages import Add, check
 
 
@@ -42,11 +41,10 @@ async def spawn_and_stop(size: int) -> tuple[float]:
     """Spawn an actor, stop it, see it ended, one at a time; lives a second."""
     ended = 0
     async with ActorSystem() as system:
-        started = perf_counter()
-        for _ in range(size):
-            ref = await system.spawn(Idle)
-            ref.stop()
-            ended += await ref.wait() == Normal()
-        seconds = perf_counter() - started
+        with Stopwatch() as watch:
+            for _ in range(size):
+                ref = await system.spawn(Idle)
+                ref.stop()
+                ended += await ref.wait() == Normal()
     check("ended", expected=size, found=ended)
-    return (size / seconds,)
+    return (watch.rate(size),)

@@ -11,13 +11,13 @@ True
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import TypeAlias
 
 import anyio
 from attrs import frozen
 
 from actors import Actor, ActorSystem, Ref, Request, on
+from tests.benchmarks.figures import Stopwatch
 from tests.benchmarks.loops import pause
 from tests.benchmarks.messages import (
     BALL,
@@ -112,13 +112,12 @@ async def tell_async(size: int) -> tuple[float]:
 
 async def _tell(counter: Ref[CounterMessage], size: int) -> tuple[float]:
     messages = additions(size)
-    started = perf_counter()
-    for message in messages:
-        counter.tell(message)
-    total = await counter.ask(Total(), timeout=PATIENCE)
-    seconds = perf_counter() - started
+    with Stopwatch() as watch:
+        for message in messages:
+            counter.tell(message)
+        total = await counter.ask(Total(), timeout=PATIENCE)
     check("total", expected=size, found=total)
-    return (size / seconds,)
+    return (watch.rate(size),)
 
 
 async def ask(size: int) -> tuple[float]:
@@ -141,12 +140,11 @@ async def ask_waiting(size: int) -> tuple[float]:
 
 async def _ask(counter: Ref[Increase], size: int) -> tuple[float]:
     total = 0
-    started = perf_counter()
-    for _ in range(size):
-        total = await counter.ask(INCREASE)
-    seconds = perf_counter() - started
+    with Stopwatch() as watch:
+        for _ in range(size):
+            total = await counter.ask(INCREASE)
     check("total", expected=size, found=total)
-    return (size / seconds,)
+    return (watch.rate(size),)
 
 
 async def fan_in(size: int) -> tuple[float]:
@@ -155,14 +153,13 @@ async def fan_in(size: int) -> tuple[float]:
     number = SENDERS * len(share)
     async with ActorSystem() as system:
         counter = await system.spawn(Counter)
-        started = perf_counter()
-        async with anyio.create_task_group() as senders:
-            for _ in range(SENDERS):
-                senders.start_soon(_tell_in_bursts, counter, share)
-        total = await counter.ask(Total(), timeout=PATIENCE)
-        seconds = perf_counter() - started
+        with Stopwatch() as watch:
+            async with anyio.create_task_group() as senders:
+                for _ in range(SENDERS):
+                    senders.start_soon(_tell_in_bursts, counter, share)
+            total = await counter.ask(Total(), timeout=PATIENCE)
     check("total", expected=number, found=total)
-    return (number / seconds,)
+    return (watch.rate(number),)
 
 
 async def _tell_in_bursts(counter: Ref[CounterMessage], share: tuple[Add, ...]) -> None:
@@ -214,9 +211,8 @@ async def ping_pong(size: int) -> tuple[float]:
         right = await system.spawn(lambda: players[1])
         left.tell(Meet(right))
         right.tell(Meet(left))
-        started = perf_counter()
-        right.tell(BALL)
-        await finished.wait()
-        seconds = perf_counter() - started
+        with Stopwatch() as watch:
+            right.tell(BALL)
+            await finished.wait()
     check("returns left over", expected=[0, 0], found=[player.returns for player in players])
-    return (size / seconds,)
+    return (watch.rate(size),)

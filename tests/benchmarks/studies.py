@@ -21,15 +21,17 @@ from attrs import evolve
 
 from tests.benchmarks import dynamic, idle, load, peering, scaling, silence
 from tests.benchmarks.loops import Backend
-from tests.benchmarks.results import Failure, Finding, Report
+from tests.benchmarks.results import Failure, Report
 
 MOST_ROUNDS = 3
-FINDERS = {
-    "load": load.study,
-    "idle": idle.study,
-    "events": silence.study,
-    "children": dynamic.study,
+STUDIES: dict[str, tuple[Callable[..., Sequence[object]], str]] = {
+    "load": (load.study, "findings"),
+    "idle": (idle.study, "findings"),
+    "events": (silence.study, "findings"),
+    "children": (dynamic.study, "findings"),
+    "scaling": (scaling.study, "curves"),
 }
+"""What each study is called, and what of a report it adds to."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -63,8 +65,8 @@ def check_options(options: argparse.Namespace) -> None:
     peering.chosen(options.peers or ())
     if peering.ROOT in (cache := options.peer_cache.resolve()).parents or cache == peering.ROOT:
         raise ValueError("--peer-cache: environments have no place inside the repository")
-    wanted = options.peers is not None or options.scaling
-    if options.skip_workloads and not wanted and not any(getattr(options, n) for n in FINDERS):
+    wanted = options.peers is not None or any(getattr(options, name) for name in STUDIES)
+    if options.skip_workloads and not wanted:
         raise ValueError("--skip-workloads leaves nothing to measure: name a study")
 
 
@@ -77,21 +79,14 @@ def add_to(
 ) -> Report:
     """Run the chosen studies and give the report with what they found."""
     rounds = options.rounds or min(rounds, MOST_ROUNDS)
-    findings: list[Finding] = []
-    for name, study in FINDERS.items():
+    for name, (study, kind) in STUDIES.items():
         if getattr(options, name):
             progress(name)
             try:
-                findings += study(backends, rounds=rounds, quick=options.quick)
+                found = study(backends, rounds=rounds, quick=options.quick)
+                report = evolve(report, **{kind: (*getattr(report, kind), *found)})
             except Exception as error:
                 report = _with_failure(report, name, error)
-    if options.scaling:
-        progress("scaling")
-        try:
-            curves = scaling.study(backends, rounds=rounds, quick=options.quick)
-            report = evolve(report, curves=tuple(curves))
-        except Exception as error:
-            report = _with_failure(report, "scaling", error)
     if options.peers is not None:
         rows = peering.study(
             options.peers,
@@ -102,7 +97,7 @@ def add_to(
         )
         report = evolve(report, peers=tuple(rows))
     progress()
-    return evolve(report, findings=tuple(findings))
+    return report
 
 
 def _with_failure(report: Report, study: str, error: Exception) -> Report:

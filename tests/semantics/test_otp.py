@@ -18,6 +18,7 @@ from tests.semantics.otp_scripts import fitted, some_scripts
 from tests.semantics.scripts import Script
 
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.timeout(3600),
     pytest.mark.skipif(
         otp.ESCRIPT is None,

@@ -7,7 +7,6 @@ round trip; `TaskGroup.start` for a task that says when it is ready.
 from __future__ import annotations
 
 import math
-from time import perf_counter
 
 import anyio
 import anyio.lowlevel
@@ -28,17 +27,19 @@ async def tell(size: int) -> float:
         async with receive:
             async for message in receive:
                 total += message.amount
+        finished.set()
 
     async with anyio.create_task_group() as tasks:
+        finished = anyio.Event()
         tasks.start_soon(consume)
         await anyio.lowlevel.checkpoint()
-        started = perf_counter()
-        for message in messages:
-            send.send_nowait(message)
-        send.close()
-    seconds = perf_counter() - started
+        with kit.Stopwatch() as watch:
+            for message in messages:
+                send.send_nowait(message)
+            send.close()
+            await finished.wait()
     check("total", expected=size, found=total)
-    return size / seconds
+    return watch.rate(size)
 
 
 async def ask(size: int) -> float:
@@ -57,15 +58,14 @@ async def ask(size: int) -> float:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(answer)
         await anyio.lowlevel.checkpoint()
-        started = perf_counter()
-        for _ in range(size):
-            send_request.send_nowait(INCREASE)
-            total = await replies.receive()
-        seconds = perf_counter() - started
+        with kit.Stopwatch() as watch:
+            for _ in range(size):
+                send_request.send_nowait(INCREASE)
+                total = await replies.receive()
         send_request.close()
     replies.close()
     check("total", expected=size, found=total)
-    return size / seconds
+    return watch.rate(size)
 
 
 async def ping_pong(size: int) -> float:
@@ -82,15 +82,14 @@ async def ping_pong(size: int) -> float:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(play, right, to_left, size)
         await anyio.lowlevel.checkpoint()
-        started = perf_counter()
-        to_right.send_nowait(BALL)
-        await play(left, to_right, size - 1)
-        last = await left.receive()
-        seconds = perf_counter() - started
+        with kit.Stopwatch() as watch:
+            to_right.send_nowait(BALL)
+            await play(left, to_right, size - 1)
+            last = await left.receive()
     for stream in (to_left, left, to_right, right):
         stream.close()
     check("ball", expected=BALL, found=last)
-    return size / seconds
+    return watch.rate(size)
 
 
 async def spawn_stop(size: int) -> float:
@@ -111,24 +110,15 @@ async def spawn_stop(size: int) -> float:
         finished.set()
 
     async with anyio.create_task_group() as tasks:
-        started = perf_counter()
-        for _ in range(size):
-            send, receive = anyio.create_memory_object_stream[Add](math.inf)
-            finished = anyio.Event()
-            await tasks.start(live, receive, finished)
-            send.close()
-            await finished.wait()
-        seconds = perf_counter() - started
+        with kit.Stopwatch() as watch:
+            for _ in range(size):
+                send, receive = anyio.create_memory_object_stream[Add](math.inf)
+                finished = anyio.Event()
+                await tasks.start(live, receive, finished)
+                send.close()
+                await finished.wait()
     check("ended", expected=size, found=ended)
-    return size / seconds
+    return watch.rate(size)
 
 
-kit.main(
-    {
-        "tell": lambda size: anyio.run(tell, size),
-        "ask": lambda size: anyio.run(ask, size),
-        "ping_pong": lambda size: anyio.run(ping_pong, size),
-        "spawn_stop": lambda size: anyio.run(spawn_stop, size),
-    },
-    {"restart": "has no supervision"},
-)
+kit.main(kit.all_of(anyio.run, tell, ask, ping_pong, spawn_stop), {"restart": "has no supervision"})

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from time import perf_counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from actor_for_agents import Actor, ActorRef, ActorSystem, OneForOneStrategy
 
-from tests.benchmarks.figures import percentile
-from tests.benchmarks.messages import BALL, INCREASE, Boom, additions, check
+from tests.benchmarks.messages import BALL, Boom
 from tests.benchmarks.peers import kit
-
-UNLIMITED = 1_000_000
 
 
 class Counter(Actor[Any, int]):
@@ -46,25 +45,25 @@ class Player(Actor[Any, None]):
             self.finished.set()
 
 
-class Log:
-    """Outlive the incarnations and keep their times."""
+class Log(kit.Log):
+    """Know the worker, too."""
 
-    raised_at: float | None = None
-    delays: list[float] = []  # noqa: RUF012 - an actor here takes no arguments
     ready: asyncio.Event
     worker: ActorRef[Any, Any]
+
+
+LOG = Log()  # an actor here takes no arguments
 
 
 class Worker(Actor[Any, None]):
     """Crash when told to."""
 
     async def on_started(self) -> None:
-        if Log.raised_at is not None:
-            Log.delays.append(perf_counter() - Log.raised_at)
-        Log.ready.set()
+        LOG.started()
+        LOG.ready.set()
 
     async def on_receive(self, message: Any) -> None:
-        Log.raised_at = perf_counter()
+        LOG.crashing()
         raise Boom
 
 
@@ -72,54 +71,46 @@ class Parent(Actor[Any, None]):
     """Supervise one worker."""
 
     def supervisor_strategy(self) -> OneForOneStrategy:
-        return OneForOneStrategy(max_restarts=UNLIMITED)
+        return OneForOneStrategy(max_restarts=kit.UNLIMITED)
 
     async def on_started(self) -> None:
-        Log.worker = await self.context.spawn(Worker, "worker")
+        LOG.worker = await self.context.spawn(Worker, "worker")
+
+
+@asynccontextmanager
+async def running() -> AsyncGenerator[ActorSystem]:
+    """Shut an actor system down at the end."""
+    system = ActorSystem()
+    yield system
+    await system.shutdown()
 
 
 async def tell(size: int) -> float:
     """Tell one actor `size` messages; messages a second."""
-    messages = additions(size)
-    system = ActorSystem()
-    counter = await system.spawn(Counter, "counter", mailbox_size=0)
-    started = perf_counter()
-    for message in messages:
-        await counter.tell(message)
-    total = await counter.ask(None, timeout=120.0)
-    seconds = perf_counter() - started
-    await system.shutdown()
-    check("total", expected=size, found=total)
-    return size / seconds
+    async with running() as system:
+        counter = await system.spawn(Counter, "counter", mailbox_size=0)
+        return await kit.tells(size, counter.tell, partial(counter.ask, None, timeout=120.0))
 
 
 async def ask(size: int) -> float:
     """Ask one actor `size` times; trips a second."""
-    system = ActorSystem()
-    counter = await system.spawn(Counter, "counter")
-    total = 0
-    started = perf_counter()
-    for _ in range(size):
-        total = await counter.ask(INCREASE)
-    seconds = perf_counter() - started
-    await system.shutdown()
-    check("total", expected=size, found=total)
-    return size / seconds
+    async with running() as system:
+        counter = await system.spawn(Counter, "counter")
+        return await kit.asks(size, counter.ask)
 
 
 async def ping_pong(size: int) -> float:
     """Pass a ball between two actors; round trips a second."""
-    system, finished = ActorSystem(), asyncio.Event()
-    left = await system.spawn(Player, "left")
-    right = await system.spawn(Player, "right")
-    await left.ask((right, size - 1, finished))
-    await right.ask((left, size, asyncio.Event()))
-    started = perf_counter()
-    await right.tell(BALL)
-    await finished.wait()
-    seconds = perf_counter() - started
-    await system.shutdown()
-    return size / seconds
+    finished = asyncio.Event()
+    async with running() as system:
+        left = await system.spawn(Player, "left")
+        right = await system.spawn(Player, "right")
+        await left.ask((right, size - 1, finished))
+        await right.ask((left, size, asyncio.Event()))
+        with kit.Stopwatch() as watch:
+            await right.tell(BALL)
+            await finished.wait()
+    return watch.rate(size)
 
 
 class Root(Actor[Any, None]):
@@ -134,37 +125,29 @@ class Root(Actor[Any, None]):
 
 async def spawn_stop(size: int) -> float:
     """Start an actor, see it ready, stop it, see it ended; lives a second."""
-    system = ActorSystem()
-    root = await system.spawn(Root, "root")
-    started = perf_counter()
-    await root.ask(size, timeout=120.0)
-    seconds = perf_counter() - started
-    await system.shutdown()
-    return size / seconds
+    async with running() as system:
+        root = await system.spawn(Root, "root")
+        with kit.Stopwatch() as watch:
+            await root.ask(size, timeout=120.0)
+    return watch.rate(size)
 
 
 async def restart(size: int) -> float:
     """Crash a supervised actor again and again; p50 from raise to ready, in us."""
-    system = ActorSystem()
-    Log.ready, Log.raised_at = asyncio.Event(), None
-    Log.delays.clear()
-    await system.spawn(Parent, "parent")
-    for _ in range(size):
-        Log.ready = asyncio.Event()
-        await Log.worker.tell("crash")
-        await Log.ready.wait()
-    await system.shutdown()
-    check("restarts", expected=size, found=len(Log.delays))
-    return percentile(Log.delays, 50) * 1e6
+    LOG.ready, LOG.raised_at = asyncio.Event(), None
+    LOG.delays.clear()
+    async with running() as system:
+        await system.spawn(Parent, "parent")
+        for _ in range(size):
+            LOG.ready = asyncio.Event()
+            await LOG.worker.tell("crash")
+            await LOG.ready.wait()
+    return LOG.median(size)
 
 
 logging.disable(logging.CRITICAL)
 kit.main(
-    {
-        "tell": lambda size: asyncio.run(tell(size)),
-        "ask": lambda size: asyncio.run(ask(size)),
-        "ping_pong": lambda size: asyncio.run(ping_pong(size)),
-        "spawn_stop": lambda size: asyncio.run(spawn_stop(size)),
-        "restart": lambda size: asyncio.run(restart(size)),
-    }
+    kit.all_of(
+        lambda program, size: asyncio.run(program(size)), tell, ask, ping_pong, spawn_stop, restart
+    )
 )

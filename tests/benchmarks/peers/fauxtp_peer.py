@@ -6,14 +6,13 @@ the handle. `start_link` does not wait for `init`, so the programs do.
 
 from __future__ import annotations
 
-from time import perf_counter
+from functools import partial
 from typing import Any
 
 import anyio
 from fauxtp import PID, ChildSpec, GenServer, Supervisor, call, cast
 
-from tests.benchmarks.figures import percentile
-from tests.benchmarks.messages import BALL, INCREASE, Boom, additions, check
+from tests.benchmarks.messages import BALL, Boom
 from tests.benchmarks.peers import kit
 
 
@@ -64,14 +63,11 @@ class Idle(GenServer):
         self.ready.set()
 
 
-class Log:
-    """Outlive the incarnations and keep their times."""
+class Log(kit.Log):
+    """Know the present incarnation of the worker, too."""
 
-    def __init__(self) -> None:
-        self.raised_at: float | None = None
-        self.delays: list[float] = []
-        self.ready = anyio.Event()
-        self.worker: PID | None = None
+    ready: anyio.Event
+    worker: PID
 
 
 class Worker(GenServer):
@@ -82,45 +78,34 @@ class Worker(GenServer):
         self.log = log
 
     async def init(self) -> None:
-        if self.log.raised_at is not None:
-            self.log.delays.append(perf_counter() - self.log.raised_at)
+        self.log.started()
         self.log.worker = self.pid
         self.log.ready.set()
 
     async def handle_cast(self, request: Any, state: None) -> None:
-        self.log.raised_at = perf_counter()
+        self.log.crashing()
         raise Boom
 
 
 async def tell(size: int) -> float:
     """Tell one actor `size` messages; messages a second."""
-    messages = additions(size)
     async with anyio.create_task_group() as tasks:
         counter = await Counter.start(task_group=tasks)
         await call(counter, None)
-        started = perf_counter()
-        for message in messages:
-            await cast(counter, message)
-        total = await call(counter, None, timeout=120.0)
-        seconds = perf_counter() - started
+        total = partial(call, counter, None, timeout=120.0)
+        rate = await kit.tells(size, partial(cast, counter), total)
         tasks.cancel_scope.cancel()
-    check("total", expected=size, found=total)
-    return size / seconds
+    return rate
 
 
 async def ask(size: int) -> float:
     """Ask one actor `size` times; trips a second."""
-    total = 0
     async with anyio.create_task_group() as tasks:
         counter = await Counter.start(task_group=tasks)
         await call(counter, None)
-        started = perf_counter()
-        for _ in range(size):
-            total = await call(counter, INCREASE)
-        seconds = perf_counter() - started
+        rate = await kit.asks(size, partial(call, counter))
         tasks.cancel_scope.cancel()
-    check("total", expected=size, found=total)
-    return size / seconds
+    return rate
 
 
 async def ping_pong(size: int) -> float:
@@ -131,12 +116,11 @@ async def ping_pong(size: int) -> float:
         right = await Player.start(size, anyio.Event(), task_group=tasks)
         await cast(left, right)
         await cast(right, left)
-        started = perf_counter()
-        await cast(right, BALL)
-        await finished.wait()
-        seconds = perf_counter() - started
+        with kit.Stopwatch() as watch:
+            await cast(right, BALL)
+            await finished.wait()
         tasks.cancel_scope.cancel()
-    return size / seconds
+    return watch.rate(size)
 
 
 async def spawn_stop(size: int) -> float:
@@ -147,39 +131,29 @@ async def spawn_stop(size: int) -> float:
         ended.set()
 
     async with anyio.create_task_group() as tasks:
-        started = perf_counter()
-        for _ in range(size):
-            ready, ended = anyio.Event(), anyio.Event()
-            handle = await Idle.start_link(ready, task_group=tasks, on_exit=on_exit)
-            await ready.wait()
-            handle.cancel_scope.cancel()
-            await ended.wait()
-        seconds = perf_counter() - started
-    return size / seconds
+        with kit.Stopwatch() as watch:
+            for _ in range(size):
+                ready, ended = anyio.Event(), anyio.Event()
+                handle = await Idle.start_link(ready, task_group=tasks, on_exit=on_exit)
+                await ready.wait()
+                handle.cancel_scope.cancel()
+                await ended.wait()
+    return watch.rate(size)
 
 
 async def restart(size: int) -> float:
     """Crash a supervised actor again and again; p50 from raise to ready, in us."""
     log = Log()
+    log.ready = anyio.Event()
     async with anyio.create_task_group() as tasks:
         await Supervisor.start([ChildSpec(Worker, "worker", (log,))], task_group=tasks)
         await log.ready.wait()
         for _ in range(size):
             log.ready = anyio.Event()
-            assert log.worker is not None
             await cast(log.worker, "crash")
             await log.ready.wait()
         tasks.cancel_scope.cancel()
-    check("restarts", expected=size, found=len(log.delays))
-    return percentile(log.delays, 50) * 1e6
+    return log.median(size)
 
 
-kit.main(
-    {
-        "tell": lambda size: anyio.run(tell, size),
-        "ask": lambda size: anyio.run(ask, size),
-        "ping_pong": lambda size: anyio.run(ping_pong, size),
-        "spawn_stop": lambda size: anyio.run(spawn_stop, size),
-        "restart": lambda size: anyio.run(restart, size),
-    }
-)
+kit.main(kit.all_of(anyio.run, tell, ask, ping_pong, spawn_stop, restart))

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from time import perf_counter
 
 from mode import OneForOneSupervisor, Service
 
-from tests.benchmarks.figures import percentile
-from tests.benchmarks.messages import Boom, check
+from tests.benchmarks.messages import Boom
 from tests.benchmarks.peers import kit
 
-UNLIMITED = 1_000_000
 NO_MAIL = "a service has no mailbox"
 
 
@@ -24,8 +21,7 @@ class Worker(Service):
     """Crash when told to; keep the times."""
 
     def __post_init__(self) -> None:
-        self.raised_at: float | None = None
-        self.delays: list[float] = []
+        self.times = kit.Log()  # its `log` is its own
         self.ready, self.crashing = asyncio.Event(), asyncio.Event()
 
     async def on_start(self) -> None:
@@ -33,28 +29,27 @@ class Worker(Service):
 
     @Service.task
     async def _crash_when_told(self) -> None:
-        if self.raised_at is not None:
-            self.delays.append(perf_counter() - self.raised_at)
+        self.times.started()
         self.ready.set()
         await self.crashing.wait()
-        self.raised_at = perf_counter()
+        self.times.crashing()
         raise Boom
 
 
 async def spawn_stop(size: int) -> float:
     """Start a service and stop it; lives a second."""
-    started = perf_counter()
-    for _ in range(size):
-        service = Idle()
-        await service.start()
-        await service.stop()
-    return size / (perf_counter() - started)
+    with kit.Stopwatch() as watch:
+        for _ in range(size):
+            service = Idle()
+            await service.start()
+            await service.stop()
+    return watch.rate(size)
 
 
 async def restart(size: int) -> float:
     """Crash a supervised actor again and again; p50 from raise to ready, in us."""
     worker = Worker()
-    supervisor = OneForOneSupervisor(max_restarts=UNLIMITED, over=1.0)
+    supervisor = OneForOneSupervisor(max_restarts=kit.UNLIMITED, over=1.0)
     supervisor.add(worker)
     await supervisor.start()
     await worker.ready.wait()
@@ -63,15 +58,11 @@ async def restart(size: int) -> float:
         worker.crashing.set()
         await asyncio.wait_for(worker.ready.wait(), 20)
     await supervisor.stop()
-    check("restarts", expected=size, found=len(worker.delays))
-    return percentile(worker.delays, 50) * 1e6
+    return worker.times.median(size)
 
 
 logging.disable(logging.CRITICAL)
 kit.main(
-    {
-        "spawn_stop": lambda size: asyncio.run(spawn_stop(size)),
-        "restart": lambda size: asyncio.run(restart(size)),
-    },
+    kit.all_of(lambda program, size: asyncio.run(program(size)), spawn_stop, restart),
     {"tell": NO_MAIL, "ask": NO_MAIL, "ping_pong": NO_MAIL},
 )

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable
-from time import perf_counter
+from functools import partial
 from typing import Any
 
 from otpylib import atom, gen_server, process
@@ -20,13 +20,25 @@ from otpylib.runtime import reset_runtime, set_runtime
 from otpylib.runtime.backends.asyncio_backend.backend import AsyncIOBackend
 from otpylib.supervisor import ONE_FOR_ONE, PERMANENT, child_spec, options
 
-from tests.benchmarks.figures import percentile
-from tests.benchmarks.messages import BALL, INCREASE, Boom, additions, check
+from tests.benchmarks.messages import BALL, Boom, check
 from tests.benchmarks.peers import kit
 
-UNLIMITED = 1_000_000
 DOWN = atom.ensure("DOWN")
 COUNTER, LEFT, RIGHT = "counter", "left", "right"
+
+
+async def reply(self: Any, request: Any, from_pid: Any, state: Any) -> Any:
+    """Answer nothing: a module must have all callbacks, also those that are never called."""
+    return gen_server.Reply(None), state
+
+
+async def ignore(self: Any, message: Any, state: Any) -> Any:
+    """Take no notice of other mail."""
+    return gen_server.NoReply(), state
+
+
+async def end(self: Any, reason: Any, state: Any) -> None:
+    """Do nothing at the end."""
 
 
 class Counter(metaclass=OTPModule, behavior=GEN_SERVER, version="1.0.0"):
@@ -45,11 +57,7 @@ class Counter(metaclass=OTPModule, behavior=GEN_SERVER, version="1.0.0"):
             return gen_server.Stop(), state
         return gen_server.NoReply(), state + message.amount
 
-    async def handle_info(self, message: Any, state: int) -> Any:
-        return gen_server.NoReply(), state
-
-    async def terminate(self, reason: Any, state: int) -> None:
-        pass
+    handle_info, terminate = ignore, end
 
 
 class Player(metaclass=OTPModule, behavior=GEN_SERVER, version="1.0.0"):
@@ -58,8 +66,7 @@ class Player(metaclass=OTPModule, behavior=GEN_SERVER, version="1.0.0"):
     async def init(self, args: Any) -> Any:
         return list(args)
 
-    async def handle_call(self, request: Any, from_pid: Any, state: Any) -> Any:
-        return gen_server.Reply(None), state
+    handle_call = reply
 
     async def handle_cast(self, message: Any, state: Any) -> Any:
         partner, returns, finished = state
@@ -70,45 +77,32 @@ class Player(metaclass=OTPModule, behavior=GEN_SERVER, version="1.0.0"):
             finished.set()
         return gen_server.NoReply(), state
 
-    async def handle_info(self, message: Any, state: Any) -> Any:
-        return gen_server.NoReply(), state
-
-    async def terminate(self, reason: Any, state: Any) -> None:
-        pass
+    handle_info, terminate = ignore, end
 
 
-class Log:
-    """Outlive the incarnations and keep their times."""
+class Log(kit.Log):
+    """Know the present incarnation of the worker, too."""
 
-    def __init__(self) -> None:
-        self.raised_at: float | None = None
-        self.delays: list[float] = []
-        self.ready = asyncio.Event()
-        self.worker: Any = None
+    ready: asyncio.Event
+    worker: Any
 
 
 class Worker(metaclass=OTPModule, behavior=GEN_SERVER, version="1.0.0"):
     """Crash when told to."""
 
     async def init(self, args: Any) -> Any:
-        if args.raised_at is not None:
-            args.delays.append(perf_counter() - args.raised_at)
+        args.started()
         args.worker = process.self()
         args.ready.set()
         return args
 
-    async def handle_call(self, request: Any, from_pid: Any, state: Any) -> Any:
-        return gen_server.Reply(None), state
+    handle_call = reply
 
     async def handle_cast(self, message: Any, state: Any) -> Any:
-        state.raised_at = perf_counter()
+        state.crashing()
         raise Boom
 
-    async def handle_info(self, message: Any, state: Any) -> Any:
-        return gen_server.NoReply(), state
-
-    async def terminate(self, reason: Any, state: Any) -> None:
-        pass
+    handle_info, terminate = ignore, end
 
 
 class Tree(metaclass=OTPModule, behavior=SUPERVISOR, version="1.0.0"):
@@ -116,36 +110,23 @@ class Tree(metaclass=OTPModule, behavior=SUPERVISOR, version="1.0.0"):
 
     async def init(self, args: Any) -> Any:
         spec = child_spec(id="worker", module=Worker, args=args, restart=PERMANENT)
-        limits = options(max_restarts=UNLIMITED, max_seconds=1, strategy=ONE_FOR_ONE)
+        limits = options(max_restarts=kit.UNLIMITED, max_seconds=1, strategy=ONE_FOR_ONE)
         return [spec], limits
 
-    async def terminate(self, reason: Any, state: Any) -> None:
-        pass
+    terminate = end
 
 
 async def tell(size: int) -> float:
     """Tell one actor `size` messages; messages a second."""
-    messages = additions(size)
     await gen_server.start(Counter, name=COUNTER)
-    started = perf_counter()
-    for message in messages:
-        await gen_server.cast(COUNTER, message)
-    total = await gen_server.call(COUNTER, None, timeout=120.0)
-    seconds = perf_counter() - started
-    check("total", expected=size, found=total)
-    return size / seconds
+    total = partial(gen_server.call, COUNTER, None, timeout=120.0)
+    return await kit.tells(size, partial(gen_server.cast, COUNTER), total)
 
 
 async def ask(size: int) -> float:
     """Ask one actor `size` times; trips a second."""
     await gen_server.start(Counter, name=COUNTER)
-    total = 0
-    started = perf_counter()
-    for _ in range(size):
-        total = await gen_server.call(COUNTER, INCREASE, timeout=5.0)
-    seconds = perf_counter() - started
-    check("total", expected=size, found=total)
-    return size / seconds
+    return await kit.asks(size, partial(gen_server.call, COUNTER, timeout=5.0))
 
 
 async def ping_pong(size: int) -> float:
@@ -153,27 +134,28 @@ async def ping_pong(size: int) -> float:
     finished = asyncio.Event()
     await gen_server.start(Player, (RIGHT, size - 1, finished), name=LEFT)
     await gen_server.start(Player, (LEFT, size, asyncio.Event()), name=RIGHT)
-    started = perf_counter()
-    await gen_server.cast(RIGHT, BALL)
-    await finished.wait()
-    return size / (perf_counter() - started)
+    with kit.Stopwatch() as watch:
+        await gen_server.cast(RIGHT, BALL)
+        await finished.wait()
+    return watch.rate(size)
 
 
 async def spawn_stop(size: int) -> float:
     """Start an actor, see it ready, stop it, see it ended; lives a second."""
-    started = perf_counter()
-    for _ in range(size):
-        pid = await gen_server.start(Counter)
-        await process.monitor(pid)
-        await gen_server.cast(pid, "stop")
-        message = await process.receive(timeout=5.0)
-        check("message", expected=DOWN, found=message[0])
-    return size / (perf_counter() - started)
+    with kit.Stopwatch() as watch:
+        for _ in range(size):
+            pid = await gen_server.start(Counter)
+            await process.monitor(pid)
+            await gen_server.cast(pid, "stop")
+            message = await process.receive(timeout=5.0)
+            check("message", expected=DOWN, found=message[0])
+    return watch.rate(size)
 
 
 async def restart(size: int) -> float:
     """Crash a supervised actor again and again; p50 from raise to ready, in us."""
     log = Log()
+    log.ready = asyncio.Event()
     await Tree.start_link(init_arg=log)
     for _ in range(size):
         log.ready = asyncio.Event()
@@ -182,14 +164,13 @@ async def restart(size: int) -> float:
             await asyncio.wait_for(log.ready.wait(), 2.0)
         except TimeoutError:
             raise RuntimeError("a crashed child was not restarted within 2 s") from None
-    check("restarts", expected=size, found=len(log.delays))
-    return percentile(log.delays, 50) * 1e6
+    return log.median(size)
 
 
-def run(program: Callable[[int], Awaitable[float]]) -> kit.Program:
+def run(program: Callable[[int], Awaitable[float]], size: int) -> float:
     """Run a program in a process of a fresh runtime."""
 
-    async def main(size: int) -> float:
+    async def main() -> float:
         result: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
         async def first() -> None:
@@ -209,20 +190,9 @@ def run(program: Callable[[int], Awaitable[float]]) -> kit.Program:
             await backend.shutdown()
             reset_runtime()
 
-    def silent(size: int) -> float:
-        # It prints a line at every crash; no peer is measured by its logs.
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-            return asyncio.run(main(size))
-
-    return silent
+    # It prints a line at every crash; no peer is measured by its logs.
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        return asyncio.run(main())
 
 
-kit.main(
-    {
-        "tell": run(tell),
-        "ask": run(ask),
-        "ping_pong": run(ping_pong),
-        "spawn_stop": run(spawn_stop),
-        "restart": run(restart),
-    }
-)
+kit.main(kit.all_of(run, tell, ask, ping_pong, spawn_stop, restart))

@@ -6,7 +6,6 @@ Best known way: messages, which cost less than its proxies.
 from __future__ import annotations
 
 import threading
-from time import perf_counter
 
 import pykka
 
@@ -51,27 +50,25 @@ def tell(size: int) -> float:
     """Tell one actor `size` messages; messages a second."""
     messages = additions(size)
     counter = Counter.start()
-    started = perf_counter()
-    for message in messages:
-        counter.tell(message)
-    total = counter.ask(LAST)
-    seconds = perf_counter() - started
+    with kit.Stopwatch() as watch:
+        for message in messages:
+            counter.tell(message)
+        total = counter.ask(LAST)
     counter.stop()
     check("total", expected=size, found=total)
-    return size / seconds
+    return watch.rate(size)
 
 
 def ask(size: int) -> float:
     """Ask one actor `size` times; trips a second."""
     counter = Counter.start()
     total = 0
-    started = perf_counter()
-    for _ in range(size):
-        total = counter.ask(INCREASE, timeout=5.0)
-    seconds = perf_counter() - started
+    with kit.Stopwatch() as watch:
+        for _ in range(size):
+            total = counter.ask(INCREASE, timeout=5.0)
     counter.stop()
     check("total", expected=size, found=total)
-    return size / seconds
+    return watch.rate(size)
 
 
 def ping_pong(size: int) -> float:
@@ -81,20 +78,19 @@ def ping_pong(size: int) -> float:
     right = Player.start(size, threading.Event())
     left.ask(right)
     right.ask(left)
-    started = perf_counter()
-    right.tell(BALL)
-    finished.wait()
-    seconds = perf_counter() - started
+    with kit.Stopwatch() as watch:
+        right.tell(BALL)
+        finished.wait()
     pykka.ActorRegistry.stop_all()
-    return size / seconds
+    return watch.rate(size)
 
 
 def spawn_stop(size: int) -> float:
     """Start an actor, see it ready, stop it, see it ended; lives a second."""
-    started = perf_counter()
-    for _ in range(size):
-        Counter.start().stop()
-    return size / (perf_counter() - started)
+    with kit.Stopwatch() as watch:
+        for _ in range(size):
+            Counter.start().stop()
+    return watch.rate(size)
 
 
 kit.main(

@@ -7,8 +7,9 @@ actor and cost far more.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
-from time import perf_counter
 from typing import Any
 
 from thespian.actors import Actor, ActorExitRequest, ActorSystem
@@ -56,63 +57,57 @@ class Player(Actor):  # type: ignore[misc]
             self.send(self.waiting, "finished")
 
 
-def system() -> Any:
+@contextmanager
+def system() -> Generator[Any]:
     """Make the actor system anew."""
-    return ActorSystem("simpleSystemBase", transientUnique=True)
+    actors = ActorSystem("simpleSystemBase", transientUnique=True)
+    yield actors
+    actors.shutdown()
 
 
 def tell(size: int) -> float:
     """Tell one actor `size` messages; messages a second."""
     messages = additions(size)
-    actors = system()
-    counter = actors.createActor(Counter)
-    started = perf_counter()
-    for message in messages:
-        actors.tell(counter, message)
-    total = actors.ask(counter, "total", PATIENCE)
-    seconds = perf_counter() - started
-    actors.shutdown()
+    with system() as actors:
+        counter = actors.createActor(Counter)
+        with kit.Stopwatch() as watch:
+            for message in messages:
+                actors.tell(counter, message)
+            total = actors.ask(counter, "total", PATIENCE)
     check("total", expected=size, found=total)
-    return size / seconds
+    return watch.rate(size)
 
 
 def ask(size: int) -> float:
     """Ask one actor `size` times; trips a second."""
-    actors = system()
-    counter = actors.createActor(Counter)
     total = 0
-    started = perf_counter()
-    for _ in range(size):
-        total = actors.ask(counter, INCREASE, PATIENCE)
-    seconds = perf_counter() - started
-    actors.shutdown()
+    with system() as actors:
+        counter = actors.createActor(Counter)
+        with kit.Stopwatch() as watch:
+            for _ in range(size):
+                total = actors.ask(counter, INCREASE, PATIENCE)
     check("total", expected=size, found=total)
-    return size / seconds
+    return watch.rate(size)
 
 
 def ping_pong(size: int) -> float:
     """Pass a ball between two actors; round trips a second."""
-    actors = system()
-    left, right = actors.createActor(Player), actors.createActor(Player)
-    actors.tell(left, (right, size - 1))
-    actors.tell(right, (left, size))
-    started = perf_counter()
-    last = actors.ask(left, "serve", PATIENCE)
-    seconds = perf_counter() - started
-    actors.shutdown()
+    with system() as actors:
+        left, right = actors.createActor(Player), actors.createActor(Player)
+        actors.tell(left, (right, size - 1))
+        actors.tell(right, (left, size))
+        with kit.Stopwatch() as watch:
+            last = actors.ask(left, "serve", PATIENCE)
     check("last", expected="finished", found=last)
-    return size / seconds
+    return watch.rate(size)
 
 
 def spawn_stop(size: int) -> float:
     """Start an actor, see it ready, stop it, see it ended; lives a second."""
-    actors = system()
-    started = perf_counter()
-    for _ in range(size):
-        actors.tell(actors.createActor(Counter), ActorExitRequest())
-    seconds = perf_counter() - started
-    actors.shutdown()
-    return size / seconds
+    with system() as actors, kit.Stopwatch() as watch:
+        for _ in range(size):
+            actors.tell(actors.createActor(Counter), ActorExitRequest())
+    return watch.rate(size)
 
 
 kit.main(

@@ -8,17 +8,16 @@ no message: `cast` waits until the server takes it.
 from __future__ import annotations
 
 import logging
-from time import perf_counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import trio
 from triotp import gen_server, mailbox, supervisor
 
-from tests.benchmarks.figures import percentile
-from tests.benchmarks.messages import BALL, INCREASE, Boom, additions, check
+from tests.benchmarks.messages import BALL, Boom
 from tests.benchmarks.peers import kit
-
-UNLIMITED = 1_000_000
 
 
 class Counter:
@@ -71,73 +70,54 @@ class Worker:
     __name__ = "worker"
 
     def __init__(self) -> None:
-        self.raised_at: float | None = None
-        self.delays: list[float] = []
+        self.log = kit.Log()
         self.ready = trio.Event()
 
     async def init(self, _argument: Any) -> None:
-        if self.raised_at is not None:
-            self.delays.append(perf_counter() - self.raised_at)
+        self.log.started()
         self.ready.set()
 
     async def handle_cast(self, _message: Any, _state: None) -> None:
-        self.raised_at = perf_counter()
+        self.log.crashing()
         raise Boom
 
     async def terminate(self, _reason: Any, _state: None) -> None:
         pass
 
 
+@asynccontextmanager
+async def serving(**servers: Counter | Player) -> AsyncGenerator[None]:
+    """Start generic servers, and stop them at the end."""
+    mailbox._init()
+    async with trio.open_nursery() as nursery:
+        for name, server in servers.items():
+            nursery.start_soon(gen_server.start, server, None, name)
+            await server.ready.wait()
+        yield
+        nursery.cancel_scope.cancel()
+
+
 async def tell(size: int) -> float:
     """Tell one actor `size` messages; messages a second."""
-    mailbox._init()
-    messages = additions(size)
-    counter = Counter()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(gen_server.start, counter, None, "counter")
-        await counter.ready.wait()
-        started = perf_counter()
-        for message in messages:
-            await gen_server.cast("counter", message)
-        total = await gen_server.call("counter", None)
-        seconds = perf_counter() - started
-        nursery.cancel_scope.cancel()
-    check("total", expected=size, found=total)
-    return size / seconds
+    async with serving(counter=Counter()):
+        total = partial(gen_server.call, "counter", None)
+        return await kit.tells(size, partial(gen_server.cast, "counter"), total)
 
 
 async def ask(size: int) -> float:
     """Ask one actor `size` times; trips a second."""
-    mailbox._init()
-    counter = Counter()
-    total = 0
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(gen_server.start, counter, None, "counter")
-        await counter.ready.wait()
-        started = perf_counter()
-        for _ in range(size):
-            total = await gen_server.call("counter", INCREASE, timeout=5.0)
-        seconds = perf_counter() - started
-        nursery.cancel_scope.cancel()
-    check("total", expected=size, found=total)
-    return size / seconds
+    async with serving(counter=Counter()):
+        return await kit.asks(size, partial(gen_server.call, "counter", timeout=5.0))
 
 
 async def ping_pong(size: int) -> float:
     """Pass a ball between two actors; round trips a second."""
-    mailbox._init()
     left, right = Player("right", size - 1), Player("left", size)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(gen_server.start, left, None, "left")
-        nursery.start_soon(gen_server.start, right, None, "right")
-        await left.ready.wait()
-        await right.ready.wait()
-        started = perf_counter()
-        await gen_server.cast("right", BALL)
-        await left.finished.wait()
-        seconds = perf_counter() - started
-        nursery.cancel_scope.cancel()
-    return size / seconds
+    async with serving(left=left, right=right):
+        with kit.Stopwatch() as watch:
+            await gen_server.cast("right", BALL)
+            await left.finished.wait()
+    return watch.rate(size)
 
 
 async def spawn_stop(size: int) -> float:
@@ -150,15 +130,14 @@ async def spawn_stop(size: int) -> float:
         ended.set()
 
     async with trio.open_nursery() as nursery:
-        started = perf_counter()
-        for _ in range(size):
-            ended, counter = trio.Event(), Counter()
-            nursery.start_soon(live, counter)
-            await counter.ready.wait()
-            await gen_server.cast("counter", "stop")
-            await ended.wait()
-        seconds = perf_counter() - started
-    return size / seconds
+        with kit.Stopwatch() as watch:
+            for _ in range(size):
+                ended, counter = trio.Event(), Counter()
+                nursery.start_soon(live, counter)
+                await counter.ready.wait()
+                await gen_server.cast("counter", "stop")
+                await ended.wait()
+    return watch.rate(size)
 
 
 async def restart(size: int) -> float:
@@ -166,7 +145,7 @@ async def restart(size: int) -> float:
     mailbox._init()
     worker = Worker()
     spec = supervisor.child_spec(id="worker", task=gen_server.start, args=[worker, None, "worker"])
-    limits = supervisor.options(max_restarts=UNLIMITED, max_seconds=1)
+    limits = supervisor.options(max_restarts=kit.UNLIMITED, max_seconds=1)
     async with trio.open_nursery() as nursery:
         await nursery.start(supervisor.start, [spec], limits)
         await worker.ready.wait()
@@ -175,8 +154,7 @@ async def restart(size: int) -> float:
             await gen_server.cast("worker", "crash")
             await worker.ready.wait()
         nursery.cancel_scope.cancel()
-    check("restarts", expected=size, found=len(worker.delays))
-    return percentile(worker.delays, 50) * 1e6
+    return worker.log.median(size)
 
 
 logging.disable(logging.CRITICAL)
@@ -188,12 +166,4 @@ try:
 except ImportError:
     pass
 
-kit.main(
-    {
-        "tell": lambda size: trio.run(tell, size),
-        "ask": lambda size: trio.run(ask, size),
-        "ping_pong": lambda size: trio.run(ping_pong, size),
-        "spawn_stop": lambda size: trio.run(spawn_stop, size),
-        "restart": lambda size: trio.run(restart, size),
-    }
-)
+kit.main(kit.all_of(trio.run, tell, ask, ping_pong, spawn_stop, restart))

@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from time import perf_counter
 from typing import Any
 
 import xoscar
 
-from tests.benchmarks.messages import BALL, INCREASE, Add, Ball, Increase, additions, check
+from tests.benchmarks.messages import BALL, Add, Ball, Increase
 from tests.benchmarks.peers import kit
 
 
@@ -51,31 +50,21 @@ class Player(xoscar.Actor):  # type: ignore[misc]
 
 async def tell(address: str, size: int) -> float:
     """Tell one actor `size` messages; messages a second."""
-    messages = additions(size)
     counter = await xoscar.create_actor(Counter, address=address)
-    started = perf_counter()
-    for message in messages:
-        await counter.add.tell(message)
-    total = await counter.total()
-    while total < size:
-        # What was told runs in tasks of its own, behind the question.
-        await asyncio.sleep(0)
-        total = await counter.total()
-    seconds = perf_counter() - started
-    check("total", expected=size, found=total)
-    return size / seconds
+
+    async def total() -> int:
+        while (found := await counter.total()) < size:  # noqa: ASYNC110 - none to wait for
+            # What was told runs in tasks of its own, behind the question.
+            await asyncio.sleep(0)
+        return int(found)
+
+    return await kit.tells(size, counter.add.tell, total)
 
 
 async def ask(address: str, size: int) -> float:
     """Ask one actor `size` times; trips a second."""
     counter = await xoscar.create_actor(Counter, address=address)
-    total = 0
-    started = perf_counter()
-    for _ in range(size):
-        total = await counter.increase(INCREASE)
-    seconds = perf_counter() - started
-    check("total", expected=size, found=total)
-    return size / seconds
+    return await kit.asks(size, counter.increase)
 
 
 async def ping_pong(address: str, size: int) -> float:
@@ -85,38 +74,32 @@ async def ping_pong(address: str, size: int) -> float:
     right = await xoscar.create_actor(Player, address=address)
     await left.meet(right, size - 1, finished)
     await right.meet(left, size, asyncio.Event())
-    started = perf_counter()
-    await right.hit.tell(BALL)
-    await asyncio.wait_for(finished.wait(), 60)
-    return size / (perf_counter() - started)
+    with kit.Stopwatch() as watch:
+        await right.hit.tell(BALL)
+        await asyncio.wait_for(finished.wait(), 60)
+    return watch.rate(size)
 
 
 async def spawn_stop(address: str, size: int) -> float:
     """Start an actor, see it ready, stop it, see it ended; lives a second."""
-    started = perf_counter()
-    for _ in range(size):
-        await xoscar.destroy_actor(await xoscar.create_actor(Counter, address=address))
-    return size / (perf_counter() - started)
+    with kit.Stopwatch() as watch:
+        for _ in range(size):
+            await xoscar.destroy_actor(await xoscar.create_actor(Counter, address=address))
+    return watch.rate(size)
 
 
-def run(program: Callable[[str, int], Awaitable[float]]) -> kit.Program:
+def run(program: Callable[[str, int], Awaitable[float]], size: int) -> float:
     """Run a program in a fresh pool."""
 
-    async def main(size: int) -> float:
+    async def main() -> float:
         pool = await xoscar.create_actor_pool("127.0.0.1", n_process=0)
         async with pool:
             return await program(pool.external_address, size)
 
-    return lambda size: asyncio.run(main(size))
+    return asyncio.run(main())
 
 
 logging.disable(logging.CRITICAL)
 kit.main(
-    {
-        "tell": run(tell),
-        "ask": run(ask),
-        "ping_pong": run(ping_pong),
-        "spawn_stop": run(spawn_stop),
-    },
-    {"restart": "restarts processes, not actors"},
+    kit.all_of(run, tell, ask, ping_pong, spawn_stop), {"restart": "restarts processes, not actors"}
 )

@@ -1,6 +1,5 @@
 """Tests of pending restarts: what is shown of them, and that none leaves a timer behind."""
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -10,6 +9,7 @@ import anyio
 import pytest
 
 from actors import ActorSystem, AnyRef, Timer
+from actors.pytest_plugin import WatchedBackend
 from actors.ref import address_of
 from actors.testing import settle
 from supervision import (
@@ -40,14 +40,9 @@ def timers_of(supervisor: AnyRef) -> Callable[[], int]:
     return partial(in_the_loop, life.system.backend)
 
 
-def in_the_loop(backend: Any) -> int:
+def in_the_loop(backend: WatchedBackend) -> int:
     """Count the calls that the engine's timers have waiting in the event loop."""
-    trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_run():
-        calls = [entry.call for entry in backend._timers._heap]
-    else:
-        calls = [None if it.cancelled() else it._callback for it in backend._loop._scheduled]
-    return sum(getattr(call, "__func__", None) is Timer._fire for call in calls)
+    return sum(getattr(it.call, "__func__", None) is Timer._fire for it in backend.timers)
 
 
 async def crash_all(stage: Stage, ids: list[str]) -> None:
