@@ -139,7 +139,7 @@ def wrong_specs() -> None:
     TaskSupervisorSpec("jobs", max_task=10)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     TaskSupervisorSpec("jobs", [CACHE])  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue]
     partition_of(1.5, 4)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    partition_of(("a", "b"), 4)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    partition_of(["a", "b"], 4)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ResizePartitions("4")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     TaskSupervisor(TREE)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     PartitionSupervisor(TREE)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
