@@ -58,7 +58,7 @@ from supervision.errors import (
     SpecError,
     SupervisionError,
 )
-from supervision.keys import Key, check_key, partition_of
+from supervision.keys import Key, partition_of
 from supervision.specs import (
     AnySupervisorSpec,
     AutoShutdown,
@@ -168,8 +168,8 @@ def _check_partition(parent: str, spec: ChildSpec[Any]) -> None:
 # -- the requests ----------------------------------------------------------------------------------
 
 
-def _check_key(_: object, attribute: Attribute[Any], value: object) -> None:
-    check_key(value)
+def _check_key(_: object, attribute: Attribute[Any], value: Any) -> None:
+    partition_of(value, 1)
 
 
 def _check_size(_: object, attribute: Attribute[Any], value: object) -> None:
