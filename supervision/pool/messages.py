@@ -38,6 +38,7 @@ __all__ = [
     "Forget",
     "JobExpired",
     "NoWorkers",
+    "OwnNotice",
     "PoolDraining",
     "PoolFull",
     "PoolJob",
@@ -142,6 +143,13 @@ class Forget:
     __dead_letter__: ClassVar[bool] = False
 
     job: PoolJob[Any]
+
+
+class OwnNotice:
+    """What a pool tells itself: of no use to anybody else, so never a dead letter."""
+
+    __slots__ = ()
+    __dead_letter__: ClassVar[bool] = False
 
 
 @final

@@ -10,6 +10,7 @@ from actors.testing import settle
 from supervision import (
     Backoff,
     ChildState,
+    DeleteChild,
     IntensityExceeded,
     Pool,
     PoolSpec,
@@ -389,6 +390,36 @@ async def test_a_worker_that_is_not_needed_after_its_backoff_leaves_the_pool() -
         await settle()
         assert bench.results == {"a": "crashed: a", "b": "NoWorkers"}
         assert (await pool.statistics()).size == 0
+
+
+async def test_a_worker_that_is_terminated_in_its_backoff_leaves_at_once() -> None:
+    """Whoever waits for a worker that is not to come back hears it then, not after the backoff."""
+    bench = Bench(size=1, worker={"backoff": Backoff(10.0, 10.0, jitter=False)})
+    async with bench.serve() as pool:
+        await bench.ask_all("ab")
+        bench.crash("a")
+        await settle()
+        await bench.app.find("pool/workers").ask(TerminateChild("worker-1"), timeout=None)
+        await settle()
+        assert bench.results == {"a": "crashed: a", "b": "NoWorkers"}
+        assert (await pool.statistics()).size == 0
+
+
+async def test_a_parked_worker_that_is_deleted_leaves_the_pool() -> None:
+    """A parked worker is shown until somebody deletes it; resize puts a new one in its place."""
+    bench = Bench(size=2, worker={"max_restarts": 0, "when_spent": "park"})
+    async with bench.serve() as pool:
+        await bench.ask_all("a")
+        bench.crash("a")
+        await settle()
+        assert (await pool.statistics()).size == 2
+        await bench.app.find("pool/workers").ask(DeleteChild("worker-1"))
+        await settle()
+        assert [worker.id for worker in (await pool.statistics()).workers] == ["worker-2"]
+        await pool.resize(2)
+        await bench.ask_all("bc")
+        assert bench.in_hand == {"worker-2": "b", "worker-1": "c"}
+        bench.finish_all()
 
 
 async def test_to_give_up_makes_no_dead_letters_of_its_own() -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Any
 
 import anyio
 import pytest
 
-from actors import ActorSystem, AskTimeout
+from actors import AskTimeout
 from actors.testing import settle
-from supervision import JobExpired, Pool, PoolFull
+from supervision import JobExpired, PoolFull
 from supervision.pool import PoolJob
-from supervision.pool.dispatcher import Dispatcher, Own
+from supervision.pool.dispatcher import JobDue
+from supervision.pool.jobs import PendingJob
 from tests.supervision.pools import Bench, Hold
 
 # -- too many --------------------------------------------------------------------------------------
@@ -190,36 +191,16 @@ async def test_an_expired_job_is_not_handed_on() -> None:
         assert (statistics.expired, statistics.failed, statistics.retried) == (1, 0, 0)
 
 
-async def test_a_job_is_not_begun_while_its_reminder_is_in_the_mail() -> None:
-    """When the pool hands out a job whose time is over, it expires, reminded or not."""
-    bench = Bench(size=1)
-    dispatcher = Dispatcher(bench.spec)
-    async with anyio.create_task_group() as bench.tasks, ActorSystem() as system:
-        bench.pool = Pool(await system.spawn(lambda: dispatcher, shutdown=None))
-        await bench.ask_all("a")
-        await bench.ask_all("b", job_timeout=10.0)
-        (waiting,) = dispatcher._ledger.outside()
-        waiting.due = anyio.current_time()  # as if the reminder stood at the end of a long queue
-        bench.finish("a")
-        await settle()
-        assert bench.results == {"a": "a done", "b": "JobExpired"}
-        assert bench.begun == ["a"]
-
-
 async def test_a_reminder_that_comes_late_means_nothing() -> None:
-    """The reminder of a job that was done while it stood in the mail is ignored."""
+    """The reminder of a job that is not there any more is ignored, whatever its number."""
     bench = Bench(size=1)
-    dispatcher = Dispatcher(bench.spec)
-    async with anyio.create_task_group() as bench.tasks, ActorSystem() as system:
-        bench.pool = Pool(await system.spawn(lambda: dispatcher, shutdown=None))
-        await bench.ask_all("a", job_timeout=10.0)
-        order = dispatcher._ledger[1]
+    async with bench.serve() as pool:
+        await bench.ask_all("a")
+        earlier: Any = PendingJob(1, PoolJob(Hold("a")), None, None, 1)  # type: ignore[arg-type]
+        pool.ref.tell(JobDue(earlier))
+        await settle()
+        assert (await pool.statistics()).expired == 0
         bench.finish("a")
-        await settle()
-        bench.pool.ref.tell(Own(dispatcher, partial(dispatcher._expire, order)))
-        await settle()
-        statistics = await bench.pool.statistics()
-        assert (statistics.done, statistics.expired) == (1, 0)
 
 
 async def test_a_job_that_is_due_in_the_turn_of_its_deadline_is_not_run() -> None:

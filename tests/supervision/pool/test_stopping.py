@@ -159,12 +159,12 @@ async def test_a_stop_waits_for_whoever_carries_an_answer() -> None:
     dispatcher = Dispatcher(Bench(size=1).spec)
     async with ActorSystem() as system:
         ref = await system.spawn(lambda: dispatcher, shutdown=None)
-        dispatcher._hands += 1  # one that still needs a turn
+        dispatcher._carried += 1  # one that still needs a turn
         ref.stop()
         await settle()
         assert ref.is_alive
-        assert dispatcher._hands_empty is not None
-        dispatcher._hands_empty.set()
+        assert dispatcher._none_carried is not None
+        dispatcher._none_carried.set()
         await settle()
         assert not ref.is_alive
 
