@@ -3,18 +3,21 @@
 import anyio
 import pytest
 
-from actors import Crashed, Event, Killed, Normal, ProcEnded, ProcStarted, Shutdown
+from actors import Crashed, Event, Ignore, Killed, Normal, ProcEnded, ProcStarted, Shutdown
 from actors.testing import settle
 from supervision import (
     BRUTAL_KILL,
     Backoff,
+    ChildStartFailed,
     DynamicSupervisorSpec,
     StartChild,
     SupervisorSpec,
+    TerminateChild,
     serve,
 )
 from supervision.events import (
     ChildExited,
+    ChildRemoved,
     ChildRestarted,
     ChildStopped,
     Next,
@@ -71,6 +74,32 @@ async def test_what_comes_next_is_said(restart: str, next: Next) -> None:
         await settle()
     (event,) = stage.told(ChildExited)
     assert (event.ref, event.reason, event.next) == (stage.refs["a"], Normal(), next)
+
+
+@pytest.mark.parametrize("way", ["end", "ignore", "terminate", "fail"])
+async def test_a_child_that_is_forgotten_is_an_event(way: str) -> None:
+    """Whenever a child leaves its supervisor, that is published once, with its ref."""
+    stage = Stage()
+    async with stage.serve(DynamicSupervisorSpec("top")) as app:
+        removed: list[ChildRemoved] = []
+        app.system.events.subscribe(
+            lambda event: removed.append(event) if isinstance(event, ChildRemoved) else None
+        )
+        if way == "fail":
+            with pytest.raises(ChildStartFailed):
+                await app.supervisor.ask(StartChild(stage.child("a", start=[Boom()])))
+        else:
+            child = stage.child("a", restart="transient", start=[None, Ignore()])
+            await app.supervisor.ask(StartChild(child))
+            assert removed == []
+        if way == "end":
+            stage.end("a")
+        elif way == "ignore":
+            stage.crash("a")
+        elif way == "terminate":
+            await app.supervisor.ask(TerminateChild("a"), timeout=None)
+        await settle()
+        assert [event.ref.path for event in removed] == ["/top/a"]
 
 
 async def test_a_dynamic_supervisor_says_that_it_removes_a_child() -> None:
