@@ -7,9 +7,9 @@ tested, in this file alone. In the order of a job's life:
 ===================  ========================================================================
 function             what it decides
 ===================  ========================================================================
-`admission`          whether a job that comes is taken
+`refusal`            whether a job that comes is taken
 `overflow`           which job is given up when more wait than may
-`hand_out`           whether the job whose turn it is begins, or has expired, or is unwanted
+`obstacle`           whether the job whose turn it is begins, or has expired, or is unwanted
 `attempt_outcome`    what an attempt has led to: an answer, a failure, another attempt
 `is_missed`          whether a job that was given up is a dead letter
 `standing`           whether a worker gets jobs now, later, or not any more
@@ -17,7 +17,8 @@ function             what it decides
 `is_drained`         whether a pool that takes no more jobs has finished what it had
 ===================  ========================================================================
 
-Guarantee: none of them has an effect, reads a clock or knows a proc.
+Guarantee: none of them has an effect, reads a clock or knows a proc. Where all is as it should be,
+the answer is None: that is what most jobs meet, and it costs nothing.
 
 >>> size_change([1, 3, 4], 2), size_change([1, 3, 4], 5)
 (SizeChange(stop=(4,), start=()), SizeChange(stop=(), start=(2, 5)))
@@ -39,17 +40,17 @@ from supervision.pool.routing import Schedule
 from supervision.pool.spec import Discard
 
 __all__ = [
-    "Admission",
-    "HandOut",
+    "NotTaken",
+    "Obstacle",
     "Outcome",
     "SizeChange",
     "Standing",
-    "admission",
     "attempt_outcome",
-    "hand_out",
     "is_drained",
     "is_missed",
+    "obstacle",
     "overflow",
+    "refusal",
     "size_change",
     "standing",
 ]
@@ -59,30 +60,32 @@ __all__ = [
 
 
 @final
-class Admission(Enum):
-    """Whether a job is taken, and if not, why."""
+class NotTaken(Enum):
+    """Why a job is not taken."""
 
-    TAKEN = "taken"
     ENDING = "ending"
     DRAINING = "draining"
     NO_WORKERS = "no workers"
 
 
-def admission(*, ending: bool, draining: bool, staffed: bool) -> Admission:
-    """Decide whether a job is taken; `staffed` tells whether any worker may still come to it."""
+def refusal(*, ending: bool, draining: bool, staffed: bool) -> NotTaken | None:
+    """Decide why a job is not taken, None when it is.
+
+    `staffed` tells that there are workers that it may go to, now or when they are back.
+    """
     if ending:
-        return Admission.ENDING
+        return NotTaken.ENDING
     if draining:
-        return Admission.DRAINING
-    return Admission.TAKEN if staffed else Admission.NO_WORKERS
+        return NotTaken.DRAINING
+    return None if staffed else NotTaken.NO_WORKERS
 
 
-def overflow(schedule: Schedule, newcomer: int, limit: int | None, discard: Discard) -> int | None:
+def overflow(schedule: Schedule, newcomer: int, limit: int, discard: Discard) -> int | None:
     """Decide which job is given up now that one more waits: None when there is room for all.
 
     The newcomer itself when it is to be refused, or when nothing else waits.
     """
-    if limit is None or len(schedule) <= limit or newcomer not in schedule:
+    if len(schedule) <= limit or newcomer not in schedule:
         return None
     victim: int | None = None
     if discard is Discard.OLDEST:
@@ -96,22 +99,21 @@ def overflow(schedule: Schedule, newcomer: int, limit: int | None, discard: Disc
 
 
 @final
-class HandOut(Enum):
-    """What is done with the job whose turn it is."""
+class Obstacle(Enum):
+    """Why a job whose turn it is does not begin."""
 
-    BEGIN = "begin"
-    EXPIRE = "expire"
-    WITHDRAW = "withdraw"
+    EXPIRED = "expired"
+    UNWANTED = "unwanted"
 
 
-def hand_out(*, wanted: bool, due: float | None, now: float) -> HandOut:
-    """Decide whether a job begins; `due` is when it expires.
+def obstacle(*, wanted: bool, due: float | None, now: float) -> Obstacle | None:
+    """Decide why a job does not begin, None when it does; `due` is when it expires.
 
     Its reminder may still stand in the mail: the clock alone says whether it is too late.
     """
     if not wanted:
-        return HandOut.WITHDRAW
-    return HandOut.BEGIN if due is None or now < due else HandOut.EXPIRE
+        return Obstacle.UNWANTED
+    return None if due is None or now < due else Obstacle.EXPIRED
 
 
 @final

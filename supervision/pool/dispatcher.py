@@ -5,8 +5,8 @@ The `Dispatcher` is an actor that never waits for a worker. Below it an ordinary
 top to bottom:
 
 ==================  =====================================================================
-`take`              the job comes: `admission`, a place in the schedule, maybe `overflow`
-`_hand_out`         the schedule names a worker and a job: `hand_out` lets it begin
+`take`              the job comes: no `refusal`, a place in the schedule, maybe `overflow`
+`_hand_out`         the schedule names a worker and a job; without an `obstacle` it begins
 `_carry`            beside the dispatcher, the worker is asked, and the asker answered
 `came_back`         the worker is free again; the job is finished, or waits once more
 ==================  =====================================================================
@@ -77,13 +77,13 @@ from actors import (
 from supervision.errors import SpecError
 from supervision.keys import Key, check_key
 from supervision.pool.decisions import (
-    Admission,
-    HandOut,
+    NotTaken,
+    Obstacle,
     Outcome,
     Standing,
-    admission,
-    hand_out,
     is_drained,
+    obstacle,
+    refusal,
     standing,
 )
 from supervision.pool.jobs import JobTable, PendingJob
@@ -222,13 +222,15 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
             # The key is made by code of the user's own: it fails this job, and nothing else.
             self._jobs.refuse(job, reply, error)
             return
-        refusal = self._refusal(job)
-        if refusal is not None:
-            self._jobs.refuse(job, reply, refusal)
+        ending, staffed = self._ending is not None, self._schedule.is_staffed
+        reason = refusal(ending=ending, draining=self._draining, staffed=staffed)
+        if reason is not None:
+            self._jobs.refuse(job, reply, self._refusal_error(reason, job))
             return
         pending = self._jobs.take(job, reply, key)
         self._hand_out()
-        self._jobs.make_room(pending)
+        if self.spec.queue_limit is not None:
+            self._jobs.make_room(pending, self.spec.queue_limit)
         self._set_timer(pending)
 
     def _key(self, job: PoolJob[Any]) -> Key | None:
@@ -236,17 +238,13 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
             return check_key(job.key)
         return None if self.spec.key is None else check_key(self.spec.key(job.request))
 
-    def _refusal(self, job: PoolJob[Any]) -> Exception | None:
-        ending = self._ending
-        staffed = self._schedule.is_staffed
-        match admission(ending=ending is not None, draining=self._draining, staffed=staffed):
-            case Admission.TAKEN:
-                return None
-            case Admission.ENDING:
-                return self._ended(ending or Shutdown(), job)
-            case Admission.DRAINING:
+    def _refusal_error(self, reason: NotTaken, job: PoolJob[Any]) -> Exception:
+        match reason:
+            case NotTaken.ENDING:
+                return self._ended(self._ending or Shutdown(), job)
+            case NotTaken.DRAINING:
                 return PoolDraining(self.context.path, type(job.request).__name__)
-            case Admission.NO_WORKERS:
+            case NotTaken.NO_WORKERS:
                 return self._no_workers(job)
 
     def _no_workers(self, job: PoolJob[Any]) -> NoWorkers:
@@ -265,18 +263,21 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
         """Hand out what can be handed out."""
         while (pair := self._schedule.next()) is not None:
             worker, pending = self._workers.all[pair[0]], self._jobs.pending[pair[1]]
-            match hand_out(wanted=pending.wanted, due=pending.due, now=anyio.current_time()):
-                case HandOut.BEGIN:
-                    self._begin(pending, worker)
-                    continue
-                case HandOut.EXPIRE:
-                    self._jobs.expire(pending)
-                case HandOut.WITHDRAW:
-                    self._jobs.withdraw(pending)
+            # To ask for the time costs more than all the rest of this.
+            now = 0.0 if pending.due is None else anyio.current_time()
+            found = obstacle(wanted=pending.wanted, due=pending.due, now=now)
+            if found is None:
+                self._begin(pending, worker)
+                continue
+            if found is Obstacle.EXPIRED:
+                self._jobs.expire(pending)
+            else:
+                self._jobs.withdraw(pending)
             self._place(worker)  # it has still nothing to do
         if not self._schedule.is_staffed:
             self._jobs.fail_waiting(self._no_workers, "no worker is left in its pool")
-        self._see_whether_drained()
+        if self._drains:
+            self._see_whether_drained()
 
     def _begin(self, pending: PendingJob, worker: Worker) -> None:
         pending.begin()
@@ -375,14 +376,14 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
         match standing(
             up=worker.up, busy=worker.busy, parked=worker.parked, retiring=worker.retiring
         ):
-            case Standing.OUT:
-                schedule.leave(number)
-            case Standing.AWAY:
-                schedule.join(number)
-                schedule.occupy(number)
             case Standing.FREE:
                 schedule.join(number)
                 schedule.rest(number)
+            case Standing.AWAY:
+                schedule.join(number)
+                schedule.occupy(number)
+            case Standing.OUT:
+                schedule.leave(number)
 
     # -- resize, drain, statistics ----------------------------------------------------------------
 

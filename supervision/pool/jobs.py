@@ -22,7 +22,7 @@ once; a job that is finished leaves no timer behind.
 ...         self.table = JobTable(spec, schedule, "/render", lambda request, why: print(why))
 ...     @on(PoolJob)
 ...     def take(self, job: PoolJob[Any], reply: Reply[Any]) -> None:
-...         self.table.make_room(self.table.take(job, reply, None))
+...         self.table.make_room(self.table.take(job, reply, None), limit=1)
 ...         counts = self.table.statistics(draining=False, workers=())
 ...         print(counts.queued, counts.refused)
 >>> async def main() -> None:
@@ -203,13 +203,12 @@ class JobTable:
         if not job.asked:
             self._publish_letter(job.request, str(error))
 
-    def make_room(self, newcomer: PendingJob) -> None:
-        """Give one job up when more wait than may."""
-        spec = self._spec
-        number = overflow(self._schedule, newcomer.number, spec.queue_limit, spec.discard)
+    def make_room(self, newcomer: PendingJob, limit: int) -> None:
+        """Give one job up when more wait than `limit`."""
+        number = overflow(self._schedule, newcomer.number, limit, self._spec.discard)
         if number is not None:
             pending = self.pending[number]
-            discarded, limit = pending is not newcomer, spec.queue_limit or 0
+            discarded = pending is not newcomer
             error = PoolFull(self._path, pending.request_name, limit, discarded=discarded)
             end: End = "discarded" if discarded else "refused"
             self._give_up(pending, error, end, "the queue of its pool is full")
@@ -221,11 +220,13 @@ class JobTable:
         pending.running = False
         if pending not in self:
             return  # it has expired meanwhile
-        if outcome is Outcome.AGAIN:
+        if outcome is Outcome.DONE:
+            self.finish(pending, "done")
+        elif outcome is Outcome.AGAIN:
             self.retried += 1
             self._schedule.put(pending.number, pending.key)
         else:
-            self.finish(pending, "done" if outcome is Outcome.DONE else "failed")
+            self.finish(pending, "failed")
 
     def finish(self, pending: PendingJob, end: End) -> None:
         """Let a job go that does not wait any more, and count it."""

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from actors import NoProc, ProcExited, Refusal
 from supervision.pool import Discard, Routing
 from supervision.pool.decisions import (
-    Admission,
-    HandOut,
+    NotTaken,
+    Obstacle,
     Outcome,
     Standing,
-    admission,
     attempt_outcome,
-    hand_out,
     is_drained,
     is_missed,
+    obstacle,
     overflow,
+    refusal,
     size_change,
     standing,
 )
@@ -32,18 +32,20 @@ from supervision.pool.routing import Schedule
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
-        ((False, False, True), Admission.TAKEN),
-        ((False, False, False), Admission.NO_WORKERS),
-        ((False, True, True), Admission.DRAINING),
-        ((False, True, False), Admission.DRAINING),
-        ((True, True, False), Admission.ENDING),
-        ((True, False, True), Admission.ENDING),
+        ((False, False, True), None),
+        ((False, False, False), NotTaken.NO_WORKERS),
+        ((False, True, True), NotTaken.DRAINING),
+        ((False, True, False), NotTaken.DRAINING),
+        ((True, True, False), NotTaken.ENDING),
+        ((True, False, True), NotTaken.ENDING),
     ],
 )
-def test_a_job_is_taken_or_refused(facts: tuple[bool, bool, bool], expected: Admission) -> None:
+def test_a_job_is_taken_or_refused(
+    facts: tuple[bool, bool, bool], expected: NotTaken | None
+) -> None:
     """A pool that ends says so before one that drains, and that before one without workers."""
     ending, draining, staffed = facts
-    assert admission(ending=ending, draining=draining, staffed=staffed) is expected
+    assert refusal(ending=ending, draining=draining, staffed=staffed) is expected
 
 
 @pytest.mark.parametrize(
@@ -53,10 +55,10 @@ def test_a_job_is_taken_or_refused(facts: tuple[bool, bool, bool], expected: Adm
         (Discard.OLDEST, 3, 1),
         (Discard.NEWEST, 3, 3),
         (Discard.OLDEST, 4, None),
-        (Discard.REFUSE, None, None),
+        (Discard.REFUSE, 4, None),
     ],
 )
-def test_one_more_than_may_wait(discard: Discard, limit: int | None, expected: int | None) -> None:
+def test_one_more_than_may_wait(discard: Discard, limit: int, expected: int | None) -> None:
     """The policy names the job that is given up; where there is room, none is."""
     schedule = Schedule(Routing.LEAST_LOADED)
     for job in (1, 2, 3, 4):
@@ -79,17 +81,19 @@ def test_a_job_that_waits_alone_is_given_up_itself(discard: Discard) -> None:
 @pytest.mark.parametrize(
     ("wanted", "due", "expected"),
     [
-        (True, None, HandOut.BEGIN),
-        (True, 10.1, HandOut.BEGIN),
-        (True, 10.0, HandOut.EXPIRE),  # its reminder may still stand in the mail
-        (True, 9.0, HandOut.EXPIRE),
-        (False, None, HandOut.WITHDRAW),
-        (False, 9.0, HandOut.WITHDRAW),
+        (True, None, None),
+        (True, 10.1, None),
+        (True, 10.0, Obstacle.EXPIRED),  # its reminder may still stand in the mail
+        (True, 9.0, Obstacle.EXPIRED),
+        (False, None, Obstacle.UNWANTED),
+        (False, 9.0, Obstacle.UNWANTED),
     ],
 )
-def test_the_job_whose_turn_it_is(wanted: bool, due: float | None, expected: HandOut) -> None:
+def test_the_job_whose_turn_it_is(
+    wanted: bool, due: float | None, expected: Obstacle | None
+) -> None:
     """A job begins before its time is over, as long as somebody wants it."""
-    assert hand_out(wanted=wanted, due=due, now=10.0) is expected
+    assert obstacle(wanted=wanted, due=due, now=10.0) is expected
 
 
 CRASH = ProcExited("/pool/workers/worker-1", NoProc(), "Render")
