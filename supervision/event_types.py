@@ -24,6 +24,7 @@ __all__ = [
     "ChildExited",
     "ChildHung",
     "ChildParked",
+    "ChildRemoved",
     "ChildRestarted",
     "ChildStopped",
     "ChildStopping",
@@ -110,6 +111,18 @@ class ChildParked(Event):
 
     ref: Ref[Any]
     error: IntensityExceeded
+
+
+@final
+@frozen
+class ChildRemoved(Event):
+    """A child that its supervisor does not know any more: it comes back in no way.
+
+    It ended for good, was terminated or deleted, was not needed, or did not start, and is of a kind
+    that keeps no place. A supervisor that ends itself removes nobody.
+    """
+
+    ref: Ref[Any]
 
 
 @final

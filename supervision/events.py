@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         ChildExited,
         ChildHung,
         ChildParked,
+        ChildRemoved,
         ChildRestarted,
         ChildStopped,
         ChildStopping,
@@ -29,9 +30,9 @@ else:
         "supervision.events",
         {
             "supervision.event_types": (
-                "ChildExited ChildHung ChildParked ChildRestarted ChildStopped ChildStopping "
-                "LoopStalled Next ProcessOutput RestartFailed SupervisorEnding SupervisorGaveUp "
-                "SupervisorStopping ThreadAbandoned"
+                "ChildExited ChildHung ChildParked ChildRemoved ChildRestarted ChildStopped "
+                "ChildStopping LoopStalled Next ProcessOutput RestartFailed SupervisorEnding "
+                "SupervisorGaveUp SupervisorStopping ThreadAbandoned"
             ),
             "supervision.telemetry.logs": "LogLines",
         },
@@ -41,6 +42,7 @@ __all__ = [
     "ChildExited",
     "ChildHung",
     "ChildParked",
+    "ChildRemoved",
     "ChildRestarted",
     "ChildStopped",
     "ChildStopping",

@@ -1,8 +1,17 @@
 """Run a `PoolSpec`: take jobs, keep them in one queue, hand them to workers, see to their end.
 
 The `Dispatcher` is an actor that never waits for a worker. Below it an ordinary dynamic supervisor,
-`workers`, keeps the workers; it alone decides about restarts. A job in a worker's hand is carried
-by a coroutine beside the dispatcher, which answers the asker itself and then reports back.
+`workers`, keeps the workers; it alone decides about restarts. A job's way through this file, from
+top to bottom:
+
+==================  =====================================================================
+`take`              the job comes: no `refusal`, a place in the schedule, maybe `overflow`
+`_hand_out`         the schedule names a worker and a job; without an `obstacle` it begins
+`_carry`            beside the dispatcher, the worker is asked, and the asker answered
+`came_back`         the worker is free again; the job is finished, or waits once more
+==================  =====================================================================
+
+What is to be done is said by pure functions (`decisions`, `routing`); here it is done.
 
 Guarantees:
 
@@ -14,6 +23,9 @@ Guarantees:
   ended. Told to stop, the pool fails what waits, and the workers finish what is in their hands,
   each within its shutdown time.
 - What nobody asked for, and the pool has to give up, is a dead letter.
+
+What the dispatcher tells itself can outlive it in the mail that the next incarnation gets. There it
+is void: its job, worker or resize is none of that one's.
 
 >>> import anyio
 >>> from actors import Actor, ActorSystem, Request, on
@@ -41,9 +53,8 @@ its cause.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, ClassVar, TypeVar, final
+from typing import Any, TypeAlias, final
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -60,56 +71,77 @@ from actors import (
     ExitReason,
     LinkBroken,
     ProcExited,
-    Refusal,
     Reply,
     Request,
     Shutdown,
     on,
 )
-from supervision.errors import IntensityExceeded, SpecError
+from supervision.errors import SpecError
 from supervision.keys import Key, check_key
-from supervision.pool.jobs import End, Ledger, Order, Outcome
+from supervision.pool.decisions import (
+    NotTaken,
+    Obstacle,
+    Outcome,
+    Standing,
+    is_drained,
+    obstacle,
+    refusal,
+    standing,
+)
+from supervision.pool.jobs import JobTable, PendingJob
 from supervision.pool.messages import (
     CountJobs,
     Drain,
     Forget,
-    JobExpired,
     NoWorkers,
+    OwnNotice,
     PoolDraining,
-    PoolFull,
     PoolJob,
     PoolMessage,
     PoolStatistics,
     Resize,
 )
+from supervision.pool.resizing import Grown, ResizeNotice, Resizing, SurplusEnded
 from supervision.pool.routing import Schedule
-from supervision.pool.spec import Discard, PoolSpec, check_size
-from supervision.pool.workers import Resizing, Worker, Workers
+from supervision.pool.spec import PoolSpec, check_size
+from supervision.pool.workers import (
+    SupervisorAnswered,
+    Worker,
+    WorkerChanged,
+    WorkerLeft,
+    WorkerNotice,
+    Workers,
+    WorkersGaveUp,
+)
 from supervision.supervisors import ChildCounts, ChildInfo, CountChildren, WhichChildren
 
-__all__ = ["Dispatcher", "Own"]
-
-
-T = TypeVar("T")
+__all__ = ["Dispatcher", "JobDue"]
 
 
 @final
 @frozen(eq=False)
-class Own:
-    """Have a dispatcher do something in its own turn; it sends this to itself.
+class JobReturned(OwnNotice):
+    """A job that is back from a worker, in whatever way."""
 
-    Found by another incarnation than its `dispatcher`, it is void.
-    """
-
-    __dead_letter__: ClassVar[bool] = False
-
-    dispatcher: Dispatcher
-    call: Callable[[], object]
+    pending: PendingJob
+    worker: Worker
+    outcome: Outcome
 
 
 @final
-class Dispatcher(Actor[PoolMessage | Own]):
-    """Run a `PoolSpec`. Its start raises ChildStartFailed when a worker does not start.
+@frozen(eq=False)
+class JobDue(OwnNotice):
+    """A job whose time is over."""
+
+    pending: PendingJob
+
+
+_Notice: TypeAlias = JobReturned | JobDue | WorkerNotice | ResizeNotice
+
+
+@final
+class Dispatcher(Actor[PoolMessage | _Notice]):
+    """The actor behind a `Pool`. Its start raises ChildStartFailed when a worker does not start.
 
     Raises TypeError when `spec` is no PoolSpec.
     """
@@ -120,10 +152,10 @@ class Dispatcher(Actor[PoolMessage | Own]):
         self.spec = spec
         self._workers: Workers
         self._resizing: Resizing
+        self._jobs: JobTable
         self._schedule = Schedule(spec.routing)
-        self._ledger = Ledger()
-        self._hands = 0
-        self._hands_empty: anyio.Event | None = None
+        self._carried = 0
+        self._none_carried: anyio.Event | None = None
         self._ending: ExitReason | None = None
         self._drains: list[Reply[None]] = []
         self._draining = False
@@ -132,8 +164,10 @@ class Dispatcher(Actor[PoolMessage | Own]):
 
     async def on_start(self) -> None:
         """Start the workers, each ready before the next begins."""
-        self._workers = Workers(self.spec, self.context, self._worker_changed, self._gave_up)
-        self._resizing = Resizing(self._workers, self._aside, self._retired)
+        path, tell = self.context.path, self.context.ref.tell
+        self._jobs = JobTable(self.spec, self._schedule, path, self._publish_letter)
+        self._workers = Workers(self.spec, self.context, tell)
+        self._resizing = Resizing(self._workers, self.context, self._update)
         await self._workers.start()
         for worker in self._workers.all.values():
             self._place(worker)
@@ -144,10 +178,10 @@ class Dispatcher(Actor[PoolMessage | Own]):
         await checkpoint()  # killed, it is to say nothing any more: those who wait hear of the kill
         self._fail_what_waits(self._ending or Shutdown())
         await self._workers.stop()
-        if self._hands:
+        if self._carried:
             # All that was in hand is decided; but whoever carries it may still need a turn.
-            self._hands_empty = anyio.Event()
-            await self._hands_empty.wait()
+            self._none_carried = anyio.Event()
+            await self._none_carried.wait()
 
     def on_exit(self, exited: Exited) -> None:
         """End as the supervisor of the workers has ended."""
@@ -159,45 +193,25 @@ class Dispatcher(Actor[PoolMessage | Own]):
         self._ending = exited.reason
         self.context.stop(exited.reason)
 
-    @on(Own)
-    def do(self, message: Own) -> None:
-        """Do what this incarnation wanted to do in its own turn."""
-        if message.dispatcher is self:
-            message.call()
-
-    def _soon(self, call: Callable[[], object]) -> None:
-        self.context.ref.tell(Own(self, call))
-
-    def _aside(
-        self,
-        work: Awaitable[T],
-        then: Callable[[T], object],
-        failed: Callable[[Exception], object],
-    ) -> None:
-        """Await something beside the mail, and go on in a turn of its own."""
-        self.context.pipe(
-            work,
-            into=lambda result: Own(self, partial(then, result)),
-            failed=lambda error: Own(self, partial(failed, error)),
-        )
-
-    def _gave_up(self, error: IntensityExceeded) -> None:
-        self._soon(partial(self._fail_what_waits, Shutdown(error)))
+    @on(WorkersGaveUp)
+    def gave_up(self, message: WorkersGaveUp) -> None:
+        """Fail what waits: the supervisor of the workers stops them, and the pool will end."""
+        if message.workers is self._workers:
+            self._fail_what_waits(Shutdown(message.error))
 
     def _fail_what_waits(self, reason: ExitReason) -> None:
         """Take no more jobs, and fail those that no worker has in hand."""
         self._ending = reason
-        for order in self._ledger.outside():
-            self._give_up(order, self._ended(order.job), "failed", f"its pool has ended ({reason})")
+        self._jobs.fail_waiting(partial(self._ended, reason), f"its pool has ended ({reason})")
+        self._see_whether_drained()
 
-    def _ended(self, job: PoolJob[Any]) -> ProcExited:
-        reason = self._ending or Shutdown()
+    def _ended(self, reason: ExitReason, job: PoolJob[Any]) -> ProcExited:
         error = ProcExited(self.context.path, reason, type(job.request).__name__)
         if isinstance(reason, Shutdown) and isinstance(reason.detail, BaseException):
             error.__cause__ = reason.detail
         return error
 
-    # -- jobs come --------------------------------------------------------------------------------
+    # -- a job comes ------------------------------------------------------------------------------
 
     @on(PoolJob)
     def take(self, job: PoolJob[Any], reply: Reply[Any]) -> None:
@@ -208,231 +222,171 @@ class Dispatcher(Actor[PoolMessage | Own]):
             key = self._key(job)
         except Exception as error:
             # The key is made by code of the user's own: it fails this job, and nothing else.
-            self._refuse(job, reply, error)
+            self._jobs.refuse(job, reply, error)
             return
-        refusal = self._refusal(job)
-        if refusal is not None:
-            self._refuse(job, reply, refusal)
+        ending, staffed = self._ending is not None, self._schedule.is_staffed
+        reason = refusal(ending=ending, draining=self._draining, staffed=staffed)
+        if reason is not None:
+            self._jobs.refuse(job, reply, self._refusal_error(reason, job))
             return
-        order = self._ledger.enter(job, reply, key, job.attempts or self.spec.attempts)
-        self._schedule.put(order.number, key)
-        self._dispatch()
-        limit = self.spec.queue_limit
-        if limit is not None and len(self._schedule) > limit and order.number in self._schedule:
-            self._make_room(order, limit)
-        self._set_timer(order)
+        pending = self._jobs.take(job, reply, key)
+        self._hand_out()
+        if self.spec.queue_limit is not None:
+            self._jobs.make_room(pending, self.spec.queue_limit)
+        self._set_timer(pending)
 
     def _key(self, job: PoolJob[Any]) -> Key | None:
         if job.key is not None:
             return check_key(job.key)
         return None if self.spec.key is None else check_key(self.spec.key(job.request))
 
-    def _refusal(self, job: PoolJob[Any]) -> Exception | None:
-        path, message = self.context.path, type(job.request).__name__
-        if self._ending is not None:
-            return self._ended(job)
-        if self._draining:
-            return PoolDraining(path, message)
-        return None if self._schedule.is_staffed else NoWorkers(path, message)
+    def _refusal_error(self, reason: NotTaken, job: PoolJob[Any]) -> Exception:
+        match reason:
+            case NotTaken.ENDING:
+                return self._ended(self._ending or Shutdown(), job)
+            case NotTaken.DRAINING:
+                return PoolDraining(self.context.path, type(job.request).__name__)
+            case NotTaken.NO_WORKERS:
+                return self._no_workers(job)
 
-    def _refuse(self, job: PoolJob[Any], reply: Reply[Any], error: Exception) -> None:
-        self._ledger.count("refused")
-        reply.fail(error)
-        if not job.asked:
-            self._publish_letter(job.request, str(error))
+    def _no_workers(self, job: PoolJob[Any]) -> NoWorkers:
+        return NoWorkers(self.context.path, type(job.request).__name__)
 
-    def _make_room(self, newcomer: Order, limit: int) -> None:
-        """Give one job up, now that more wait than may."""
-        victim: int | None = None
-        if self.spec.discard is Discard.OLDEST:
-            victim = self._schedule.oldest()
-        elif self.spec.discard is Discard.NEWEST:
-            victim = self._schedule.newest(but=newcomer.number)
-        order = newcomer if victim is None else self._ledger[victim]
-        discarded = order is not newcomer
-        message = type(order.job.request).__name__
-        error = PoolFull(self.context.path, message, limit, discarded=discarded)
-        count: End = "discarded" if discarded else "refused"
-        letter = True if discarded else None
-        self._give_up(order, error, count, "the queue of its pool is full", letter=letter)
+    def _set_timer(self, pending: PendingJob) -> None:
+        timeout = pending.job.job_timeout or self.spec.job_timeout
+        if timeout is not None and not pending.settled:
+            pending.timeout = timeout
+            pending.due = anyio.current_time() + timeout
+            pending.timer = self.context.send_after(timeout, JobDue(pending))
 
-    def _set_timer(self, order: Order) -> None:
-        timeout = order.job.job_timeout or self.spec.job_timeout
-        if timeout is not None and not order.settled:
-            order.timeout = timeout
-            order.due = anyio.current_time() + timeout
-            reminder = Own(self, partial(self._expire, order))
-            order.timer = self.context.send_after(timeout, reminder)
+    # -- a job goes out, and comes back -----------------------------------------------------------
 
-    # -- jobs go ----------------------------------------------------------------------------------
-
-    def _dispatch(self) -> None:
+    def _hand_out(self) -> None:
         """Hand out what can be handed out."""
         while (pair := self._schedule.next()) is not None:
-            worker, order = self._workers.all[pair[0]], self._ledger[pair[1]]
-            if not order.wanted:
-                self._withdraw(order)
-            elif order.due is not None and anyio.current_time() >= order.due:
-                self._expire(order)
-            else:
-                order.begun += 1
-                order.in_hand = True
-                worker.job = order.number
-                self._hands += 1
-                self.context.pipe(self._carry(order, worker), into=partial(Own, self))
+            worker, pending = self._workers.all[pair[0]], self._jobs.pending[pair[1]]
+            # To ask for the time costs more than all the rest of this.
+            now = 0.0 if pending.due is None else anyio.current_time()
+            found = obstacle(wanted=pending.wanted, due=pending.due, now=now)
+            if found is None:
+                self._begin(pending, worker)
                 continue
-            self._place(worker)
+            if found is Obstacle.EXPIRED:
+                self._jobs.expire(pending)
+            else:
+                self._jobs.withdraw(pending)
+            self._place(worker)  # it has still nothing to do
         if not self._schedule.is_staffed:
-            self._fail_what_is_hopeless()
+            self._jobs.fail_waiting(self._no_workers, "no worker is left in its pool")
+        if self._drains:
+            self._see_whether_drained()
 
-    async def _carry(self, order: Order, worker: Worker) -> Callable[[], object]:
-        """Have a worker do a job, and answer; returns what the dispatcher is to do then."""
-        outcome = Outcome.FAILED
+    def _begin(self, pending: PendingJob, worker: Worker) -> None:
+        pending.begin()
+        worker.busy = True
+        self._carried += 1
+        self.context.pipe(
+            self._carry(pending, worker),
+            into=lambda outcome: JobReturned(pending, worker, outcome),
+        )
+
+    async def _carry(self, pending: PendingJob, worker: Worker) -> Outcome:
+        """Have a worker do a job, and answer its asker: beside the dispatcher, not in its turn."""
         try:
             assert worker.ref is not None
-            try:
-                answer = await worker.ref.ask(order.job.request, timeout=None)
-            except Exception as error:
-                outcome = self._judge(order, worker, error)
-            else:
-                order.answer(answer)
-                outcome = Outcome.DONE
+            answer = await worker.ref.ask(pending.job.request, timeout=None)
+        except Exception as error:
+            crashed = isinstance(error, ProcExited) and error.path == worker.path
+            return pending.attempt_failed(error, crashed, ending=self._ending is not None)
+        else:
+            pending.answer(answer)
+            return Outcome.DONE
         finally:
-            self._hands -= 1
-            if self._hands_empty is not None and not self._hands:
-                self._hands_empty.set()
-        return partial(self._came_back, order, worker, outcome)
+            self._carried -= 1
+            if self._none_carried is not None and not self._carried:
+                self._none_carried.set()
 
-    def _judge(self, order: Order, worker: Worker, error: Exception) -> Outcome:
-        """Tell what an error makes of a job; its asker gets it unless there is another attempt."""
-        crashed = isinstance(error, ProcExited) and error.path == worker.path
-        if crashed and order.wanted and order.begun < order.attempts and self._ending is None:
-            order.in_hand = False
-            order.crash = error
-            return Outcome.AGAIN
-        order.fail(error)
-        if crashed:
-            return Outcome.CRASHED
-        return Outcome.DONE if isinstance(error, Refusal) else Outcome.FAILED
-
-    def _came_back(self, order: Order, worker: Worker, outcome: Outcome) -> None:
-        order.in_hand = False
-        worker.job = None
+    @on(JobReturned)
+    def came_back(self, message: JobReturned) -> None:
+        """Finish the job, or have it wait again; the worker is free for the next one."""
+        pending, worker, outcome = message.pending, message.worker, message.outcome
+        worker.busy = False
         if outcome is Outcome.DONE:
             worker.done += 1
         elif outcome is not Outcome.FAILED:
             worker.crashed += 1
-        if order in self._ledger:  # else it has expired meanwhile, or was given up
-            if outcome is Outcome.AGAIN:
-                self._ledger.retried += 1
-                self._schedule.put(order.number, order.key)
-            else:
-                self._finish(order, "done" if outcome is Outcome.DONE else "failed")
-        if worker.retiring:
+        self._jobs.returned(pending, outcome)
+        if worker.retiring and self._has(worker):
             self._resizing.end(worker)
-        self._place(worker)
-        self._dispatch()
-        self._see_whether_drained()
+        self._update(worker)
+
+    # -- a job goes before its time ---------------------------------------------------------------
 
     @on(Forget)
     def forget(self, message: Forget) -> None:
         """Take a job out that nobody waits for any more; one in hand goes on."""
-        order = self._ledger.find(message.job)
-        if order is not None and not order.in_hand:
-            self._withdraw(order)
+        pending = self._jobs.find(message.job)
+        if pending is not None and not pending.running:
+            self._jobs.withdraw(pending)
+            self._see_whether_drained()
 
-    def _expire(self, order: Order) -> None:
+    @on(JobDue)
+    def due(self, message: JobDue) -> None:
         """Answer a job whose time is over; if it still waits, it is not begun any more."""
-        if order not in self._ledger:
-            return
-        error = JobExpired(
-            self.context.path,
-            type(order.job.request).__name__,
-            order.timeout,
-            begun=order.in_hand,
-        )
-        told = not order.job.asked and not order.in_hand
-        self._give_up(order, error, "expired", "it expired", letter=told)
-
-    def _withdraw(self, order: Order) -> None:
-        self._schedule.take_out(order.number)
-        self._finish(order, "withdrawn")
-
-    def _give_up(
-        self,
-        order: Order,
-        error: Exception,
-        count: End,
-        why: str,
-        *,
-        letter: bool | None = None,
-    ) -> None:
-        """Have a job done with that no worker will do; told or discarded it is a dead letter."""
-        self._schedule.take_out(order.number)
-        if error.__cause__ is None:
-            error.__cause__ = order.crash
-        order.fail(error)
-        if letter or (letter is None and not order.job.asked):
-            self._publish_letter(order.job.request, why)
-        self._finish(order, count)
-
-    def _finish(self, order: Order, end: End) -> None:
-        self._ledger.finish(order, end)
-        self._see_whether_drained()
+        if message.pending in self._jobs:
+            self._jobs.expire(message.pending)
+            self._see_whether_drained()
 
     def _publish_letter(self, request: Request[Any], why: str) -> None:
+        """Publish a dead letter."""
         events = self.context.system.events
         if events.heard and getattr(type(request), "__dead_letter__", True):
             reason = DeadLetterReason(DeadLetterKind.GIVEN_UP, why)
             events.publish(DeadLetter(self.context.ref, request, reason))
 
-    # -- workers ----------------------------------------------------------------------------------
+    # -- workers come and go ----------------------------------------------------------------------
 
-    def _worker_changed(self, worker: Worker, died: bool) -> None:
-        self._soon(partial(self._look, worker, died))
-
-    def _look(self, worker: Worker, died: bool) -> None:
-        if died:
+    @on(WorkerChanged)
+    def worker_changed(self, message: WorkerChanged) -> None:
+        """Have the schedule know that a worker is up, down or parked."""
+        worker = message.worker
+        if message.died and self._has(worker):
             self._schedule.release(worker.number)
-        if worker.stopped:
-            self._leave_if(worker, True)  # by somebody else; we know of those that we end
-        elif worker.doubt is not None and not worker.retiring and self._ending is None:
-            doubt, worker.doubt = worker.doubt, None
-            left = partial(self._leave_if, worker)
-            self._aside(self._workers.has_left(worker, doubt), left, _ignored)
+        self._update(worker)
+
+    @on(WorkerLeft)
+    def worker_left(self, message: WorkerLeft) -> None:
+        """Do without a worker; one of the surplus is the business of the resize."""
+        worker = message.worker
+        if self._has(worker) and not worker.retiring:
+            self._workers.remove(worker)
+            self._schedule.leave(worker.number)
+            self._hand_out()
+
+    def _has(self, worker: Worker) -> bool:
+        return self._workers.all.get(worker.number) is worker
+
+    def _update(self, worker: Worker) -> None:
+        """Do what follows when something is different about a worker."""
         self._place(worker)
-        self._dispatch()
+        self._hand_out()
 
     def _place(self, worker: Worker) -> None:
         """Have the schedule know of a worker what is true of it now."""
-        number = worker.number
-        if self._workers.all.get(number) is not worker:
+        number, schedule = worker.number, self._schedule
+        if not self._has(worker):
             return
-        if not worker.is_member:
-            self._schedule.leave(number)
-            return
-        self._schedule.join(number)
-        if worker.can_work:
-            self._schedule.rest(number)
-        else:
-            self._schedule.occupy(number)
-
-    def _leave_if(self, worker: Worker, left: bool) -> None:
-        if left and not worker.retiring and self._workers.all.get(worker.number) is worker:
-            self._schedule.leave(worker.number)
-            self._workers.remove(worker)
-            self._dispatch()
-
-    def _retired(self, worker: Worker) -> None:
-        """Let those that stay have what waited for a worker of the surplus."""
-        self._place(worker)
-        self._dispatch()
-
-    def _fail_what_is_hopeless(self) -> None:
-        """Fail what waits, now that no worker is left that could come back by itself."""
-        for order in self._ledger.outside():
-            error = NoWorkers(self.context.path, type(order.job.request).__name__)
-            self._give_up(order, error, "failed", "no worker is left in its pool")
+        match standing(
+            up=worker.up, busy=worker.busy, parked=worker.parked, retiring=worker.retiring
+        ):
+            case Standing.FREE:
+                schedule.join(number)
+                schedule.rest(number)
+            case Standing.AWAY:
+                schedule.join(number)
+                schedule.occupy(number)
+            case Standing.OUT:
+                schedule.leave(number)
 
     # -- resize, drain, statistics ----------------------------------------------------------------
 
@@ -446,6 +400,18 @@ class Dispatcher(Actor[PoolMessage | Own]):
             return
         self._resizing.add(message.size, reply)
 
+    @on(Grown)
+    def grown(self, message: Grown) -> None:
+        """Go on with the next resize."""
+        if message.resizing is self._resizing:
+            self._resizing.grown(message)
+
+    @on(SurplusEnded)
+    def surplus_ended(self, message: SurplusEnded) -> None:
+        """Go on with the resize that a worker was too many for."""
+        if message.resizing is self._resizing:
+            self._resizing.surplus_ended(message)
+
     @on(Drain)
     def drain(self, message: Drain, reply: Reply[None]) -> None:
         """Take no more jobs; answer when all are finished."""
@@ -454,9 +420,10 @@ class Dispatcher(Actor[PoolMessage | Own]):
         self._see_whether_drained()
 
     def _see_whether_drained(self) -> None:
-        if not self._drains or len(self._ledger):
+        if not self._drains:
             return
-        if all(worker.job is None for worker in self._workers.all.values()):
+        busy = (worker.busy for worker in self._workers.all.values())
+        if is_drained(unfinished=len(self._jobs), busy=busy):
             drains, self._drains = self._drains, []
             for reply in drains:
                 reply.send(None)
@@ -464,24 +431,20 @@ class Dispatcher(Actor[PoolMessage | Own]):
     @on(CountJobs)
     def count_jobs(self, message: CountJobs) -> PoolStatistics:
         """Count the jobs, and show the workers in the order of their numbers."""
-        workers = [self._workers.all[number] for number in sorted(self._workers.all)]
-        return self._ledger.statistics(
-            draining=self._draining,
-            workers=tuple(worker.statistics() for worker in workers),
-        )
+        workers = self._workers.statistics()
+        return self._jobs.statistics(draining=self._draining, workers=workers)
 
     @on(WhichChildren)
     def which_children(self, message: WhichChildren, reply: Reply[tuple[ChildInfo, ...]]) -> None:
         """List the workers, as their supervisor knows them."""
-        listing = self._workers.supervisor.ask(message, timeout=None)
-        self._aside(listing, reply.send, reply.fail)
+        self._workers.ask_supervisor(message, reply)
 
     @on(CountChildren)
     def count_children(self, message: CountChildren, reply: Reply[ChildCounts]) -> None:
         """Count the workers, as their supervisor knows them."""
-        counting = self._workers.supervisor.ask(message, timeout=None)
-        self._aside(counting, reply.send, reply.fail)
+        self._workers.ask_supervisor(message, reply)
 
-
-def _ignored(error: Exception) -> None:
-    """Do nothing: the supervisor of the workers has ended, and the pool is about to."""
+    @on(SupervisorAnswered)
+    def supervisor_answered(self, message: SupervisorAnswered) -> None:
+        """Give the answer on to whoever wanted to know."""
+        message.pass_on()

@@ -1,4 +1,4 @@
-"""Share work among supervised workers behind one queue.
+"""The handle of a pool: how work is given to supervised workers behind one queue.
 
 A `PoolSpec` in a tree makes the pool; a `Pool` is how it is used. It wraps the ref of the pool,
 costs nothing to make, and can be sent inside messages:
@@ -65,7 +65,7 @@ R = TypeVar("R")
 
 @final
 class Pool(Generic[M_contra]):
-    """Reach a pool whose workers answer requests of type `M`; equal when it is the same pool.
+    """The way to a pool whose workers answer requests of type `M`; equal when it is the same pool.
 
     `ref`, its address, survives restarts. Raises TypeError when it is no ref.
     """
@@ -183,7 +183,7 @@ class Pool(Generic[M_contra]):
         return f"<Pool {self.path}>"
 
     def _is_own(self, error: AskTimeout | ProcExited) -> bool:
-        """Tell whether the engine speaks of the job; its users know the request in it."""
+        """Tell whether an error of the engine is about the job; users know the request in it."""
         return error.path == self.path and error.message == PoolJob.__name__
 
 

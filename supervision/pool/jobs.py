@@ -1,23 +1,63 @@
-"""Keep account of the jobs that a pool has taken.
+"""The jobs that a pool has taken, from when they come until they are finished.
 
->>> ledger = Ledger()
->>> ledger.count("refused")
->>> counts = ledger.statistics(draining=False, workers=())
->>> counts.refused, counts.taken
-(1, 0)
+A `PendingJob` is one of them: the request, its asker, its clock. The `JobTable` has all that are
+not finished, and every way in which one can end; so here each asker gets what it has not got from
+a worker, each job is counted, and what nobody hears of otherwise becomes a dead letter.
+
+Guarantees: the numbers grow in the order in which the jobs came; each asker is answered at most
+once; a job that is finished leaves no timer behind.
+
+>>> from typing import Any
+>>> from actors import Actor, ActorSystem, Request, on
+>>> import anyio
+>>> from supervision.pool.routing import Routing
+>>> class Render(Request[str]): ...
+>>> class Renderer(Actor[Render]):
+...     @on(Render)
+...     def render(self, message: Render) -> str: return ""
+>>> class Queue(Actor[PoolJob[Any]]):
+...     def __init__(self) -> None:
+...         spec = PoolSpec("render", Renderer, size=1, queue_limit=1)
+...         schedule = Schedule(Routing.LEAST_LOADED)
+...         self.table = JobTable(spec, schedule, "/render", lambda request, why: print(why))
+...     @on(PoolJob)
+...     def take(self, job: PoolJob[Any], reply: Reply[Any]) -> None:
+...         self.table.make_room(self.table.take(job, reply, None), limit=1)
+...         counts = self.table.statistics(draining=False, workers=())
+...         print(counts.queued, counts.refused)
+>>> async def main() -> None:
+...     async with ActorSystem() as system:
+...         queue = await system.spawn(Queue)
+...         for _ in range(2):
+...             queue.tell(PoolJob(Render()))
+...         queue.stop()
+...         await queue.wait()
+>>> anyio.run(main)
+1 0
+the queue of its pool is full
+1 1
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from enum import Enum
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, final
 
-from actors import Reply, Timer
+from actors import Reply, Request, Timer
 from supervision.keys import Key
-from supervision.pool.messages import PoolJob, PoolStatistics, WorkerStatistics
+from supervision.pool.decisions import Outcome, attempt_outcome, is_missed, overflow
+from supervision.pool.messages import (
+    JobExpired,
+    PoolFull,
+    PoolJob,
+    PoolStatistics,
+    WorkerStatistics,
+)
+from supervision.pool.routing import Schedule
+from supervision.pool.spec import PoolSpec
 
-__all__ = ["End", "Ledger", "Order", "Outcome"]
+__all__ = ["End", "JobTable", "PendingJob"]
 
 
 End: TypeAlias = Literal["done", "failed", "expired", "discarded", "withdrawn", "refused"]
@@ -25,25 +65,12 @@ End: TypeAlias = Literal["done", "failed", "expired", "discarded", "withdrawn", 
 
 
 @final
-class Outcome(Enum):
-    """Tell how a job came back from a worker.
+class PendingJob:
+    """One job that was taken, until it is finished.
 
-    `DONE`: answered. `CRASHED`: the worker ended. `AGAIN`: it ended, and the job has an attempt
-    left. `FAILED`: the worker lives on, but there is no answer.
-    """
-
-    DONE = "done"
-    CRASHED = "crashed"
-    AGAIN = "again"
-    FAILED = "failed"
-
-
-@final
-class Order:
-    """Know one job that was taken, until its asker has the answer.
-
-    `begun` counts how often it was handed out; `due` is when it expires, `timeout` seconds after it
-    was taken; `crash` is how its last attempt ended.
+    `begun` counts its attempts, of which it has `attempts` in all; `running` tells that a worker
+    has it in hand; `due` is when it expires, `timeout` seconds after it was taken; `crash` is how
+    its last attempt ended.
     """
 
     __slots__ = (
@@ -51,11 +78,11 @@ class Order:
         "begun",
         "crash",
         "due",
-        "in_hand",
         "job",
         "key",
         "number",
         "reply",
+        "running",
         "timeout",
         "timer",
     )
@@ -70,10 +97,15 @@ class Order:
         self.attempts = attempts
         self.begun = 0
         self.crash: Exception | None = None
-        self.in_hand = False
+        self.running = False
         self.timeout = 0.0
         self.due: float | None = None
         self.timer: Timer | None = None
+
+    @property
+    def request_name(self) -> str:
+        """Return the name of the request's type, as errors give it."""
+        return type(self.job.request).__name__
 
     @property
     def settled(self) -> bool:
@@ -84,6 +116,27 @@ class Order:
     def wanted(self) -> bool:
         """Tell whether it is still to be done: it was only told, or its asker waits."""
         return self.reply is not None and (not self.job.asked or self.reply.wanted)
+
+    def begin(self) -> None:
+        """Go into a worker's hand."""
+        self.begun += 1
+        self.running = True
+
+    def attempt_failed(self, error: Exception, crashed: bool, *, ending: bool) -> Outcome:
+        """Give the asker the error, unless there is another attempt; see `attempt_outcome`."""
+        outcome = attempt_outcome(
+            error,
+            crashed=crashed,
+            attempts_left=self.attempts - self.begun,
+            wanted=self.wanted,
+            ending=ending,
+        )
+        if outcome is Outcome.AGAIN:
+            self.running = False  # at once: a pool that ends now fails what is in no hand
+            self.crash = error
+        else:
+            self.fail(error)
+        return outcome
 
     def answer(self, value: object) -> None:
         """Give the asker the answer, if it has none yet."""
@@ -106,60 +159,128 @@ class Order:
 
 
 @final
-class Ledger:
-    """Keep the jobs that are not finished, and count what became of the others.
+class JobTable:
+    """The jobs of one pool that are not finished, by number in `pending`; counts of the others.
 
-    `retried` counts how often one was handed on.
+    Those that wait are in the `schedule`, too. `publish_letter` makes a dead letter of a request,
+    with the reason in words; `path` is the pool's, for errors. `retried` counts how often a job
+    was handed on.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        spec: PoolSpec[Any],
+        schedule: Schedule,
+        path: str,
+        publish_letter: Callable[[Request[Any], str], object],
+    ) -> None:
+        self.pending: dict[int, PendingJob] = {}
         self.retried = 0
-        self._orders: dict[int, Order] = {}
+        self._spec = spec
+        self._schedule = schedule
+        self._path = path
+        self._publish_letter = publish_letter
         self._numbers: dict[PoolJob[Any], int] = {}
         self._last = 0
         self._ends: Counter[End] = Counter()
 
-    def enter(self, job: PoolJob[Any], reply: Reply[Any], key: Key | None, attempts: int) -> Order:
-        """Take a job in; its number is higher than all before."""
+    # -- coming -----------------------------------------------------------------------------------
+
+    def take(self, job: PoolJob[Any], reply: Reply[Any], key: Key | None) -> PendingJob:
+        """Take a job in, and have it wait; its number is higher than all before."""
         self._last += 1
-        order = self._orders[self._last] = Order(self._last, job, reply, key, attempts)
+        attempts = job.attempts or self._spec.attempts
+        pending = self.pending[self._last] = PendingJob(self._last, job, reply, key, attempts)
         if job.asked:
-            self._numbers[job] = order.number
-        return order
+            self._numbers[job] = pending.number
+        self._schedule.put(pending.number, key)
+        return pending
 
-    def finish(self, order: Order, end: End) -> None:
-        """Let a job go, and count it."""
-        del self._orders[order.number]
-        self._numbers.pop(order.job, None)
-        order.close()
+    def refuse(self, job: PoolJob[Any], reply: Reply[Any], error: Exception) -> None:
+        """Do not take a job in."""
+        self._ends["refused"] += 1
+        reply.fail(error)
+        if not job.asked:
+            self._publish_letter(job.request, str(error))
+
+    def make_room(self, newcomer: PendingJob, limit: int) -> None:
+        """Give one job up when more wait than `limit`."""
+        number = overflow(self._schedule, newcomer.number, limit, self._spec.discard)
+        if number is not None:
+            pending = self.pending[number]
+            discarded = pending is not newcomer
+            error = PoolFull(self._path, pending.request_name, limit, discarded=discarded)
+            end: End = "discarded" if discarded else "refused"
+            self._give_up(pending, error, end, "the queue of its pool is full")
+
+    # -- ending -----------------------------------------------------------------------------------
+
+    def returned(self, pending: PendingJob, outcome: Outcome) -> None:
+        """Finish a job that is back from a worker, or have it wait once more, in its old place."""
+        pending.running = False
+        if pending not in self:
+            return  # it has expired meanwhile
+        if outcome is Outcome.DONE:
+            self.finish(pending, "done")
+        elif outcome is Outcome.AGAIN:
+            self.retried += 1
+            self._schedule.put(pending.number, pending.key)
+        else:
+            self.finish(pending, "failed")
+
+    def finish(self, pending: PendingJob, end: End) -> None:
+        """Let a job go that does not wait any more, and count it."""
+        del self.pending[pending.number]
+        self._numbers.pop(pending.job, None)
+        pending.close()
         self._ends[end] += 1
 
-    def count(self, end: End) -> None:
-        """Count a job that was not taken in."""
-        self._ends[end] += 1
+    def withdraw(self, pending: PendingJob) -> None:
+        """Take a job out that nobody wants."""
+        self._schedule.take_out(pending.number)
+        self.finish(pending, "withdrawn")
 
-    def find(self, job: PoolJob[Any]) -> Order | None:
+    def expire(self, pending: PendingJob) -> None:
+        """Answer a job whose time is over; if it still waits, it is not begun any more."""
+        error = JobExpired(self._path, pending.request_name, pending.timeout, begun=pending.running)
+        self._give_up(pending, error, "expired", "it expired")
+
+    def fail_waiting(self, error_for: Callable[[PoolJob[Any]], Exception], why: str) -> None:
+        """Fail all jobs that no worker has in hand."""
+        for pending in self._not_running():
+            self._give_up(pending, error_for(pending.job), "failed", why)
+
+    def _give_up(self, pending: PendingJob, error: Exception, end: End, why: str) -> None:
+        """Have a job done with that no worker will do."""
+        if error.__cause__ is None:
+            error.__cause__ = pending.crash
+        pending.fail(error)
+        asked, discarded = pending.job.asked, end == "discarded"
+        if is_missed(asked=asked, running=pending.running, discarded=discarded):
+            self._publish_letter(pending.job.request, why)
+        self._schedule.take_out(pending.number)
+        self.finish(pending, end)
+
+    # -- looking ----------------------------------------------------------------------------------
+
+    def find(self, job: PoolJob[Any]) -> PendingJob | None:
         """Return what is known of a job that was asked and is not finished."""
-        return self._orders.get(self._numbers.get(job, 0))
+        return self.pending.get(self._numbers.get(job, 0))
 
-    def outside(self) -> list[Order]:
-        """List the jobs that no worker has in hand."""
-        return [order for order in self._orders.values() if not order.in_hand]
-
-    def __getitem__(self, number: int) -> Order:
-        return self._orders[number]
-
-    def __contains__(self, order: Order) -> bool:
-        return order.number in self._orders
+    def __contains__(self, pending: PendingJob) -> bool:
+        return self.pending.get(pending.number) is pending
 
     def __len__(self) -> int:
-        return len(self._orders)
+        return len(self.pending)
+
+    def _not_running(self) -> list[PendingJob]:
+        return [pending for pending in self.pending.values() if not pending.running]
 
     def statistics(
         self, *, draining: bool, workers: tuple[WorkerStatistics, ...]
     ) -> PoolStatistics:
         """Return the counts, together with what is true now."""
-        ends, queued = self._ends, len(self.outside())
+        ends, queued = self._ends, len(self._not_running())
         return PoolStatistics(
             size=len(workers),
             queued=queued,

@@ -1,4 +1,4 @@
-"""Say what a pool is told and asked, what it answers with, and what it counts.
+"""The messages of a pool: what it is told and asked, what it answers with, what it counts.
 
 A `PoolJob` wraps the request that a worker is to answer, and says how the pool is to treat it. It
 is made by `Pool.ask` and `Pool.tell`; users meet it in the name of a pool,
@@ -38,6 +38,7 @@ __all__ = [
     "Forget",
     "JobExpired",
     "NoWorkers",
+    "OwnNotice",
     "PoolDraining",
     "PoolFull",
     "PoolJob",
@@ -52,7 +53,7 @@ M = TypeVar("M")
 
 
 class _PoolRefusal(SupervisionError, Refusal):
-    """Be what a pool answers with instead of a worker; `path` is the pool."""
+    """What a pool answers with instead of a worker; `path` is the pool, `message` the request."""
 
     def __init__(self, path: str, message: str, text: str) -> None:
         super().__init__(f"{path}: {message} {text}")
@@ -62,7 +63,7 @@ class _PoolRefusal(SupervisionError, Refusal):
 
 @final
 class PoolFull(_PoolRefusal):
-    """Refuse a job because as many wait as `limit` allows, or give up one that waited."""
+    """The refusal of a job because as many wait as `limit` allows; or of one that had waited."""
 
     def __init__(self, path: str, message: str, limit: int, *, discarded: bool = False) -> None:
         what = "discarded to make room for another" if discarded else "not taken"
@@ -73,7 +74,7 @@ class PoolFull(_PoolRefusal):
 
 @final
 class PoolDraining(_PoolRefusal):
-    """Refuse a job because the pool finishes what it has and takes no more."""
+    """The refusal of a job because the pool finishes what it has and takes no more."""
 
     def __init__(self, path: str, message: str) -> None:
         super().__init__(path, message, "not taken: the pool is draining")
@@ -81,7 +82,7 @@ class PoolDraining(_PoolRefusal):
 
 @final
 class NoWorkers(_PoolRefusal):
-    """Refuse a job because no worker is left that could come back by itself."""
+    """The refusal of a job because no worker is left that could come back by itself."""
 
     def __init__(self, path: str, message: str) -> None:
         super().__init__(path, message, "not done: every worker is parked or terminated")
@@ -89,7 +90,7 @@ class NoWorkers(_PoolRefusal):
 
 @final
 class JobExpired(_PoolRefusal, TimeoutError):
-    """Say that a job was not answered in time; if it has not `begun`, it never will."""
+    """The answer to a job whose time is over; if it has not `begun`, it never will."""
 
     def __init__(self, path: str, message: str, timeout: float, *, begun: bool) -> None:
         what = "begun, its answer is dropped" if begun else "never begun"
@@ -101,7 +102,7 @@ class JobExpired(_PoolRefusal, TimeoutError):
 @final
 @frozen(eq=False)
 class PoolJob(Request[Any], Generic[M]):
-    """Have a worker answer `request`; made by the methods of `Pool`.
+    """A request that a worker is to answer; made by the methods of `Pool`.
 
     `attempts`, `job_timeout` and `key` are as in `Pool.ask`. `asked` tells that somebody waits for
     the answer. Two jobs are never equal, whatever they hold.
@@ -117,7 +118,7 @@ class PoolJob(Request[Any], Generic[M]):
 @final
 @frozen
 class Resize(Request[None]):
-    """Have `size` workers from now on; answered when those that are too many have ended."""
+    """The wish for `size` workers; answered when they are there, or the surplus has ended."""
 
     size: int
 
@@ -125,29 +126,36 @@ class Resize(Request[None]):
 @final
 @frozen
 class Drain(Request[None]):
-    """Take no more jobs; answered when all that were taken are finished."""
+    """The end of taking jobs; answered when all that were taken are finished."""
 
 
 @final
 @frozen
 class CountJobs(Request["PoolStatistics"]):
-    """Count the jobs of a pool."""
+    """A question for the counts of a pool."""
 
 
 @final
 @frozen
 class Forget:
-    """Tell a pool that nobody waits for the answer to a job any more."""
+    """Word to a pool that nobody waits for the answer to a job any more."""
 
     __dead_letter__: ClassVar[bool] = False
 
     job: PoolJob[Any]
 
 
+class OwnNotice:
+    """What a pool tells itself: of no use to anybody else, so never a dead letter."""
+
+    __slots__ = ()
+    __dead_letter__: ClassVar[bool] = False
+
+
 @final
 @frozen
 class WorkerStatistics:
-    """Count what one worker did, in all its incarnations.
+    """What one worker did, in all its incarnations.
 
     `busy` tells that it has a job in hand. `done` are those that it answered, `crashed` those that
     it ended with. `state` is RUNNING, RESTARTING (also while a backoff lasts) or PARKED.
@@ -164,7 +172,7 @@ class WorkerStatistics:
 @final
 @frozen
 class PoolStatistics:
-    """Count the jobs of a pool, since it was started.
+    """The counts of a pool, since it was started.
 
     Each job that was taken is in exactly one of these: `queued`, `running` (in a worker's hand),
     `done` (answered by a worker, be it with a refusal), `failed` (its last attempt crashed a

@@ -1,4 +1,4 @@
-"""Decide which worker of a pool gets which job: pure, without a loop, a clock or chance.
+"""Routing: which worker of a pool gets which job. Pure, without a loop, a clock or chance.
 
 A `Schedule` knows who could work and what waits. It is told of every change and says, one pair
 after the other, who gets what; the pool carries that out. Each worker has one job at a time.
@@ -55,7 +55,7 @@ MOST_HOMES = 10_000
 
 @final
 class Routing(StrEnum):
-    """Say which worker gets a job; the table is in the module's text."""
+    """The rule by which a worker is found for a job; see the table of the module."""
 
     ROUND_ROBIN = "round_robin"
     LEAST_LOADED = "least_loaded"
@@ -91,7 +91,7 @@ def _score(hashed: int, worker: int) -> int:
 
 @final
 class _Line:
-    """Keep job numbers, the smallest first; those in the middle can be taken out, too."""
+    """Job numbers, the smallest first; those in the middle can be taken out, too."""
 
     __slots__ = ("_heap", "_there")
 
@@ -121,7 +121,7 @@ class _Line:
 
 @final
 class _Place:
-    """Know where a job waits: in the line of one worker, or in that for all (None)."""
+    """Where a job waits: in the line of one worker, or in that for all (None)."""
 
     __slots__ = ("hashed", "key", "line")
 
@@ -133,7 +133,7 @@ class _Place:
 
 @final
 class Schedule:
-    """Keep the workers and the waiting jobs of one pool, both known by their numbers.
+    """The workers and the waiting jobs of one pool, both known by their numbers.
 
     After changes, call `next` until it returns None. Numbers of jobs grow in the order in which
     they came; a job that is put again takes its old place. Calls about workers may be repeated.

@@ -1,4 +1,4 @@
-"""Describe a pool: so many workers of one kind, supervised, behind one queue.
+"""The spec of a pool: so many workers of one kind, supervised, behind one queue.
 
 A `PoolSpec` is a supervisor's spec like the others: it stands among the children of a
 `SupervisorSpec`, or is served by itself. What it describes is reached through `Pool`.
@@ -53,7 +53,7 @@ M = TypeVar("M")
 
 @final
 class Discard(StrEnum):
-    """Say which job is not done when one more comes than `queue_limit` lets wait.
+    """The job that is not done when one more comes than `queue_limit` lets wait.
 
     `REFUSE`: the one that comes. `OLDEST`: the one that has waited longest. `NEWEST`: of those that
     wait, the one that came last; the one that comes takes its place.
@@ -81,7 +81,7 @@ def _as_discard(value: Discard | Literal["refuse", "oldest", "newest"]) -> Disca
 @final
 @frozen(repr=False)
 class PoolSpec(AnySupervisorSpec, Generic[M]):
-    """Describe a supervisor of `size` workers that share one queue of jobs.
+    """A supervisor of `size` workers that share one queue of jobs.
 
     - `worker`: a factory, as `start` of a `ChildSpec`; or a whole `ChildSpec`, for its shutdown
       time, backoff, own budget and so on: each worker is one of these, with a number behind its id

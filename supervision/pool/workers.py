@@ -1,8 +1,20 @@
-"""Keep the workers of a pool: start them, end them, and know which of them can work.
+"""The workers of a pool: who they are, who is up, and how they are started and stopped.
 
-The restarts are the business of an ordinary dynamic supervisor, `workers`, the one child of the
-pool. What becomes of a worker is heard on the event stream, in the very turn in which it happens;
-so `Worker.up` is always the truth, also before the pool gets to hear of the change.
+Restarts are the business of an ordinary dynamic supervisor, `workers`, the one child of the pool:
+budgets, backoffs, watchdogs and parking are as everywhere. `Workers` starts that one, and hears on
+the event stream what becomes of each worker, in the very turn in which it happens. So `Worker.up`
+is always true to the facts; the pool gets to know of each change through a notice in its mail, and
+never has to ask.
+
+=================  ============================  ============================================
+event              what it makes of the worker   notice
+=================  ============================  ============================================
+ProcStarted        up                            `WorkerChanged`
+ProcEnded          down                          `WorkerChanged`, died
+ChildParked        parked                        `WorkerChanged`
+ChildRemoved       gone for good                 `WorkerLeft`
+SupervisorGaveUp                                 `WorkersGaveUp`
+=================  ============================  ============================================
 
 >>> import anyio
 >>> from actors import ActorSystem, CancellationToken, Proc, task
@@ -11,24 +23,26 @@ so `Worker.up` is always the truth, also before the pool gets to hear of the cha
 >>> class Pair(Proc[int]):
 ...     async def run(self, shutdown: CancellationToken) -> None:
 ...         spec = PoolSpec("pair", task(work), size=2)
-...         workers = Workers(spec, self.context, lambda worker, died: None, lambda error: None)
+...         workers = Workers(spec, self.context, lambda notice: print(type(notice).__name__))
 ...         await workers.start()
 ...         print([worker.path for worker in workers.all.values() if worker.up])
 >>> async def main() -> None:
 ...     async with ActorSystem() as system:
 ...         await (await system.spawn(Pair, id="pair")).wait()
 >>> anyio.run(main)
+WorkerChanged
+WorkerChanged
 ['/pair/workers/worker-1', '/pair/workers/worker-2']
+WorkerChanged
+WorkerChanged
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from itertools import count, islice
-from typing import Any, Protocol, final
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias, final
 
-import anyio
+from attrs import frozen
 
 from actors import (
     Child,
@@ -43,18 +57,12 @@ from actors import (
     Subscription,
 )
 from supervision.errors import ChildNotFound, ChildStartFailed, IntensityExceeded
-from supervision.event_types import (
-    ChildExited,
-    ChildParked,
-    ChildStopped,
-    Next,
-    RestartFailed,
-    SupervisorGaveUp,
-)
-from supervision.pool.messages import WorkerStatistics
+from supervision.event_types import ChildParked, ChildRemoved, SupervisorGaveUp
+from supervision.pool.messages import OwnNotice, WorkerStatistics
 from supervision.pool.spec import PoolSpec, workers_spec
 from supervision.supervisors import (
     ChildState,
+    CountChildren,
     DynamicSupervisor,
     StartChild,
     SupervisorMessage,
@@ -63,35 +71,35 @@ from supervision.supervisors import (
     start_failed,
 )
 
-__all__ = ["Aside", "Resizing", "Worker", "Workers"]
-
-
-SOON = 0.001
-"""Seconds between two looks at a restart that is due."""
+__all__ = [
+    "SupervisorAnswered",
+    "Worker",
+    "WorkerChanged",
+    "WorkerLeft",
+    "WorkerNotice",
+    "Workers",
+    "WorkersGaveUp",
+]
 
 
 @final
 class Worker:
-    """Know one worker, through all its incarnations.
+    """One worker, through all its incarnations.
 
-    `up` tells that an incarnation is ready; `parked` that none will come by itself; `stopped` that
-    none will come at all; `retiring` that it gets no more jobs. `doubt`: in so many seconds its
-    restart is to be over, and it may turn out that it raised Ignore, and has left. `job` is the
-    number of the one in its hand.
+    `up` tells that an incarnation is ready; `parked` that none will come by itself; `retiring` that
+    it gets no more jobs, because it is too many; `busy` that it has a job in hand.
     """
 
     __slots__ = (
+        "busy",
         "crashed",
         "done",
-        "doubt",
         "id",
-        "job",
         "number",
         "parked",
         "path",
         "ref",
         "retiring",
-        "stopped",
         "up",
     )
 
@@ -103,21 +111,9 @@ class Worker:
         self.up = False
         self.parked = False
         self.retiring = False
-        self.stopped = False
-        self.doubt: float | None = None
-        self.job: int | None = None
+        self.busy = False
         self.done = 0
         self.crashed = 0
-
-    @property
-    def is_member(self) -> bool:
-        """Tell whether jobs may go to it, now or when it has come back."""
-        return not (self.parked or self.retiring)
-
-    @property
-    def can_work(self) -> bool:
-        """Tell whether it could take a job now."""
-        return self.up and self.job is None and self.is_member
 
     def statistics(self) -> WorkerStatistics:
         """Return what it did, as a frozen value."""
@@ -125,31 +121,70 @@ class Worker:
             state = ChildState.RUNNING
         else:
             state = ChildState.PARKED if self.parked else ChildState.RESTARTING
-        return WorkerStatistics(
-            self.id, self.ref, state, self.job is not None, self.done, self.crashed
-        )
+        return WorkerStatistics(self.id, self.ref, state, self.busy, self.done, self.crashed)
+
+
+@final
+@frozen(eq=False)
+class WorkerChanged(OwnNotice):
+    """A worker that came up, went down or was parked; `died`: its incarnation has ended."""
+
+    worker: Worker
+    died: bool = False
+
+
+@final
+@frozen(eq=False)
+class WorkerLeft(OwnNotice):
+    """A worker that its supervisor does not know any more: it was terminated, or not needed."""
+
+    worker: Worker
+
+
+@final
+@frozen(eq=False)
+class WorkersGaveUp(OwnNotice):
+    """The end that is near: the budget of restarts of `workers` is spent."""
+
+    workers: Workers
+    error: IntensityExceeded
+
+
+@final
+@frozen(eq=False)
+class SupervisorAnswered(OwnNotice):
+    """What the supervisor of the workers answers to a question that was passed on to it."""
+
+    reply: Reply[Any]
+    answer: object
+    error: Exception | None = None
+
+    def pass_on(self) -> None:
+        """Give it on to whoever wanted to know."""
+        if self.error is None:
+            self.reply.send(self.answer)
+        else:
+            self.reply.fail(self.error)
+
+
+WorkerNotice: TypeAlias = WorkerChanged | WorkerLeft | WorkersGaveUp | SupervisorAnswered
+"""What a pool hears of its workers."""
 
 
 @final
 class Workers:
-    """Be the workers of one incarnation of a pool.
+    """The workers of one incarnation of a pool, by number in `all`.
 
-    `changed` is called with a worker and whether it has just died, `gave_up` with the error of
-    their supervisor; both in the turn in which it happens, so they should only take note.
+    `tell` gets a notice of each change, in the turn in which that happens; it should only queue it.
     """
 
     def __init__(
-        self,
-        spec: PoolSpec[Any],
-        context: Context[Any],
-        changed: Callable[[Worker, bool], None],
-        gave_up: Callable[[IntensityExceeded], None],
+        self, spec: PoolSpec[Any], context: Context[Any], tell: Callable[[WorkerNotice], object]
     ) -> None:
         self.all: dict[int, Worker] = {}
         self._spec = spec
         self._context = context
-        self._changed = changed
-        self._gave_up = gave_up
+        self._tell = tell
         self._by_path: dict[str, Worker] = {}
         self._supervisor: Child[SupervisorMessage] = context.child("workers", shutdown=None)
         self._subscription: Subscription | None = None
@@ -203,21 +238,18 @@ class Workers:
         except ChildNotFound:
             pass  # it has left by itself
 
-    async def has_left(self, worker: Worker, delay: float) -> bool:
-        """Tell whether a worker is gone for good, once its restart, in `delay` seconds, is over."""
-        await anyio.sleep(delay)
-        while True:
-            children = await self.supervisor.ask(WhichChildren(), timeout=None)
-            state = {child.id: child for child in children}.get(worker.id)
-            if state is None:
-                return True
-            if state.state is not ChildState.RESTARTING or (state.restart_in or 0.0) > SOON:
-                return False  # it is up again, or there is to be another try, and a look after it
-            await anyio.sleep(SOON)  # due, but the supervisor's timer has not had its turn
-
     async def stop(self) -> None:
         """Stop all of them, each after the job in its hand or at its deadline, and wait."""
         await self._supervisor.stop(None)
+
+    def ask_supervisor(self, question: WhichChildren | CountChildren, reply: Reply[Any]) -> None:
+        """Have the supervisor answer; what it says comes as `SupervisorAnswered`."""
+        supervisor: Ref[Any] = self.supervisor
+        self._context.pipe(
+            supervisor.ask(question, timeout=None),
+            into=lambda answer: SupervisorAnswered(reply, answer),
+            failed=lambda error: SupervisorAnswered(reply, None, error),
+        )
 
     def remove(self, worker: Worker) -> None:
         """Forget a worker."""
@@ -225,28 +257,25 @@ class Workers:
         if self.all.get(worker.number) is worker:
             del self.all[worker.number], self._by_path[worker.path]
 
+    def statistics(self) -> tuple[WorkerStatistics, ...]:
+        """Return what each did, in the order of their numbers."""
+        return tuple(self.all[number].statistics() for number in sorted(self.all))
+
     def _hear(self, event: Event) -> None:
         match event:
             case ProcStarted(ref=ref) if worker := self._by_path.get(ref.path):
                 worker.ref, worker.up, worker.parked = ref, True, False
-                self._changed(worker, False)
+                self._tell(WorkerChanged(worker))
             case ProcEnded(ref=ref) if worker := self._by_path.get(ref.path):
                 worker.up = False
-                self._changed(worker, True)
+                self._tell(WorkerChanged(worker, died=True))
             case ChildParked(ref=ref) if worker := self._by_path.get(ref.path):
                 worker.parked = True
-                self._changed(worker, False)
-            case ChildStopped(ref=ref) if worker := self._by_path.get(ref.path):
-                worker.stopped = True
-                self._changed(worker, False)
-            case (
-                ChildExited(ref=ref, next=Next.RESTART | Next.WAIT, delay=delay)
-                | RestartFailed(ref=ref, next=Next.RESTART | Next.WAIT, delay=delay)
-            ) if worker := self._by_path.get(ref.path):
-                worker.doubt = delay
-                self._changed(worker, False)
+                self._tell(WorkerChanged(worker))
+            case ChildRemoved(ref=ref) if worker := self._by_path.get(ref.path):
+                self._tell(WorkerLeft(worker))
             case SupervisorGaveUp(ref=ref, error=error) if ref == self.supervisor:
-                self._gave_up(error)
+                self._tell(WorkersGaveUp(self, error))
             case ProcEnded(ref=ref) if ref == self._context.ref:
                 self._let_go()  # the pool itself, in whatever way: killed it runs no code any more
             case _:
@@ -255,84 +284,3 @@ class Workers:
     def _let_go(self) -> None:
         if self._subscription is not None:
             self._subscription.cancel()
-
-
-class Aside(Protocol):
-    """Await something beside the pool, and go on in its own turn."""
-
-    def __call__(
-        self,
-        work: Awaitable[None],
-        then: Callable[[None], object],
-        failed: Callable[[Exception], object],
-        /,
-    ) -> None:
-        """Await `work`; then call `then` with its result, or `failed` with its error."""
-        ...
-
-
-@final
-class Resizing:
-    """Carry the resizes of one pool out.
-
-    `aside` awaits what takes time; `placed` is told of each worker that gets no more jobs.
-    """
-
-    def __init__(self, workers: Workers, aside: Aside, placed: Callable[[Worker], None]) -> None:
-        self._workers = workers
-        self._aside = aside
-        self._placed = placed
-        self._waiting: deque[tuple[int, Reply[None]]] = deque()
-        self._reply: Reply[None] | None = None
-        self._surplus = 0
-
-    def add(self, size: int, reply: Reply[None]) -> None:
-        """Have a size set when the resizes before it are done; `reply` is answered then."""
-        self._waiting.append((size, reply))
-        self._next()
-
-    def end(self, worker: Worker) -> None:
-        """End a worker of the surplus, now that its hands are empty."""
-        self._aside(self._workers.end(worker), lambda _: self._has_ended(worker), _ignored)
-
-    def _next(self) -> None:
-        if self._reply is not None or not self._waiting:
-            return
-        size, self._reply = self._waiting.popleft()
-        numbers = sorted(self._workers.all)
-        if len(numbers) > size:
-            self._shrink([self._workers.all[number] for number in numbers[size:]])
-        else:
-            free = (number for number in count(1) if number not in self._workers.all)
-            wanted = list(islice(free, size - len(numbers)))
-            self._aside(self._workers.grow(wanted), lambda _: self._done(), self._failed)
-
-    def _shrink(self, surplus: list[Worker]) -> None:
-        self._surplus = len(surplus)
-        for worker in surplus:
-            worker.retiring = True
-            self._placed(worker)
-            if worker.job is None:
-                self.end(worker)
-
-    def _has_ended(self, worker: Worker) -> None:
-        self._workers.remove(worker)
-        self._surplus -= 1
-        if not self._surplus:
-            self._done()
-
-    def _done(self) -> None:
-        reply, self._reply = self._reply, None
-        if reply is not None:
-            reply.send(None)
-        self._next()
-
-    def _failed(self, error: Exception) -> None:
-        reply, self._reply = self._reply, None
-        if reply is not None:
-            reply.fail(error)
-        self._next()
-
-
-def _ignored(error: Exception) -> None:
-    """Do nothing: the supervisor of the workers has ended, and the pool is about to."""

@@ -1,16 +1,15 @@
 """Run the children of a spec: supervisors, their requests, and what they decide."""
 
+from supervision.keys import Key, partition_of
 from supervision.supervisors.child import Record, shutdown_timeout, start_failed
 from supervision.supervisors.dynamic import DynamicSupervisor
 from supervision.supervisors.partition import (
     GetPartition,
-    Key,
     PartitionMessage,
     Partitions,
     PartitionSupervisor,
     PartitionSupervisorSpec,
     ResizePartitions,
-    partition_of,
 )
 from supervision.supervisors.plan import ChildState
 from supervision.supervisors.requests import (

@@ -61,6 +61,7 @@ from supervision.errors import (
 from supervision.event_types import (
     ChildExited,
     ChildParked,
+    ChildRemoved,
     ChildRestarted,
     ChildStopped,
     ChildStopping,
@@ -174,6 +175,7 @@ class BaseSupervisor(Actor[M]):
         self.records.pop(record.spec.id, None)
         self._by_ref.pop(record.child.ref, None)
         record.child.release(why)
+        self.publish(ChildRemoved(record.child.ref))
 
     async def bring_up(self, record: Record) -> ExitReason | None:
         """Start a child; returns why that failed, None when it is ready or was ignored."""

@@ -45,9 +45,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from random import Random
-from typing import Any, Generic, SupportsBytes, TypeAlias, TypeGuard, TypeVar, cast, final
+from typing import Any, Generic, TypeAlias, TypeGuard, TypeVar, cast, final
 from weakref import WeakValueDictionary
-from zlib import crc32
 
 from attrs import Attribute, evolve, field, frozen
 
@@ -59,6 +58,7 @@ from supervision.errors import (
     SpecError,
     SupervisionError,
 )
+from supervision.keys import Key, partition_of
 from supervision.specs import (
     AnySupervisorSpec,
     AutoShutdown,
@@ -81,49 +81,16 @@ from supervision.supervisors.requests import (
 
 __all__ = [
     "GetPartition",
-    "Key",
     "PartitionMessage",
     "PartitionSupervisor",
     "PartitionSupervisorSpec",
     "Partitions",
     "ResizePartitions",
-    "partition_of",
 ]
 
 
 M = TypeVar("M")
 R = TypeVar("R")
-
-Key: TypeAlias = int | str | bytes | SupportsBytes
-"""What can be routed: an int, a text, bytes, or an object of a class that defines `__bytes__`."""
-
-
-def partition_of(key: Key, n: int) -> int:
-    """Say which of n partitions, 0 to n-1, a key belongs to.
-
-    An int goes to `abs(key) % n`, as in Elixir; anything else to the CRC-32 of its bytes modulo n,
-    a text being taken as UTF-8. A change of n moves most keys. Raises TypeError for a key of
-    another type, ValueError when n is less than 1.
-
-    >>> partition_of(7, 4), partition_of(-7, 4), partition_of("ada", 4), partition_of(b"ada", 4)
-    (3, 3, 0, 0)
-    """
-    if n < 1:
-        raise ValueError(f"a key needs at least 1 partition, not {n}")
-    match key:
-        case int():
-            return abs(key) % n
-        case str():
-            data = key.encode("utf-8", "surrogatepass")
-        case bytes():
-            data = key
-        case _ if isinstance(key, SupportsBytes):  # pyright: ignore[reportUnnecessaryIsInstance]
-            data = bytes(key)
-        case _:
-            hint = "give an int, a text or bytes, such as the text that identifies it"
-            raise TypeError(f"{key!r} of type {type(key).__name__} is no key; {hint}")
-    return crc32(data) % n
-
 
 # -- the spec --------------------------------------------------------------------------------------
 

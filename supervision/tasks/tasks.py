@@ -1,4 +1,4 @@
-"""Run one-off coroutines under supervision: awaited, fire-and-forget, or one for each item.
+"""One-off coroutines under supervision: awaited, fire-and-forget, or one for each item.
 
 A `TaskSupervisor` is a dynamic supervisor whose children are calls of coroutine functions. `Tasks`
 is the handle by which they are made:
@@ -60,8 +60,10 @@ from supervision.specs import (
     register_kind,
 )
 from supervision.supervisors import DynamicSupervisor, Record, StartChild, SupervisorMessage
-from supervision.tasks.job import Fired, Job, check_function, new_id
-from supervision.tasks.map import Mapper, MapPlan, Outcome, Source, TaskMap
+from supervision.tasks.map import TaskMap
+from supervision.tasks.map_actor import MapActor, MapOptions, Source
+from supervision.tasks.outcomes import Outcome
+from supervision.tasks.task import AwaitedTask, BackgroundTaskProc, check_function, new_id
 
 __all__ = ["TaskSupervisor", "TaskSupervisorSpec", "Tasks"]
 
@@ -74,7 +76,7 @@ Ts = TypeVarTuple("Ts")
 @final
 @frozen(repr=False)
 class TaskSupervisorSpec(AnySupervisorSpec):
-    """Describe a supervisor of one-off tasks.
+    """A supervisor of one-off tasks.
 
     `max_tasks` (at least 0, default None: no limit) counts those that run or restart, each call of
     a map among them, but not the map itself. The budget, for tasks that are restarted, is as
@@ -104,7 +106,7 @@ class TaskSupervisorSpec(AnySupervisorSpec):
 
 @final
 class TaskSupervisor(DynamicSupervisor):
-    """Run a `TaskSupervisorSpec`.
+    """The actor behind a `TaskSupervisorSpec`.
 
     It takes what every dynamic supervisor takes. `random` (default: a fresh one) is where backoffs
     take their jitter from. Raises TypeError when `spec` is no TaskSupervisorSpec.
@@ -140,7 +142,7 @@ class TaskSupervisor(DynamicSupervisor):
 
 
 def _is_map(spec: ChildSpec[Any]) -> bool:
-    return getattr(spec.start, "func", None) is Mapper
+    return getattr(spec.start, "func", None) is MapActor
 
 
 def _check_ref(_: object, attribute: Attribute[Any], value: object) -> None:
@@ -151,7 +153,7 @@ def _check_ref(_: object, attribute: Attribute[Any], value: object) -> None:
 @final
 @frozen
 class Tasks:
-    """Start tasks under a supervisor.
+    """The way to start tasks under a supervisor.
 
     Made of the ref of a task supervisor, or of any dynamic one. `shutdown` is what each task gets
     to end when it is cancelled or told to stop: seconds, default 5.0, `INFINITY` or `BRUTAL_KILL`.
@@ -173,9 +175,9 @@ class Tasks:
         goes on; what it raises then is its crash, which is logged.
         """
         name = check_function("run", function)
-        job: Job[T] = Job(partial(function, *arguments), self.shutdown)
-        await job.start(self.supervisor, new_id(name))
-        return await job.result()
+        task: AwaitedTask[T] = AwaitedTask(partial(function, *arguments), self.shutdown)
+        await task.start(self.supervisor, new_id(name))
+        return await task.result()
 
     async def start(
         self,
@@ -192,7 +194,7 @@ class Tasks:
         is busy, it may start or not.
         """
         name = check_function("start", function)
-        make = partial(Fired, partial(function, *arguments))
+        make = partial(BackgroundTaskProc, partial(function, *arguments))
         spec = ChildSpec(
             new_id(name) if id is None else id, make, restart=restart, shutdown=self.shutdown
         )
@@ -254,7 +256,7 @@ class Tasks:
         if not isinstance(source, Iterable | AsyncIterable):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"map wants an iterable or async iterable source, not {source!r}")
         return TaskMap(
-            MapPlan(
+            MapOptions(
                 self.supervisor, function, name, source, limit, ordered, outcomes, self.shutdown
             )
         )

@@ -2,10 +2,25 @@
 
 import pytest
 
-from actors import Crashed, Event, ProcEnded, ProcStarted
+from actors import Crashed, Event, Ignore, ProcEnded, ProcStarted
 from actors.testing import settle
-from supervision import BRUTAL_KILL, SupervisorSpec, serve
-from supervision.events import ChildExited, ChildRestarted, ChildStopped, Next, RestartFailed
+from supervision import (
+    BRUTAL_KILL,
+    ChildStartFailed,
+    DynamicSupervisorSpec,
+    StartChild,
+    SupervisorSpec,
+    TerminateChild,
+    serve,
+)
+from supervision.events import (
+    ChildExited,
+    ChildRemoved,
+    ChildRestarted,
+    ChildStopped,
+    Next,
+    RestartFailed,
+)
 from tests.supervision.kit import DECISIONS, Boom, Stage
 
 pytestmark = pytest.mark.dead_letters
@@ -63,3 +78,29 @@ async def test_each_stopped_child_is_told() -> None:
         ("/top/killed", "killed", True, 0.0),
         ("/top/good", "shutdown", True, 1.5),
     ]
+
+
+@pytest.mark.parametrize("way", ["end", "ignore", "terminate", "fail"])
+async def test_a_child_that_is_forgotten_is_an_event(way: str) -> None:
+    """Whenever a child leaves its supervisor, that is published once, with its ref."""
+    stage = Stage()
+    async with stage.serve(DynamicSupervisorSpec("top")) as app:
+        removed: list[ChildRemoved] = []
+        app.system.events.subscribe(
+            lambda event: removed.append(event) if isinstance(event, ChildRemoved) else None
+        )
+        if way == "fail":
+            with pytest.raises(ChildStartFailed):
+                await app.supervisor.ask(StartChild(stage.child("a", start=[Boom()])))
+        else:
+            child = stage.child("a", restart="transient", start=[None, Ignore()])
+            await app.supervisor.ask(StartChild(child))
+            assert removed == []
+        if way == "end":
+            stage.end("a")
+        elif way == "ignore":
+            stage.crash("a")
+        elif way == "terminate":
+            await app.supervisor.ask(TerminateChild("a"), timeout=None)
+        await settle()
+        assert [event.ref.path for event in removed] == ["/top/a"]

@@ -14,6 +14,7 @@ from supervision import (
     Backoff,
     ChildSpec,
     ChildState,
+    DeleteChild,
     IntensityExceeded,
     Pool,
     PoolSpec,
@@ -238,6 +239,35 @@ async def test_a_worker_that_is_not_needed_any_more_leaves_the_pool(starts: list
         assert await bench.counts("size") == (0,)
 
 
+async def test_a_worker_that_is_terminated_in_its_backoff_leaves_at_once() -> None:
+    """Whoever waits for a worker that is not to come back hears it then, not after the backoff."""
+    worker = {"backoff": Backoff(10.0, 10.0, jitter=False)}
+    async with Bench(size=1, worker=worker).serve() as bench:
+        await bench.ask("ab")
+        await bench.crash("a")
+        await bench.app.find("pool/workers").ask(TerminateChild("worker-1"), timeout=None)
+        await settle()
+        assert bench.results == {"a": "crashed: a", "b": "NoWorkers"}
+        assert await bench.counts("size") == (0,)
+
+
+async def test_a_parked_worker_that_is_deleted_leaves_the_pool() -> None:
+    """A parked worker is shown until somebody deletes it; resize puts a new one in its place."""
+    worker = {"max_restarts": 0, "when_spent": "park"}
+    async with Bench(size=2, worker=worker).serve() as bench:
+        await bench.ask("a")
+        await bench.crash("a")
+        assert await bench.counts("size") == (2,)
+        await bench.app.find("pool/workers").ask(DeleteChild("worker-1"))
+        await settle()
+        statistics = await bench.statistics()
+        assert [worker.id for worker in statistics.workers] == ["worker-2"]
+        await bench.pool.resize(2)
+        await bench.ask("bc")
+        assert bench.in_hand == {"worker-2": "b", "worker-1": "c"}
+        await bench.finish_all()
+
+
 async def test_to_give_up_makes_no_dead_letters_of_its_own() -> None:
     """When a pool gives up, is stopped or killed, what it told itself is missed by nobody."""
     async with Bench(size=2, max_restarts=0).serve() as bench:
@@ -403,12 +433,12 @@ async def test_a_stop_waits_for_whoever_carries_an_answer() -> None:
     dispatcher = Dispatcher(Bench(size=1).spec)
     async with ActorSystem() as system:
         ref = await system.spawn(lambda: dispatcher, shutdown=None)
-        dispatcher._hands += 1  # one that still needs a turn
+        dispatcher._carried += 1  # one that still needs a turn
         ref.stop()
         await settle()
         assert ref.is_alive
-        assert dispatcher._hands_empty is not None
-        dispatcher._hands_empty.set()
+        assert dispatcher._none_carried is not None
+        dispatcher._none_carried.set()
         await settle()
         assert not ref.is_alive
 

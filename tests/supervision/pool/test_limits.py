@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import anyio
 import pytest
 
-from actors import ActorSystem, AskTimeout
+from actors import AskTimeout
 from actors.testing import settle
-from supervision import Backoff, ChildStartFailed, ChildState, JobExpired, Pool, PoolFull, SpecError
+from supervision import Backoff, ChildStartFailed, ChildState, JobExpired, PoolFull, SpecError
 from supervision.keys import stable_hash
 from supervision.pool import PoolJob
-from supervision.pool.dispatcher import Dispatcher, Own
+from supervision.pool.dispatcher import JobDue
+from supervision.pool.jobs import PendingJob
 from supervision.pool.messages import Resize
 from supervision.pool.routing import rendezvous
 from tests.supervision.pools import Bench, Hold
@@ -147,32 +147,27 @@ async def test_an_expired_job_is_not_handed_on() -> None:
 
 
 async def test_a_reminder_that_comes_late_means_nothing() -> None:
-    """The reminder of a job that was done while it stood in the mail is ignored."""
-    bench = Bench(size=1)
-    dispatcher = Dispatcher(bench.spec)
-    async with anyio.create_task_group() as bench.tasks, ActorSystem() as system:
-        bench.pool = Pool(await system.spawn(lambda: dispatcher, shutdown=None))
-        await bench.ask("a", job_timeout=10.0)
-        order = dispatcher._ledger[1]
-        await bench.finish("a")
-        bench.pool.ref.tell(Own(dispatcher, partial(dispatcher._expire, order)))
-        await settle()
-        assert await bench.counts("done", "expired") == (1, 0)
-
-
-async def test_a_job_is_not_begun_while_its_reminder_is_in_the_mail() -> None:
-    """When the pool hands out a job whose time is over, it expires, reminded or not."""
-    bench = Bench(size=1)
-    dispatcher = Dispatcher(bench.spec)
-    async with anyio.create_task_group() as bench.tasks, ActorSystem() as system:
-        bench.pool = Pool(await system.spawn(lambda: dispatcher, shutdown=None))
+    """The reminder of a job that is not there any more is ignored, whatever its number."""
+    async with Bench(size=1).serve() as bench:
         await bench.ask("a")
-        await bench.ask("b", job_timeout=10.0)
-        (waiting,) = dispatcher._ledger.outside()
-        waiting.due = anyio.current_time()  # as if the reminder stood at the end of a long queue
+        earlier: Any = PendingJob(1, PoolJob(Hold("a")), None, None, 1)  # type: ignore[arg-type]
+        bench.pool.ref.tell(JobDue(earlier))  # type: ignore[arg-type]
+        await settle()
+        assert await bench.counts("expired") == (0,)
         await bench.finish("a")
-        assert bench.results == {"a": "a done", "b": "JobExpired"}
+
+
+async def test_a_job_that_is_due_in_the_turn_of_its_deadline_is_not_run() -> None:
+    """When a worker comes free at the very moment of the deadline, the job is not begun."""
+    async with Bench(size=1).serve() as bench:
+        await bench.ask("a")
+        await bench.ask("b", job_timeout=1.0)
+        await anyio.sleep(1.0)
+        bench.let_go("a")
+        await settle()
         assert bench.begun == ["a"]
+        assert bench.results == {"a": "a done", "b": "JobExpired"}
+        assert await bench.counts("expired") == (1,)
 
 
 async def test_time_is_counted_from_when_the_job_is_taken() -> None:

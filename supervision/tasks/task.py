@@ -1,16 +1,22 @@
-"""Run one coroutine function as a child of a supervisor.
+"""One task: a coroutine function that is run as a child of a supervisor.
 
-What `tasks` and `mapping` have in common. A `Job` is run on behalf of somebody who waits for its
-result; a fired one on behalf of nobody. Both are ordinary procs, so that they have a path, can be
-listed, stopped and killed. Being told to stop cancels their function.
+What `tasks` and `map` have in common. An `AwaitedTask` is run on behalf of somebody who waits for
+its result, a `BackgroundTaskProc` on behalf of nobody. Both are ordinary procs, so that they have a
+path, can be listed, stopped and killed. Being told to stop cancels their function.
 
-Guarantees for a `Job`:
+Guarantees for an `AwaitedTask`:
 
 - What its function returns or raises reaches the one who waits, and nobody else; the proc itself
   ends well. What ends it otherwise (a kill, its supervisor's end) reaches them as ProcExited.
 - When the one who waits is cancelled, the function is cancelled, and gone, before the cancellation
   goes on. An error that it raises then is the proc's crash: it is reported by its supervisor.
 - It never begins when it was given up before.
+
+The hard part is the last one. Between the request to start a task and the answer, its owner may be
+cancelled, at a moment when nobody can tell whether the proc is there. So owner and proc share an
+`OwnedProc`: the proc shows itself there when it begins to start, and does not start when it reads
+that it is not wanted; the owner stops what it finds there, and waits until it is gone. Whoever of
+the two comes second sees what the first has done.
 
 >>> import anyio
 >>> from actors import ActorSystem
@@ -21,9 +27,9 @@ Guarantees for a `Job`:
 ...     async with ActorSystem() as system:
 ...         spec = DynamicSupervisorSpec("jobs")
 ...         jobs = await system.spawn(lambda: DynamicSupervisor(spec), id="jobs")
-...         job = Job(partial(double, 21), 5.0)
-...         await job.start(jobs, "double")
-...         print(await job.result())
+...         task = AwaitedTask(partial(double, 21), 5.0)
+...         await task.start(jobs, "double")
+...         print(await task.result())
 >>> anyio.run(main)
 42
 """
@@ -42,7 +48,7 @@ from actors import CancellationToken, Crashed, Ignore, Proc, ProcExited, Ref
 from supervision.specs import ChildSpec, Restart, ShutdownPolicy
 from supervision.supervisors import StartChild, SupervisorMessage, shutdown_timeout
 
-__all__ = ["Claim", "Fired", "Job", "check_function", "new_id"]
+__all__ = ["AwaitedTask", "BackgroundTaskProc", "OwnedProc", "check_function", "new_id"]
 
 
 T = TypeVar("T")
@@ -70,10 +76,10 @@ def check_function(caller: str, function: object) -> str:
 
 
 @final
-class Claim:
-    """Know the proc that is started for somebody, who may give it up at any time.
+class OwnedProc:
+    """A proc that is started for an owner, who may give it up at any time.
 
-    `ref` is there from the moment when it begins to start.
+    `ref` is there from the moment when it begins to start; `wanted` until it is given up.
     """
 
     __slots__ = ("shutdown_timeout", "ref", "shutdown", "wanted")
@@ -84,8 +90,8 @@ class Claim:
         self.wanted = True
         self.ref: Ref[Any] | None = None
 
-    def take(self, ref: Ref[Any]) -> None:
-        """Be told of the proc, by itself. Raises Ignore when it is not wanted any more."""
+    def begin(self, ref: Ref[Any]) -> None:
+        """Note the proc, which calls this itself. Raises Ignore when it is not wanted any more."""
         if not self.wanted:
             raise Ignore
         self.ref = ref
@@ -129,37 +135,37 @@ class Claim:
 
 
 @final
-class Job(Generic[T]):
-    """Run a function for somebody who waits for its result.
+class AwaitedTask(Generic[T]):
+    """A function that is run for somebody who waits for its result.
 
     `shutdown`: what it gets to end when it is cancelled, as in `ChildSpec`.
     """
 
-    __slots__ = ("_error", "_function", "_result", "claim")
+    __slots__ = ("_error", "_function", "_result", "owned")
 
     def __init__(
         self, function: Callable[[], Awaitable[T]], shutdown: float | ShutdownPolicy
     ) -> None:
-        self.claim = Claim(shutdown)
+        self.owned = OwnedProc(shutdown)
         self._function: Callable[[], Awaitable[T]] | None = function
         self._result: tuple[T] | None = None
         self._error: Exception | None = None
 
     async def start(self, supervisor: Ref[SupervisorMessage], id: str) -> None:
-        """Start it; see `Claim.start`."""
-        await self.claim.start(supervisor, id, partial(Performer, self))
+        """Start it; see `OwnedProc.start`."""
+        await self.owned.start(supervisor, id, partial(AwaitedTaskProc, self))
 
     async def result(self) -> T:
         """Wait until it is gone; returns what it returned, raises what it raised.
 
         Raises ProcExited when it was ended from elsewhere. Cancelled, it is gone first.
         """
-        ref = self.claim.ref
+        ref = self.owned.ref
         assert ref is not None
         try:
             reason = await ref.wait()
         except BaseException as interruption:
-            await self.claim.give_up_after(interruption)
+            await self.owned.give_up_after(interruption)
             raise
         if self._result is not None:
             return self._result[0]
@@ -179,31 +185,31 @@ class Job(Generic[T]):
         try:
             self._result = (await function(),)
         except Exception as error:
-            if not self.claim.wanted:
+            if not self.owned.wanted:
                 raise  # nobody else would ever hear of it
             self._error = error
 
 
 @final
-class Performer(Proc[Never]):
-    """Be the proc of a `Job`."""
+class AwaitedTaskProc(Proc[Never]):
+    """The proc of an `AwaitedTask`."""
 
-    def __init__(self, job: Job[Any]) -> None:
-        self.job = job
+    def __init__(self, task: AwaitedTask[Any]) -> None:
+        self.task = task
 
     async def on_start(self) -> None:
         """Do not start what nobody waits for any more."""
-        self.job.claim.take(self.context.ref)
+        self.task.owned.begin(self.context.ref)
 
     async def run(self, shutdown: CancellationToken) -> None:
         """Run the function; it is cancelled when this proc is told to stop."""
         async with shutdown.scope():
-            await self.job.perform()
+            await self.task.perform()
 
 
 @final
-class Fired(Proc[Never]):
-    """Be the proc of a function whose result nobody waits for; its crash is a crash."""
+class BackgroundTaskProc(Proc[Never]):
+    """The proc of a function whose result nobody waits for; its crash is a crash."""
 
     def __init__(self, function: Callable[[], Awaitable[object]]) -> None:
         self.function = function
