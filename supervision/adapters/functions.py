@@ -8,15 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Final
 
-from supervision.errors import SpecError
-
-__all__ = ["check_seconds", "only_error", "takes_token"]
-
-
-LONGEST: Final = 1e9
-"""The longest time in seconds: some thirty years. A longer one is a mistake."""
+__all__ = ["only_error", "takes_token"]
 
 
 # -- for both -------------------------------------------------------------------------------------
@@ -55,14 +48,6 @@ def takes_token(what: str, fn: Callable[..., object]) -> bool:
             f"{names}; use functools.partial"
         )
     return bool(needed)
-
-
-def check_seconds(what: str, option: str, value: object, *, least: float) -> None:
-    """Refuse what is no time that can be waited for. Raises SpecError."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SpecError(what, option, f"{value!r} is not a number; give seconds >= {least:g}")
-    if not least <= value <= LONGEST:
-        raise SpecError(what, option, f"{value!r} is out of range; give seconds >= {least:g}")
 
 
 def name_of(fn: Callable[..., object]) -> str:

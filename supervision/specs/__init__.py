@@ -1,7 +1,7 @@
 """Describe a tree as frozen data: specs, their words, their checks, their drawing."""
 
 from supervision.specs.backoff import Backoff
-from supervision.specs.checks import check_count, check_option_seconds, check_word
+from supervision.specs.checks import check_count, check_seconds, check_word
 from supervision.specs.compare import Renewal, differing, renewal, same_tree
 from supervision.specs.drawing import draw
 from supervision.specs.options import (
@@ -43,7 +43,7 @@ __all__ = [
     "WhenSpent",
     "check_child",
     "check_count",
-    "check_option_seconds",
+    "check_seconds",
     "check_word",
     "differing",
     "draw",

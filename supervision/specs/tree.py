@@ -70,7 +70,7 @@ from supervision.specs.backoff import Backoff
 from supervision.specs.checks import (
     check_count,
     check_id,
-    check_option_seconds,
+    check_seconds,
     check_start,
     check_type,
     check_word,
@@ -222,7 +222,7 @@ class AnySupervisorSpec(ChildSpec[Any]):
         """Check the options in order; the first wrong one is reported."""
         _check_options(self)
         check_count(self.id, "max_restarts", self.max_restarts, least=0)
-        check_option_seconds(self.id, "max_seconds", self.max_seconds, "seconds > 0")
+        check_seconds(self.id, "max_seconds", self.max_seconds)
         check_word(self.id, "when_spent", WhenSpent, self.when_spent)
         if self.when_spent is not WhenSpent.ESCALATE:
             problem = "'park' is for a worker's own budget; a supervisor's is that of its children"
@@ -387,7 +387,7 @@ def _check_options(spec: ChildSpec[Any]) -> None:
     check_word(path, "restart", Restart, spec.restart)
     if not isinstance(spec.shutdown, ShutdownPolicy):
         hint = "seconds >= 0, INFINITY or BRUTAL_KILL"
-        check_option_seconds(path, "shutdown", spec.shutdown, hint, zero=True)
+        check_seconds(path, "shutdown", spec.shutdown, hint, least=0)
     check_type(path, "significant", bool, spec.significant, "True or False")
     if spec.name is not None:
         check_type(path, "name", Name, spec.name, "a Name or None")
@@ -395,7 +395,7 @@ def _check_options(spec: ChildSpec[Any]) -> None:
     if spec.backoff is not None:
         check_type(path, "backoff", Backoff, spec.backoff, "a Backoff or None")
     if spec.start_timeout is not None:
-        check_option_seconds(path, "start_timeout", spec.start_timeout, "seconds > 0 or None")
+        check_seconds(path, "start_timeout", spec.start_timeout, "seconds > 0 or None")
     if spec.watchdog is not None:
         check_type(path, "watchdog", Watchdog, spec.watchdog, "a Watchdog or None")
     if spec.significant and spec.restart is Restart.PERMANENT:
@@ -408,7 +408,7 @@ def _check_own_budget(spec: ChildSpec[Any]) -> None:
     if spec.max_restarts is not None:
         check_count(path, "max_restarts", spec.max_restarts, least=0)
     if spec.max_seconds is not None:
-        check_option_seconds(path, "max_seconds", spec.max_seconds, "seconds > 0")
+        check_seconds(path, "max_seconds", spec.max_seconds)
     check_word(path, "when_spent", WhenSpent, spec.when_spent)
     if spec.max_restarts is not None:
         return
