@@ -46,9 +46,11 @@ from supervision.specs import (
     Backoff,
     ChildSpec,
     DynamicSupervisorSpec,
+    PartitionSupervisorSpec,
     Restart,
     Strategy,
     SupervisorSpec,
+    TaskSupervisorSpec,
     Watchdog,
     WhenSpent,
     draw,
@@ -63,7 +65,6 @@ from supervision.supervisors import (
     GetChild,
     GetChildSpec,
     Partitions,
-    PartitionSupervisorSpec,
     RestartChild,
     StartChild,
     Supervisor,
@@ -71,7 +72,7 @@ from supervision.supervisors import (
     TerminateChild,
     WhichChildren,
 )
-from supervision.tasks import Tasks, TaskSupervisorSpec
+from supervision.tasks import Tasks
 
 __all__ = [
     "BRUTAL_KILL",

@@ -102,6 +102,8 @@ class PoolSpec(AnySupervisorSpec, Generic[M]):
     or when `worker` cannot be the spec of a worker.
     """
 
+    run_by = "supervision.pool.dispatcher:Dispatcher"
+
     worker: ChildSpec[M] | Callable[[], Proc[M]]
     name: Name[PoolJob[M]] | None = field(default=None, kw_only=True)
     size: int = field(kw_only=True)

@@ -7,11 +7,10 @@ from supervision.supervisors.partition import (
     Key,
     PartitionMessage,
     Partitions,
-    PartitionSupervisor,
-    PartitionSupervisorSpec,
     ResizePartitions,
     partition_of,
 )
+from supervision.supervisors.partition_supervisor import PartitionSupervisor
 from supervision.supervisors.plan import ChildState
 from supervision.supervisors.requests import (
     Arrange,
@@ -54,7 +53,6 @@ __all__ = [
     "Key",
     "PartitionMessage",
     "PartitionSupervisor",
-    "PartitionSupervisorSpec",
     "Partitions",
     "Reconfigure",
     "Record",

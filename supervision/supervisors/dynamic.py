@@ -36,7 +36,6 @@ from supervision.specs import (
     ChildSpec,
     DynamicSupervisorSpec,
     check_child,
-    register_kind,
 )
 from supervision.supervisors.base import BaseSupervisor
 from supervision.supervisors.plan import ChildState
@@ -92,6 +91,3 @@ class DynamicSupervisor(BaseSupervisor[SupervisorMessage]):
         limit = self.spec.max_children
         if limit is not None and len(self.records) >= limit:
             raise TooManyChildren(limit)
-
-
-register_kind(DynamicSupervisorSpec, DynamicSupervisor)

@@ -40,7 +40,7 @@ from typing import Any, final
 from actors import ExitReason
 from supervision.errors import SupervisionError
 from supervision.event_types import SupervisorEnding
-from supervision.specs import ChildSpec, SupervisorSpec, check_child, register_kind
+from supervision.specs import ChildSpec, SupervisorSpec, check_child
 from supervision.supervisors.base import BaseSupervisor
 from supervision.supervisors.child import Record, start_failed
 from supervision.supervisors.plan import (
@@ -154,6 +154,3 @@ class Supervisor(BaseSupervisor[SupervisorMessage]):
 
     def _members(self) -> Iterator[Member]:
         return (record.member for record in self.records.values())
-
-
-register_kind(SupervisorSpec, Supervisor)

@@ -1,7 +1,7 @@
 """Run one-off functions under supervision: tasks, their supervisor, and maps over many items."""
 
 from supervision.tasks.map import Failed, Outcome, Succeeded, TaskMap
-from supervision.tasks.tasks import Tasks, TaskSupervisor, TaskSupervisorSpec
+from supervision.tasks.tasks import Tasks, TaskSupervisor
 
 __all__ = [
     "Failed",
@@ -9,6 +9,5 @@ __all__ = [
     "Succeeded",
     "TaskMap",
     "TaskSupervisor",
-    "TaskSupervisorSpec",
     "Tasks",
 ]

@@ -41,7 +41,7 @@ The model is Elixir's Task.Supervisor; `map` is its async_stream.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from functools import partial
 from random import Random
 from typing import Any, Literal, Never, TypeVar, TypeVarTuple, final, overload
@@ -51,55 +51,22 @@ from attrs import Attribute, field, frozen
 from actors import Ref
 from supervision.errors import TooManyChildren
 from supervision.specs import (
-    AnySupervisorSpec,
     ChildSpec,
     DynamicSupervisorSpec,
     Restart,
     ShutdownPolicy,
-    check_count,
-    register_kind,
+    TaskSupervisorSpec,
 )
 from supervision.supervisors import DynamicSupervisor, Record, StartChild, SupervisorMessage
 from supervision.tasks.job import Fired, Job, check_function, new_id
 from supervision.tasks.map import Mapper, MapPlan, Outcome, Source, TaskMap
 
-__all__ = ["TaskSupervisor", "TaskSupervisorSpec", "Tasks"]
+__all__ = ["TaskSupervisor", "Tasks"]
 
 
 A = TypeVar("A")
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-
-
-@final
-@frozen(repr=False)
-class TaskSupervisorSpec(AnySupervisorSpec):
-    """Describe a supervisor of one-off tasks.
-
-    `max_tasks` (at least 0, default None: no limit) counts those that run or restart, each call of
-    a map among them, but not the map itself. The budget, for tasks that are restarted, is as
-    in `SupervisorSpec`, the rest as in `ChildSpec`.
-
-    Raises `SpecError` as `ChildSpec` does, and when `max_tasks` is not an int >= 0.
-    """
-
-    max_tasks: int | None = field(default=None, kw_only=True)
-
-    @property
-    def drawn_kind(self) -> str:
-        """Return what a drawing calls specs of this kind."""
-        return "tasks"
-
-    def drawn_notes(self) -> Iterator[str]:
-        """Give what a drawing says of this kind alone."""
-        if self.max_tasks is not None:
-            yield f"at most {self.max_tasks} {'task' if self.max_tasks == 1 else 'tasks'}"
-
-    def __attrs_post_init__(self) -> None:
-        """Check the options in order; the first wrong one is reported."""
-        super().__attrs_post_init__()
-        if self.max_tasks is not None:
-            check_count(self.id, "max_tasks", self.max_tasks, least=0)
 
 
 @final
@@ -258,6 +225,3 @@ class Tasks:
                 self.supervisor, function, name, source, limit, ordered, outcomes, self.shutdown
             )
         )
-
-
-register_kind(TaskSupervisorSpec, TaskSupervisor)
