@@ -2,6 +2,16 @@
 
 from supervision.supervisors.child import Record, shutdown_timeout, start_failed
 from supervision.supervisors.dynamic import DynamicSupervisor
+from supervision.supervisors.internal import (
+    Arrange,
+    Branch,
+    BringUp,
+    Change,
+    Reconfigure,
+    Retire,
+    change,
+    inspect,
+)
 from supervision.supervisors.partition import (
     GetPartition,
     Key,
@@ -13,24 +23,16 @@ from supervision.supervisors.partition import (
 from supervision.supervisors.partition_supervisor import PartitionSupervisor
 from supervision.supervisors.plan import ChildState
 from supervision.supervisors.requests import (
-    Arrange,
-    Branch,
-    BringUp,
-    Change,
     ChildCounts,
     ChildInfo,
     CountChildren,
     DeleteChild,
     GetChild,
     GetChildSpec,
-    Inspect,
-    Reconfigure,
     RestartChild,
-    Retire,
     StartChild,
     SupervisorMessage,
     TerminateChild,
-    TryAgain,
     WhichChildren,
 )
 from supervision.supervisors.supervisor import Supervisor
@@ -49,7 +51,6 @@ __all__ = [
     "GetChild",
     "GetChildSpec",
     "GetPartition",
-    "Inspect",
     "Key",
     "PartitionMessage",
     "PartitionSupervisor",
@@ -63,8 +64,9 @@ __all__ = [
     "Supervisor",
     "SupervisorMessage",
     "TerminateChild",
-    "TryAgain",
     "WhichChildren",
+    "change",
+    "inspect",
     "partition_of",
     "shutdown_timeout",
     "start_failed",

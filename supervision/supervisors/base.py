@@ -28,7 +28,7 @@ from abc import abstractmethod
 from functools import partial
 from itertools import count
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import anyio
 
@@ -73,27 +73,23 @@ from supervision.specs import BRUTAL_KILL, ChildSpec, Restart, Watchdog, renewal
 from supervision.supervisors.child import Record, shutdown_timeout, start_failed
 from supervision.supervisors.hang_detector import HangDetector
 from supervision.supervisors.intensity import Budget, Intensity, Permit, exceeded, spend
+from supervision.supervisors.internal import Branch, Change, Inspect, Internal, LookAround, TryAgain
 from supervision.supervisors.plan import ChildState, Verdict, is_expected, verdict
 from supervision.supervisors.reconfigure import Reconfiguration
 from supervision.supervisors.requests import (
     AnyStartChild,
-    Branch,
-    Change,
     ChildCounts,
     ChildInfo,
     CountChildren,
     DeleteChild,
     GetChild,
     GetChildSpec,
-    Inspect,
-    LookAround,
     RestartChild,
     TerminateChild,
-    TryAgain,
     WhichChildren,
 )
 
-__all__ = ["BaseSupervisor", "Record", "shutdown_timeout", "start_failed"]
+__all__ = ["BaseSupervisor"]
 
 
 M = TypeVar("M")
@@ -103,7 +99,7 @@ M = TypeVar("M")
 _TICKETS = count(1)
 
 
-class BaseSupervisor(Actor[M]):
+class BaseSupervisor(Actor[M | Internal], Generic[M]):
     """Be what both kinds of supervisor have in common; not to be used by itself."""
 
     keeps_ended = True
@@ -312,7 +308,7 @@ class BaseSupervisor(Actor[M]):
         record.ticket = next(_TICKETS)
         record.due = anyio.current_time() + (delay or 0.0)
         message = TryAgain(record.spec.id, record.ticket, counted)
-        # Every kind takes this message, whatever it takes beside those of all supervisors.
+        # The type of the mailbox is silent about this message; see `internal`.
         context: Context[Any] = self.context
         if delay is None:
             context.ref.tell(message)

@@ -10,18 +10,18 @@ and did not is remembered, so that the next `apply` does it.
 >>> import anyio
 >>> from actors import ActorSystem, CancellationToken, task
 >>> from supervision import ChildSpec, Supervisor, SupervisorSpec
->>> from supervision.requests import BringUp, Inspect, Reconfigure
+>>> from supervision.supervisors.internal import change, inspect
 >>> async def work(shutdown: CancellationToken) -> None:
 ...     await shutdown.wait()
 >>> a, b = ChildSpec("a", task(work)), ChildSpec("b", task(work))
 >>> async def main() -> None:
 ...     async with ActorSystem() as system:
 ...         shop = await system.spawn(SupervisorSpec("shop", [a]).start, id="shop")
-...         await shop.ask(Reconfigure(SupervisorSpec("shop", [b, a]), frozenset(["b"])))
-...         print([spec.id for spec, state in (await shop.ask(Inspect())).children])
-...         await shop.ask(BringUp(b))
-...         await shop.ask(Arrange())
-...         print([spec.id for spec, state in (await shop.ask(Inspect())).children])
+...         await change(shop, Reconfigure(SupervisorSpec("shop", [b, a]), frozenset(["b"])))
+...         print([spec.id for spec, state in (await inspect(shop)).children])
+...         await change(shop, BringUp(b))
+...         await change(shop, Arrange())
+...         print([spec.id for spec, state in (await inspect(shop)).children])
 >>> anyio.run(main)
 ['a']
 ['b', 'a']
@@ -36,8 +36,8 @@ from actors import ExitReason
 from supervision.errors import ChildRestarting, ChildRunning
 from supervision.specs import ChildSpec, Strategy, SupervisorSpec, renewal, same_tree
 from supervision.supervisors.child import Record, start_failed
+from supervision.supervisors.internal import Arrange, Branch, BringUp, Change, Reconfigure, Retire
 from supervision.supervisors.plan import ChildState
-from supervision.supervisors.requests import Arrange, Branch, BringUp, Change, Reconfigure, Retire
 
 __all__ = ["Books", "Reconfiguration"]
 

@@ -58,7 +58,6 @@ from supervision.event_types import (
     SupervisorGaveUp,
     ThreadAbandoned,
 )
-from supervision.supervisors import TryAgain
 from supervision.telemetry.explain import MOST_PARTS, explain_error
 
 if TYPE_CHECKING:
@@ -193,8 +192,8 @@ class LogLines:
                 self._write("INFO", path, "stopped while it was starting")
 
     def _dead_letter(self, event: DeadLetter) -> None:
-        if event.why.startswith("in hand when") or isinstance(event.message, TryAgain):
-            return  # told with the crash; or a note that a supervisor wrote to itself
+        if event.why.startswith("in hand when"):
+            return  # told with the crash
         path, kind = event.ref.path, type(event.message).__name__
         key = (path, kind, event.why)
         count = self._dead[key] = self._dead.get(key, 0) + 1

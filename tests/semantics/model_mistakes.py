@@ -22,8 +22,8 @@ from supervision.supervisors import supervisor as engine
 from supervision.supervisors.base import BaseSupervisor
 from supervision.supervisors.child import Record
 from supervision.supervisors.intensity import Intensity
+from supervision.supervisors.internal import TryAgain
 from supervision.supervisors.plan import Member, Round, restart_round
-from supervision.supervisors.requests import TryAgain
 from supervision.supervisors.supervisor import Supervisor
 from tests.semantics.scripts import (
     Count,

@@ -56,10 +56,7 @@ def test_every_message_of_a_supervisor_is_a_request(kind: type) -> None:
     [
         ("db", "StartChild: spec: 'db' is not a ChildSpec"),
         (None, "StartChild: spec: None is not a ChildSpec"),
-        (
-            ChildSpec,
-            "StartChild: spec: <class 'supervision.specs.tree.ChildSpec'> is not a ChildSpec",
-        ),
+        (ChildSpec, f"StartChild: spec: {ChildSpec!r} is not a ChildSpec"),
     ],
 )
 def test_start_child_takes_a_spec(value: object, text: str) -> None:
