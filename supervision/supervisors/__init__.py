@@ -1,6 +1,35 @@
-"""Run the children of a spec: supervisors, their requests, and what they decide."""
+"""Run the children of a spec: the supervisors, what they can be asked, and how they decide.
 
-from supervision.supervisors.child import Record, shutdown_timeout, start_failed
+A supervisor is an ordinary actor that owns the addresses of its children. Deciding is apart from
+doing: `plan`, `intensity` and `sight` are pure functions over frozen values, and what stands
+above them carries the decisions out.
+
+Guarantees: those of OTP's supervisors. A stop waits for death; a restart that fails never loops
+inside a supervisor, so each request has its turn; nothing is charged to two incarnations.
+
+Read `requests` first, it is what users see; then `base`, which follows a crash from the exit
+to the restart, and `plan`, which says what an exit means. `supervisor`, `dynamic` and
+`partition_supervisor` are the kinds. The parts that a supervisor is made of are `child` (the record
+of one), `limits`, `hang_detector` and `reconfigure`; `partition` is the handle by which
+keys find their partition, `internal` what supervisors tell themselves.
+
+>>> import anyio
+>>> from actors import ActorSystem, task
+>>> from supervision import ChildSpec, SupervisorSpec
+>>> async def work(shutdown: object) -> None:
+...     await anyio.sleep_forever()
+>>> async def main() -> None:
+...     async with ActorSystem() as system:
+...         shop = await system.spawn(SupervisorSpec("shop").start, id="shop")
+...         await shop.ask(StartChild(ChildSpec("db", task(work), shutdown=0)))
+...         await shop.ask(TerminateChild("db"))
+...         for child in await shop.ask(WhichChildren()):
+...             print(child.id, child.state)
+>>> anyio.run(main)
+db terminated
+"""
+
+from supervision.supervisors.child import ChildRecord, shutdown_timeout, start_failed
 from supervision.supervisors.dynamic import DynamicSupervisor
 from supervision.supervisors.internal import (
     Arrange,
@@ -44,6 +73,7 @@ __all__ = [
     "Change",
     "ChildCounts",
     "ChildInfo",
+    "ChildRecord",
     "ChildState",
     "CountChildren",
     "DeleteChild",
@@ -56,7 +86,6 @@ __all__ = [
     "PartitionSupervisor",
     "Partitions",
     "Reconfigure",
-    "Record",
     "ResizePartitions",
     "RestartChild",
     "Retire",

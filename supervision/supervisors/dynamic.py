@@ -46,7 +46,7 @@ __all__ = ["DynamicSupervisor"]
 
 # Not closed: a TaskSupervisor is one, too.
 class DynamicSupervisor(BaseSupervisor[SupervisorMessage]):
-    """Run a `DynamicSupervisorSpec`.
+    """The supervisor that runs a `DynamicSupervisorSpec`.
 
     `random` (default: a fresh one) is where backoffs without a seed take their jitter from. Raises
     TypeError when `spec` is no DynamicSupervisorSpec.
@@ -83,7 +83,7 @@ class DynamicSupervisor(BaseSupervisor[SupervisorMessage]):
         """Go on by another one."""
         assert isinstance(spec, DynamicSupervisorSpec)
         self.spec = spec
-        self.resize_budget(spec.max_restarts, spec.max_seconds)
+        self.limits.resize(spec.max_restarts, spec.max_seconds)
 
     def check(self, spec: ChildSpec[Any]) -> None:
         """Refuse a child that this supervisor cannot have, or has no place for."""

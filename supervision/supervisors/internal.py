@@ -97,18 +97,18 @@ class Branch:
 @final
 @frozen
 class Inspect(Request[Branch]):
-    """A look at the specs by which a supervisor runs."""
+    """The request for the specs by which a supervisor runs."""
 
 
 @frozen
 class Change(Request[None]):
-    """One step of a reconfiguration."""
+    """The request for one step of a reconfiguration."""
 
 
 @final
 @frozen
 class Reconfigure(Change):
-    """Going on by a changed spec: own options, those of the children, their order. Nobody restarts.
+    """The step to a changed spec: own options, those of the children, their order; no restarts.
 
     `start` and `stop` are the ids of what will be brought up or retired next; a child that is in
     `start` keeps its old spec until then.
@@ -122,7 +122,7 @@ class Reconfigure(Change):
 @final
 @frozen
 class Retire(Change):
-    """Stopping a child. `spec` is what is brought up in its place later; None: forget it."""
+    """The step that stops a child. `spec` is what is brought up in its place later; None: forget it."""
 
     id: str
     spec: ChildSpec[Any] | None
@@ -131,7 +131,7 @@ class Retire(Change):
 @final
 @frozen
 class BringUp(Change):
-    """Starting a child by this spec, unless that runs already. Refused with ChildStartFailed."""
+    """The step that starts a child by this spec, unless that runs. Refused with ChildStartFailed."""
 
     spec: ChildSpec[Any]
 
@@ -139,7 +139,7 @@ class BringUp(Change):
 @final
 @frozen
 class Arrange(Change):
-    """Putting the children in the order of the supervisor's own spec, those added later behind."""
+    """The step that puts the children in the order of the spec, those added later behind."""
 
 
 async def inspect(supervisor: AnyRef) -> Branch:

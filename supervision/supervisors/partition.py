@@ -114,9 +114,9 @@ def _check_size(_: object, attribute: Attribute[Any], value: object) -> None:
 @final
 @frozen
 class GetPartition(Request[Ref[Any]]):
-    """Look up the ref of the partition that a key belongs to now. Raises TypeError for no key.
+    """The request for the ref of the partition that a key belongs to now.
 
-    Refused with NoPartitions when there are none. A `Partitions` handle finds it without asking.
+    Raises TypeError when `key` is none. Refused with NoPartitions when there are none. A `Partitions` handle finds it without asking.
     """
 
     key: Key = field(validator=_check_key)
@@ -125,7 +125,7 @@ class GetPartition(Request[Ref[Any]]):
 @final
 @frozen
 class ResizePartitions(Request[None]):
-    """Change the number of partitions; the answer comes when all are started or stopped.
+    """The request to change their number; answered when all are started or stopped.
 
     Growing starts the missing ones in order of their numbers; those that were there before come
     back with their old spec and address. Shrinking stops those with the highest numbers, the

@@ -76,7 +76,7 @@ class AnyStartChild(Request[Ref[Any] | None]):
 @final
 @frozen
 class StartChild(AnyStartChild, Generic[M]):
-    """Start one more child, last in the order, and wait until it is ready.
+    """The request to start one more child, last in the order; answered when it is ready.
 
     The answer is its ref; None when it raised `Ignore`. When its start fails, the spec is not kept.
     Raises SpecError when `spec` is no ChildSpec.
@@ -92,7 +92,7 @@ class StartChild(AnyStartChild, Generic[M]):
 @final
 @frozen
 class TerminateChild(Request[None]):
-    """Stop a child and keep its spec; the answer comes when it is dead.
+    """The request to stop a child and keep its spec; answered when it is dead.
 
     Also when it did not run: then nothing happens. A pending restart is void. A temporary
     child's spec, and any child of a dynamic supervisor, is removed.
@@ -104,9 +104,9 @@ class TerminateChild(Request[None]):
 @final
 @frozen
 class RestartChild(Request[Ref[Any] | None]):
-    """Start a child again that is not running. A failure is answered, not retried, not counted.
+    """The request to start a child again that is not running.
 
-    Its own budget of restarts begins empty, and its backoff anew; this is how a parked child comes
+    A failure is answered, not retried, not counted. Its own budget of restarts begins empty, and its backoff anew; this is how a parked child comes
     back. When it does not start, it stays as it was.
     """
 
@@ -116,7 +116,7 @@ class RestartChild(Request[Ref[Any] | None]):
 @final
 @frozen
 class DeleteChild(Request[None]):
-    """Remove the spec of a child that is not running."""
+    """The request to remove the spec of a child that is not running."""
 
     id: str
 
@@ -124,19 +124,19 @@ class DeleteChild(Request[None]):
 @final
 @frozen
 class WhichChildren(Request["tuple[ChildInfo, ...]"]):
-    """List the children in start order."""
+    """The request for a list of the children, in start order."""
 
 
 @final
 @frozen
 class CountChildren(Request["ChildCounts"]):
-    """Count the children."""
+    """The request for a count of the children."""
 
 
 @final
 @frozen
 class GetChild(Request[Ref[Any]]):
-    """Look a child's ref up; it is valid whether the child runs or not."""
+    """The request for a child's ref, which is valid whether the child runs or not."""
 
     id: str
 
@@ -144,7 +144,7 @@ class GetChild(Request[Ref[Any]]):
 @final
 @frozen
 class GetChildSpec(Request[ChildSpec[Any]]):
-    """Look a child's spec up, with all defaults filled in."""
+    """The request for a child's spec, with all defaults filled in."""
 
     id: str
 

@@ -42,7 +42,7 @@ from supervision.errors import SupervisionError
 from supervision.event_types import SupervisorEnding
 from supervision.specs import ChildSpec, SupervisorSpec, check_child
 from supervision.supervisors.base import BaseSupervisor
-from supervision.supervisors.child import Record, start_failed
+from supervision.supervisors.child import ChildRecord, start_failed
 from supervision.supervisors.plan import (
     ChildState,
     Member,
@@ -58,7 +58,7 @@ __all__ = ["Supervisor"]
 
 @final
 class Supervisor(BaseSupervisor[SupervisorMessage]):
-    """Run a `SupervisorSpec`.
+    """The supervisor that runs a `SupervisorSpec`.
 
     `random` (default: a fresh one) is where backoffs without a seed take their jitter from. Its
     start raises ChildStartFailed when a child does not start; those before it are stopped first.
@@ -96,13 +96,13 @@ class Supervisor(BaseSupervisor[SupervisorMessage]):
         """Go on by another one."""
         assert isinstance(spec, SupervisorSpec)
         self.spec = spec
-        self.resize_budget(spec.max_restarts, spec.max_seconds)
+        self.limits.resize(spec.max_restarts, spec.max_seconds)
 
     def check(self, spec: ChildSpec[Any]) -> None:
         """Refuse a child that this supervisor cannot have."""
         check_child(spec, parent=self.spec.id, auto_shutdown=self.spec.auto_shutdown)
 
-    def ends_with(self, record: Record, reason: ExitReason) -> bool:
+    def ends_with(self, record: ChildRecord, reason: ExitReason) -> bool:
         """Tell whether this exit of a significant child ends the supervisor."""
         spec = record.spec
         ends = ends_supervisor(
@@ -116,7 +116,7 @@ class Supervisor(BaseSupervisor[SupervisorMessage]):
             self.publish(SupervisorEnding(self.context.ref, spec.id))
         return ends
 
-    async def carry_out(self, record: Record) -> None:
+    async def carry_out(self, record: ChildRecord) -> None:
         """Restart a child with the siblings that its strategy moves.
 
         Serves the first attempt and every further one: the plan looks at the states as they are.
@@ -130,7 +130,7 @@ class Supervisor(BaseSupervisor[SupervisorMessage]):
             self.records[id].stand_down()
         await self._start_all(plan.start)
 
-    async def go_on_without(self, record: Record) -> None:
+    async def go_on_without(self, record: ChildRecord) -> None:
         """Start the siblings that waited, in the middle of a round, for a child that is parked."""
         await self._start_all(waiting_behind(self.spec.strategy, self._members(), record.spec.id))
 

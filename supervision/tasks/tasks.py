@@ -57,7 +57,7 @@ from supervision.specs import (
     ShutdownPolicy,
     TaskSupervisorSpec,
 )
-from supervision.supervisors import DynamicSupervisor, Record, StartChild, SupervisorMessage
+from supervision.supervisors import ChildRecord, DynamicSupervisor, StartChild, SupervisorMessage
 from supervision.tasks.job import Fired, Job, check_function, new_id
 from supervision.tasks.map import Mapper, MapPlan, Outcome, Source, TaskMap
 
@@ -94,13 +94,13 @@ class TaskSupervisor(DynamicSupervisor):
         if limit is not None and not _is_map(spec) and len(self.records) - self._maps >= limit:
             raise TooManyChildren(limit, "max_tasks")
 
-    def add(self, spec: ChildSpec[Any]) -> Record:
+    def add(self, spec: ChildSpec[Any]) -> ChildRecord:
         """Give a task an address."""
         record = super().add(spec)
         self._maps += _is_map(spec)
         return record
 
-    def drop(self, record: Record, why: str) -> None:
+    def drop(self, record: ChildRecord, why: str) -> None:
         """Forget a task that has ended."""
         super().drop(record, why)
         self._maps -= _is_map(record.spec)

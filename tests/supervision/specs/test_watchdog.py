@@ -17,7 +17,7 @@ from supervision import (
     SupervisorSpec,
     Watchdog,
 )
-from supervision.supervisors.hang_detector import Sight
+from supervision.supervisors.sight import Sight
 
 
 async def work(shutdown: object) -> None:

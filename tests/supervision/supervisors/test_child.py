@@ -4,7 +4,7 @@ import pytest
 
 from actors import Actor, ActorSystem, CancellationToken, on, task
 from supervision import Backoff, ChildSpec, ChildState, SupervisorSpec
-from supervision.supervisors.child import Record
+from supervision.supervisors.child import ChildRecord
 from supervision.supervisors.plan import Member
 
 
@@ -24,7 +24,7 @@ class Owner(Actor[Tick]):
 
     async def on_start(self) -> None:
         """Open the books."""
-        self.record = Record(self.spec, self.context.child(self.spec.id))
+        self.record = ChildRecord(self.spec, self.context.child(self.spec.id))
         self.record.timer = self.context.send_after(1.0, Tick())
         self.record.ticket = 7
 
@@ -34,7 +34,7 @@ class Owner(Actor[Tick]):
         raise AssertionError("the timer was taken back")
 
 
-async def record_of(system: ActorSystem, spec: ChildSpec[object]) -> Record:
+async def record_of(system: ActorSystem, spec: ChildSpec[object]) -> ChildRecord:
     """Make a record with a retry that is due in a second."""
     owners: list[Owner] = []
 

@@ -100,7 +100,7 @@ async def test_a_child_without_a_watchdog_may_take_its_time() -> None:
         assert not life.timers
         await app.find("child").ask(Take(10_000.0), timeout=20_000)
         assert seen.hung() == []
-        assert life.proc._watches is None
+        assert life.proc._hang_detector is None
 
 
 async def test_one_timer_serves_all() -> None:
