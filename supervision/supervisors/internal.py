@@ -122,7 +122,7 @@ class Reconfigure(Change):
 @final
 @frozen
 class Retire(Change):
-    """The step that stops a child. `spec` is what is brought up in its place later; None: forget it."""
+    """The step that stops a child. `spec` is what is brought up in its place; None: forget it."""
 
     id: str
     spec: ChildSpec[Any] | None
@@ -131,7 +131,7 @@ class Retire(Change):
 @final
 @frozen
 class BringUp(Change):
-    """The step that starts a child by this spec, unless that runs. Refused with ChildStartFailed."""
+    """The step that starts a child, unless it runs by this spec. Refused with ChildStartFailed."""
 
     spec: ChildSpec[Any]
 

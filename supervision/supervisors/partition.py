@@ -116,7 +116,8 @@ def _check_size(_: object, attribute: Attribute[Any], value: object) -> None:
 class GetPartition(Request[Ref[Any]]):
     """The request for the ref of the partition that a key belongs to now.
 
-    Raises TypeError when `key` is none. Refused with NoPartitions when there are none. A `Partitions` handle finds it without asking.
+    Raises TypeError when `key` is no key. Refused with NoPartitions when there are no partitions. A
+    `Partitions` handle finds it without asking.
     """
 
     key: Key = field(validator=_check_key)

@@ -106,8 +106,9 @@ class TerminateChild(Request[None]):
 class RestartChild(Request[Ref[Any] | None]):
     """The request to start a child again that is not running.
 
-    A failure is answered, not retried, not counted. Its own budget of restarts begins empty, and its backoff anew; this is how a parked child comes
-    back. When it does not start, it stays as it was.
+    A failure is answered, not retried, not counted. Its own budget of restarts begins empty, and
+    its backoff anew; this is how a parked child comes back. When it does not start, it stays as it
+    was.
     """
 
     id: str

@@ -266,7 +266,8 @@ async def test_a_child_is_watched_once() -> None:
         await anyio.sleep(LIMIT * LATEST)
         assert len(seen.hung()) == 1
         await anyio.sleep(LIMIT)
-        assert len(life.proc._watches._due) == len(life.proc._watches._watched) == 1
+        detector = life.proc._hang_detector
+        assert len(detector._due) == len(detector._watched) == 1
 
 
 # -- time --------------------------------------------------------------------------------------
