@@ -17,7 +17,16 @@ from types import CodeType
 import actors
 from actors import Crashed, ExitReason
 
-__all__ = ["ENGINES", "at", "describe_error", "describe_reason", "printable", "where"]
+__all__ = [
+    "ENGINES",
+    "at",
+    "describe_error",
+    "describe_reason",
+    "is_own",
+    "one_line",
+    "printable",
+    "where",
+]
 
 
 def printable(text: str) -> str:
@@ -72,6 +81,11 @@ def _rank(filename: str) -> int:
     return _ENGINE if package.partition(os.sep)[0] in _BELOW else _LIBRARY
 
 
+def is_own(filename: str) -> bool:
+    """Tell whether code is the user's: neither a library, nor what calls the user's code."""
+    return _rank(filename) == _OWN
+
+
 def _installed(filename: str) -> str | None:
     """Return the part of a path that follows site-packages, None where that does not occur."""
     parts = _INSTALLED.split(filename)
@@ -95,6 +109,7 @@ def describe_error(error: BaseException) -> str:
 def describe_reason(reason: ExitReason) -> str:
     """Tell an exit reason in one line, ready to stand after a colon.
 
+    >>> from actors import Shutdown
     >>> describe_reason(Crashed(KeyError("ada"))), describe_reason(Shutdown("deploy"))
     ("KeyError: 'ada'", 'shutdown (deploy)')
     """
@@ -102,6 +117,7 @@ def describe_reason(reason: ExitReason) -> str:
 
 
 def one_line(value: object) -> str:
+    """Return the text of a value in one line; never fails."""
     try:
         return " ".join(str(value).split())
     except Exception:

@@ -23,14 +23,12 @@ storage/db failed to start: ConnectionError: port 5432 is closed
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterable, Sequence
 from typing import Any, final
 
-import actors
 from actors import Crashed, ExitReason, Place, Ref, Refusal, Shutdown
-from supervision.describe import describe_error, describe_reason, one_line
+from supervision.describe import describe_error, describe_reason, is_own, one_line
 
 __all__ = [
     "ChildExists",
@@ -254,18 +252,8 @@ class Wedged(SupervisionError):
     @property
     def place(self) -> str:
         """Return the last place in code of the user's own, else the very last, after ", at "."""
-        own = [place for place in self.stack if _is_own(place.file)]
+        own = [place for place in self.stack if is_own(place.file)]
         return f", at {(own or self.stack)[-1]}" if self.stack else ""
-
-
-_LIBRARIES = tuple(
-    os.path.dirname(os.path.abspath(source)) + os.sep
-    for source in (__file__, actors.__file__, os.__file__)
-)
-
-
-def _is_own(file: str) -> bool:
-    return not file.startswith(("<", *_LIBRARIES)) and "-packages" not in file
 
 
 @final
