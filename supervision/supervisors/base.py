@@ -5,7 +5,7 @@ through it like this:
 
 1. `on_exit` hears of it, and asks `plan.verdict` whether the child comes back.
 2. `limits` counts the attempt: it is granted, or the child is parked, or the supervisor gives up.
-3. Without a backoff `carry_out` restarts the child at once, with the siblings that the kind moves;
+3. Without a backoff `restart` starts the child again at once, with the siblings that the kind moves;
    with one, `TryAgain` comes back as a message after the pause.
 4. A restart that fails becomes such a message, too. So every other request has its turn between
    two attempts, and stopping has precedence.
@@ -137,9 +137,9 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
     def check(self, spec: ChildSpec[Any]) -> None:
         """Refuse a new child: raises SpecError or a refusal."""
 
-    async def carry_out(self, record: ChildRecord) -> None:
+    async def restart(self, record: ChildRecord) -> None:
         """Restart a child, with all that its end moves; by default it alone."""
-        failure = await self.bring_up(record)
+        failure = await self.start(record)
         if failure is not None:
             self.restart_failed(record, failure)
         elif record.state is ChildState.RUNNING:
@@ -158,9 +158,9 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
         await super().run(shutdown)
         for record in self.records.values():
             record.void()
-        await self.wind_up()
+        await self.shut_down()
 
-    async def wind_up(self) -> None:
+    async def shut_down(self) -> None:
         """Announce the end, and stop all children that run."""
         self.publish(SupervisorStopping(self.context.ref))
         await self.stop_all()
@@ -189,7 +189,7 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
         self._by_ref.pop(record.child.ref, None)
         record.child.release(why)
 
-    async def bring_up(self, record: ChildRecord) -> ExitReason | None:
+    async def start(self, record: ChildRecord) -> ExitReason | None:
         """Start a child; returns why that failed, None when it is ready or was ignored."""
         spec = record.spec
         record.void()
@@ -224,7 +224,7 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
         if self._hang_detector is not None:
             await self._hang_detector.look_around()
 
-    async def bring_down(self, record: ChildRecord) -> None:
+    async def stop(self, record: ChildRecord) -> None:
         """Stop a child and wait for its death; an error in it is reported, and that is all."""
         began = anyio.current_time()
         self.publish(ChildStopping(record.child.ref, record.shutdown_timeout))
@@ -232,9 +232,9 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
             reason = await record.child.kill()
         else:
             reason = await record.child.stop(record.shutdown_timeout)
-        self.went_down(record, reason, anyio.current_time() - began)
+        self.note_stopped(record, reason, anyio.current_time() - began)
 
-    def went_down(self, record: ChildRecord, reason: ExitReason, seconds: float) -> None:
+    def note_stopped(self, record: ChildRecord, reason: ExitReason, seconds: float) -> None:
         """Note that a child was stopped."""
         spec = record.spec
         record.state = ChildState.TERMINATED
@@ -266,7 +266,7 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
             return
         match verdict(record.spec.restart, exited.reason):
             case Verdict.RESTART:
-                await self._restart(record, exited.reason)
+                await self._restart_if_allowed(record, exited.reason)
                 return
             case Verdict.KEEP if self.keeps_ended:
                 self._report(record, exited.reason, Next.KEEP)
@@ -277,7 +277,7 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
         if self.ends_with(record, exited.reason):
             self.context.stop(Shutdown())
 
-    async def _restart(self, record: ChildRecord, reason: ExitReason) -> None:
+    async def _restart_if_allowed(self, record: ChildRecord, reason: ExitReason) -> None:
         self.limits.note(record, reason, anyio.current_time())
         match self.limits.spend(record, anyio.current_time()):
             case Permit.GIVE_UP:
@@ -287,13 +287,13 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
                 self._report(record, reason, Next.PARK)
                 self._park(record)
             case Permit.GRANTED:
-                await self._restart_granted(record, reason)
+                await self._restart_or_wait(record, reason)
 
-    async def _restart_granted(self, record: ChildRecord, reason: ExitReason) -> None:
+    async def _restart_or_wait(self, record: ChildRecord, reason: ExitReason) -> None:
         delay = self.limits.pause(record, anyio.current_time())
         if delay is None:
             self._report(record, reason, Next.RESTART)
-            await self.carry_out(record)
+            await self.restart(record)
         else:
             self._report(record, reason, Next.WAIT, delay)
             self._later(record, delay, counted=True)
@@ -339,7 +339,7 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
             Permit.GRANTED if message.counted else self.limits.spend(record, anyio.current_time())
         ):
             case Permit.GRANTED:
-                await self.carry_out(record)
+                await self.restart(record)
             case Permit.PARK:
                 self._park(record)
                 await self.go_on_without(record)
@@ -400,7 +400,7 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
         except SupervisionError as error:
             reply.fail(error)  # a SpecError among them is no Refusal, but no crash either
             return
-        failure = await self.bring_up(record)
+        failure = await self.start(record)
         if failure is not None:
             self.drop(record, "its start failed")
             raise start_failed(spec.id, failure)
@@ -411,7 +411,7 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
         """Stop a child; its pending restart is void."""
         record = self.find(message.id)
         if record.state is ChildState.RUNNING:
-            await self.bring_down(record)
+            await self.stop(record)
         voided = record.state is ChildState.RESTARTING
         record.stand_down()
         if record.spec.restart is Restart.TEMPORARY or not self.keeps_ended:
@@ -429,7 +429,7 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
         """Start a child again that is not running; one that was parked stays so if that fails."""
         record = self.find_idle(message.id)
         before = record.state
-        failure = await self.bring_up(record)
+        failure = await self.start(record)
         if failure is not None:
             record.state = before
             record.child.suspend("parked" if before is ChildState.PARKED else "its start failed")

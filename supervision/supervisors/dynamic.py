@@ -73,7 +73,7 @@ class DynamicSupervisor(BaseSupervisor[SupervisorMessage]):
         for record in running:
             if record.child.ref.is_alive:
                 await record.child.ref.wait()
-            self.went_down(record, record.child.reason, anyio.current_time() - began)
+            self.note_stopped(record, record.child.reason, anyio.current_time() - began)
 
     def own_spec(self) -> ChildSpec[Any]:
         """Return the spec that it runs by."""

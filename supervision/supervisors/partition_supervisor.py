@@ -81,17 +81,17 @@ class PartitionSupervisor(BaseSupervisor[PartitionMessage]):
         numbers = range((os.cpu_count() or 1) if size is None else size)
         try:
             for number in numbers:
-                await self._start(number)
+                await self._start_partition(number)
         except SupervisionError:
             # An error only: when the start is cut short, the engine stops what was started.
-            await self.wind_up()
+            await self.shut_down()
             raise
         self._open(numbers)
 
     async def stop_all(self) -> None:
         """Stop the partitions that run, the highest number first, each dead before the next."""
         for id in stop_order(record.member for record in self.records.values()):
-            await self.bring_down(self.records[id])
+            await self.stop(self.records[id])
 
     def check(self, spec: ChildSpec[Any]) -> None:
         """Refuse every child that is no partition."""
@@ -117,7 +117,7 @@ class PartitionSupervisor(BaseSupervisor[PartitionMessage]):
     async def _grow(self, now: int, wanted: int) -> None:
         for number in range(now, wanted):
             try:
-                await self._start(number)
+                await self._start_partition(number)
             except SupervisionError:
                 await self._shrink(now, number)
                 raise
@@ -127,13 +127,13 @@ class PartitionSupervisor(BaseSupervisor[PartitionMessage]):
         refs = (self.records[str(number)].child.ref for number in numbers)
         self._routes.refs = (*self._routes.refs, *refs)
 
-    async def _start(self, number: int) -> None:
+    async def _start_partition(self, number: int) -> None:
         id = str(number)
         if id in self.records:
             await super().restart_child(RestartChild(id))
             return
         record = self.add(self._make(number))
-        failure = await self.bring_up(record)
+        failure = await self.start(record)
         if failure is not None:
             self.drop(record, "its start failed")
             raise start_failed(id, failure)

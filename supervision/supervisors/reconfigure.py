@@ -67,11 +67,11 @@ class Reconfigurable(Protocol):
         """Forget a child that does not run."""
         ...
 
-    async def bring_up(self, record: ChildRecord) -> ExitReason | None:
+    async def start(self, record: ChildRecord) -> ExitReason | None:
         """Start a child; returns why that failed, None when it is ready or was ignored."""
         ...
 
-    async def bring_down(self, record: ChildRecord) -> None:
+    async def stop(self, record: ChildRecord) -> None:
         """Stop a child and wait for its death."""
         ...
 
@@ -131,7 +131,7 @@ class Reconfiguration:
         if record is not None and (spec is None or not _is_it(record, spec)):
             voided = record.state is ChildState.RESTARTING
             if record.state is ChildState.RUNNING:
-                await supervisor.bring_down(record)
+                await supervisor.stop(record)
             record.stand_down()
             if spec is None:
                 supervisor.drop(record, "not in the new tree")
@@ -167,7 +167,7 @@ class Reconfiguration:
             if self._waits(spec.id):
                 self._unstarted.discard(spec.id)
                 return  # the round that is due starts it, in its turn
-            failure = await supervisor.bring_up(record)
+            failure = await supervisor.start(record)
             if failure is not None:
                 if known:
                     record.child.suspend("its start failed")

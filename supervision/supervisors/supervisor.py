@@ -75,18 +75,18 @@ class Supervisor(BaseSupervisor[SupervisorMessage]):
         """Start the children in order, each ready before the next begins."""
         try:
             for spec in self.spec.children:
-                failure = await self.bring_up(self.add(spec))
+                failure = await self.start(self.add(spec))
                 if failure is not None:
                     raise start_failed(spec.id, failure)
         except SupervisionError:
             # An error only: when the start is cut short, the engine stops what was started.
-            await self.wind_up()
+            await self.shut_down()
             raise
 
     async def stop_all(self) -> None:
         """Stop the children that run, in reverse order, each dead before the next is told."""
         for id in stop_order(self._members()):
-            await self.bring_down(self.records[id])
+            await self.stop(self.records[id])
 
     def own_spec(self) -> ChildSpec[Any]:
         """Return the spec that it runs by."""
@@ -116,14 +116,14 @@ class Supervisor(BaseSupervisor[SupervisorMessage]):
             self.publish(SupervisorEnding(self.context.ref, spec.id))
         return ends
 
-    async def carry_out(self, record: ChildRecord) -> None:
+    async def restart(self, record: ChildRecord) -> None:
         """Restart a child with the siblings that its strategy moves.
 
         Serves the first attempt and every further one: the plan looks at the states as they are.
         """
         plan = restart_round(self.spec.strategy, self._members(), record.spec.id)
         for id in plan.stop:
-            await self.bring_down(self.records[id])
+            await self.stop(self.records[id])
         for id in plan.remove:
             self.drop(self.records[id], "a temporary child in a round of restarts")
         for id in plan.start:
@@ -137,7 +137,7 @@ class Supervisor(BaseSupervisor[SupervisorMessage]):
     async def _start_all(self, ids: tuple[str, ...]) -> None:
         for id in ids:
             moved = self.records[id]
-            failure = await self.bring_up(moved)
+            failure = await self.start(moved)
             if failure is not None:
                 self.restart_failed(moved, failure)
                 return

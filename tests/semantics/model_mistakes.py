@@ -93,15 +93,15 @@ def uncounted(patch: pytest.MonkeyPatch) -> None:
 
 def loop_inside(patch: pytest.MonkeyPatch) -> None:
     """Try again within the restart, deaf to everything else (1.6.1)."""
-    carry_out = Supervisor.carry_out
+    restart = Supervisor.restart
 
     async def wrong(self: Supervisor, record: ChildRecord) -> None:
-        await carry_out(self, record)
+        await restart(self, record)
         for other in [*self.records.values()]:
             if other.state is ChildState.RESTARTING:
                 await self.try_again(TryAgain(other.spec.id, other.ticket, counted=False))
 
-    patch.setattr(Supervisor, "carry_out", wrong)
+    patch.setattr(Supervisor, "restart", wrong)
 
 
 def dies_of_it(patch: pytest.MonkeyPatch) -> None:
@@ -125,14 +125,14 @@ def other_way_round(strategy: Strategy, members: list[Member], id: str) -> Round
 
 def stopped_at_once(patch: pytest.MonkeyPatch) -> None:
     """Stop what a failed round had started, instead of leaving it to the retry (1.6.3)."""
-    carry_out = Supervisor.carry_out
+    restart = Supervisor.restart
 
     async def wrong(self: Supervisor, record: ChildRecord) -> None:
-        await carry_out(self, record)
+        await restart(self, record)
         if any(other.state is ChildState.RESTARTING for other in self.records.values()):
             await self.stop_all()
 
-    patch.setattr(Supervisor, "carry_out", wrong)
+    patch.setattr(Supervisor, "restart", wrong)
 
 
 # -- rounds ----------------------------------------------------------------------------------------
@@ -159,14 +159,14 @@ def crashed_first(strategy: Strategy, members: list[Member], id: str) -> Round:
 
 def deaths_counted(patch: pytest.MonkeyPatch) -> None:
     """Count the death of a sibling that is stopped in a round (1.4.7)."""
-    went_down = INSIDES.went_down
+    note_stopped = INSIDES.note_stopped
 
     def wrong(self: Any, record: ChildRecord, reason: ExitReason, seconds: float) -> None:
-        went_down(self, record, reason, seconds)
+        note_stopped(self, record, reason, seconds)
         if reason.is_abnormal:
             self.limits.spend(record, anyio.current_time())
 
-    patch.setattr(BaseSupervisor, "went_down", wrong)
+    patch.setattr(BaseSupervisor, "note_stopped", wrong)
 
 
 def any_incarnation(patch: pytest.MonkeyPatch) -> None:
@@ -189,7 +189,7 @@ def restarts_while_stopping(patch: pytest.MonkeyPatch) -> None:
     async def wrong(self: Supervisor) -> None:
         for record in self.records.values():
             if record.state is ChildState.RUNNING and not record.child.ref.is_alive:
-                await self.bring_up(record)
+                await self.start(record)
         await stop_all(self)
 
     patch.setattr(Supervisor, "stop_all", wrong)
