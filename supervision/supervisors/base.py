@@ -5,8 +5,8 @@ through it like this:
 
 1. `on_exit` hears of it, and asks `plan.verdict` whether the child comes back.
 2. `limits` counts the attempt: it is granted, or the child is parked, or the supervisor gives up.
-3. Without a backoff `restart` starts the child again at once, with the siblings that the kind moves;
-   with one, `TryAgain` comes back as a message after the pause.
+3. Without a backoff `restart` starts the child again at once, with the siblings that its kind of
+   supervisor moves; with one, `TryAgain` comes back as a message after the pause.
 4. A restart that fails becomes such a message, too. So every other request has its turn between
    two attempts, and stopping has precedence.
 
