@@ -21,7 +21,7 @@ choosing         take
 
 >>> import anyio
 >>> from actors import Actor, Request, on
->>> from supervision import serve
+>>> from supervision import PoolSpec, serve
 >>> class Render(Request[str]):
 ...     def __init__(self, page: str) -> None:
 ...         self.page = page
