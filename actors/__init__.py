@@ -6,6 +6,7 @@ what fails is seen, what is stopped stops in order.
 
 >>> import anyio
 >>> from attrs import frozen
+>>> from actors import Actor, ActorSystem, Request, on
 >>> @frozen
 ... class Add:
 ...     amount: int
@@ -29,44 +30,78 @@ what fails is seen, what is stopped stops in order.
 42
 """
 
-from actors.actor import Actor, on
-from actors.cancellation import CancellationToken
-from actors.context import Child, Context, Proc, task
-from actors.errors import (
-    ActorError,
-    AskCycle,
-    AskTimeout,
-    IdTaken,
-    Ignore,
-    LinkBroken,
-    MailboxFull,
-    NameTaken,
-    NoReply,
-    ProcExited,
-    Refusal,
-    StartFailed,
-    SystemClosed,
-)
-from actors.events import (
-    DeadLetter,
-    Event,
-    EventStream,
-    ProcEnded,
-    ProcFailedToStart,
-    ProcStarted,
-    StopError,
-    Subscription,
-)
-from actors.exits import Crashed, ExitReason, Killed, NoProc, Normal, Shutdown
-from actors.mailbox import Mailbox, Overflow
-from actors.messages import Question, Reply, Request
-from actors.names import Name
-from actors.notices import Down, Exited, Monitor, Received, Watch
-from actors.ref import AnyRef, Ref, Statistics
-from actors.system import ActorSystem, ProcInfo
-from actors.threads import ThreadsafeRef
-from actors.timer import Timer
-from actors.vitals import Place, Vitals
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.lazy import lazy_door
+
+if TYPE_CHECKING:
+    from actors.actor import Actor, on
+    from actors.cancellation import CancellationToken
+    from actors.context import Child, Context, Proc
+    from actors.dead_letters import DeadLetterKind, DeadLetterReason
+    from actors.errors import (
+        ActorError,
+        AskCycle,
+        AskTimeout,
+        IdTaken,
+        Ignore,
+        LinkBroken,
+        MailboxFull,
+        NameTaken,
+        NoReply,
+        ProcExited,
+        Refusal,
+        StartFailed,
+        SystemClosed,
+    )
+    from actors.events import (
+        DeadLetter,
+        Event,
+        EventStream,
+        ProcEnded,
+        ProcFailedToStart,
+        ProcStarted,
+        StopError,
+        Subscription,
+    )
+    from actors.exits import Crashed, ExitReason, Killed, NoProc, Normal, Shutdown
+    from actors.functions import task
+    from actors.mailbox import Mailbox, Overflow
+    from actors.messages import Question, Reply, Request
+    from actors.names import Name
+    from actors.notices import Down, Exited, Monitor, Received, Watch
+    from actors.ref import AnyRef, Ref, Statistics
+    from actors.system import ActorSystem, ProcInfo
+    from actors.threads import ThreadsafeRef
+    from actors.timer import Timer
+    from actors.vitals import Place, Vitals
+else:
+    __getattr__, __dir__ = lazy_door(
+        __name__,
+        {
+            "actors.actor": "Actor on",
+            "actors.cancellation": "CancellationToken",
+            "actors.context": "Child Context Proc",
+            "actors.dead_letters": "DeadLetterKind DeadLetterReason",
+            "actors.errors": "ActorError AskCycle AskTimeout IdTaken Ignore LinkBroken MailboxFull"
+            " NameTaken NoReply ProcExited Refusal StartFailed SystemClosed",
+            "actors.events": "DeadLetter Event EventStream ProcEnded ProcFailedToStart ProcStarted"
+            " StopError Subscription",
+            "actors.exits": "Crashed ExitReason Killed NoProc Normal Shutdown",
+            "actors.functions": "task",
+            "actors.mailbox": "Mailbox Overflow",
+            "actors.messages": "Question Reply Request",
+            "actors.names": "Name",
+            "actors.notices": "Down Exited Monitor Received Watch",
+            "actors.ref": "AnyRef Ref Statistics",
+            "actors.system": "ActorSystem ProcInfo",
+            "actors.threads": "ThreadsafeRef",
+            "actors.timer": "Timer",
+            "actors.vitals": "Place Vitals",
+        },
+    )
 
 __all__ = [
     "Actor",
@@ -80,6 +115,8 @@ __all__ = [
     "Context",
     "Crashed",
     "DeadLetter",
+    "DeadLetterKind",
+    "DeadLetterReason",
     "Down",
     "Event",
     "EventStream",

@@ -34,7 +34,7 @@ from typing import Any, final
 import anyio
 import anyio.lowlevel
 
-from actors.backend import Backend, current_backend
+from actors.backends import Backend, current_backend
 
 __all__ = ["CancellationToken", "TokenScope", "homeward"]
 

@@ -28,19 +28,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Generic, Never, Protocol, TypeVar, cast, final
+from typing import Any, Generic, Protocol, TypeVar, cast, final
 
+from actors.address import Address
+from actors.backends import Backend
 from actors.cancellation import CancellationToken
 from actors.events import EventStream
 from actors.exits import ExitReason, Normal
 from actors.mailbox import Mailbox
 from actors.names import Name
 from actors.notices import Down, Exited, Monitor, Received
-from actors.ref import Inhabitant, Ref
+from actors.ref import Ref
 from actors.timer import Timer
 from actors.vitals import Place, Vitals
 
-__all__ = ["Child", "Context", "Life", "Proc", "SystemView", "task"]
+__all__ = ["Child", "Context", "Core", "IncarnationView", "LinksView", "Proc", "SystemView"]
 
 M = TypeVar("M")
 N = TypeVar("N")
@@ -128,24 +130,14 @@ class SystemView(Protocol):
         ...
 
 
-class Life(Inhabitant):
-    """Be what a context asks of the engine; implemented by the incarnation."""
+class Core(SystemView, Protocol):
+    """What an incarnation asks of its actor system."""
 
-    __slots__ = ()
+    backend: Backend
 
-    @property
-    @abstractmethod
-    def system(self) -> SystemView:
-        """Return the actor system."""
-
-    @property
-    @abstractmethod
-    def token(self) -> CancellationToken:
-        """Return the incarnation's own token."""
-
-    @abstractmethod
-    async def spawn(
+    async def spawn_child(
         self,
+        owner: IncarnationView,
         start: Callable[[], Proc[Any]],
         id: str | None,
         name: Name[Any] | None,
@@ -153,35 +145,88 @@ class Life(Inhabitant):
         shutdown: float | None,
         start_timeout: float | None,
     ) -> Ref[Any]:
-        """Start a linked child."""
+        """Start a child that is linked to its owner."""
+        ...
 
-    @abstractmethod
-    def child(
-        self, id: str, name: Name[Any] | None, mailbox: Mailbox, shutdown: float | None
+    def reserve_child(
+        self,
+        owner: IncarnationView,
+        id: str,
+        name: Name[Any] | None,
+        mailbox: Mailbox,
+        shutdown: float | None,
     ) -> Child[Any]:
         """Reserve an address for a child."""
+        ...
 
-    @abstractmethod
+    def unheard(self, error: BaseException) -> None:
+        """Keep an error that nobody was told of, to raise it at the end."""
+        ...
+
+    def fatal(self, error: BaseException) -> None:
+        """Bring the system down: SystemExit or KeyboardInterrupt left a proc."""
+        ...
+
+    async def give_way(self) -> None:
+        """Let others run, now and then."""
+        ...
+
+    def forget(self, address: Address) -> None:
+        """Drop an address of the system's own that has ended."""
+        ...
+
+
+class ReceiverView(Protocol):
+    """The part of an incarnation that receives, as a context sees it."""
+
+    async def receive(self) -> bool:
+        """Hand the mail to the handlers until it is time to stop."""
+        ...
+
+    def inbox(self) -> AsyncIterator[Received[Any]]:
+        """Iterate over the mail."""
+        ...
+
+    def stash(self) -> None:
+        """Put the message in hand aside."""
+        ...
+
+    def unstash_all(self) -> None:
+        """Queue again what was put aside."""
+        ...
+
+
+class LinksView(Protocol):
+    """The links and monitors of an incarnation, as a context sees them."""
+
     def monitor(self, ref: Ref[Any]) -> Monitor:
         """Watch a proc."""
+        ...
 
-    @abstractmethod
     def demonitor(self, monitor: Monitor) -> None:
         """Watch no more."""
+        ...
 
-    @abstractmethod
+    def forget(self, monitor: Monitor) -> None:
+        """Be done with a monitor whose Down has come."""
+        ...
+
     def link(self, ref: Ref[Any]) -> None:
         """Share the fate of a proc."""
+        ...
 
-    @abstractmethod
     def unlink(self, ref: Ref[Any]) -> None:
         """Share it no more."""
+        ...
 
-    @abstractmethod
+
+class BackgroundView(Protocol):
+    """The timers and pipes of an incarnation, as a context sees them."""
+
     def send_later(self, delay: float, interval: float | None, message: object) -> Timer:
-        """Send to itself."""
+        """Send to the proc itself."""
+        ...
 
-    @abstractmethod
     def pipe(
         self,
         awaitable: Awaitable[Any],
@@ -189,30 +234,46 @@ class Life(Inhabitant):
         failed: Callable[[Exception], object] | None,
     ) -> None:
         """Await beside the proc."""
+        ...
 
-    @abstractmethod
-    def stash(self) -> None:
-        """Put the message in hand aside."""
 
-    @abstractmethod
-    def unstash_all(self) -> None:
-        """Queue again what was put aside."""
+class IncarnationView(Protocol):
+    """The incarnation behind a context."""
 
-    @abstractmethod
+    number: int
+
+    @property
+    def system(self) -> Core:
+        """Return the actor system."""
+        ...
+
+    @property
+    def token(self) -> CancellationToken:
+        """Return the incarnation's own token."""
+        ...
+
+    @property
+    def receiver(self) -> ReceiverView:
+        """Return the part that receives."""
+        ...
+
+    @property
+    def links(self) -> LinksView:
+        """Return its links and monitors."""
+        ...
+
+    @property
+    def background(self) -> BackgroundView:
+        """Return its timers and pipes."""
+        ...
+
     def stop_self(self, reason: ExitReason) -> None:
         """Stop after the message in hand."""
+        ...
 
-    @abstractmethod
-    def inbox(self) -> AsyncIterator[Received[Any]]:
-        """Iterate over the mail."""
-
-    @abstractmethod
-    async def receive(self) -> bool:
-        """Hand the mail to the handlers until it is time to stop."""
-
-    @abstractmethod
     def beat(self) -> None:
         """Note a sign of life."""
+        ...
 
 
 class Child(ABC, Generic[M]):
@@ -317,7 +378,7 @@ class Context(Generic[M]):
 
     __slots__ = ("_life", "_ref")
 
-    _life: Life
+    _life: IncarnationView
     _ref: Ref[M]
 
     def __init__(self) -> None:
@@ -369,7 +430,10 @@ class Context(Generic[M]):
         its path. `start_timeout` in seconds, default None. Raises StartFailed, Ignore, IdTaken,
         NameTaken. Cancelled, the half-started child is stopped first.
         """
-        return await self._life.spawn(start, id, name, mailbox, shutdown, start_timeout)
+        life = self._life
+        return await life.system.spawn_child(
+            life, start, id, name, mailbox, shutdown, start_timeout
+        )
 
     def child(
         self,
@@ -384,18 +448,18 @@ class Context(Generic[M]):
         `shutdown` in seconds (default 5.0; None: no limit; 0: killed as soon as asked) is for the
         case that this proc ends without having stopped it. Raises IdTaken, NameTaken.
         """
-        return self._life.child(id, name, mailbox, shutdown)
+        return self._life.system.reserve_child(self._life, id, name, mailbox, shutdown)
 
     def monitor(self, ref: Ref[Any]) -> Monitor:
         """Get one `on_down` when the present incarnation behind `ref` ends.
 
         At once, with reason NoProc, when none is running. Monitors stack: two give two.
         """
-        return self._life.monitor(ref)
+        return self._life.links.monitor(ref)
 
     def demonitor(self, monitor: Monitor) -> None:
         """Take a monitor back: its Down will not come, even if it is already queued."""
-        self._life.demonitor(monitor)
+        self._life.links.demonitor(monitor)
 
     def link(self, ref: Ref[Any]) -> None:
         """Share the fate of another proc, both ways; at most one link for each pair.
@@ -403,11 +467,11 @@ class Context(Generic[M]):
         When no proc runs there: `on_exit` with NoProc if this proc traps exits, else raises
         ProcExited.
         """
-        self._life.link(ref)
+        self._life.links.link(ref)
 
     def unlink(self, ref: Ref[Any]) -> None:
         """Take a link back; nothing happens when there is none."""
-        self._life.unlink(ref)
+        self._life.links.unlink(ref)
 
     def send_after(self, delay: float, message: M) -> Timer:
         """Send `message` to this proc in `delay` seconds (>= 0); never early.
@@ -415,14 +479,14 @@ class Context(Generic[M]):
         Finding its mailbox full, it is a dead letter. Raises ValueError for a bad delay,
         TypeError for a message that this proc does not accept.
         """
-        return self._life.send_later(delay, None, message)
+        return self._life.background.send_later(delay, None, message)
 
     def send_every(self, interval: float, message: M) -> Timer:
         """Send `message` to this proc every `interval` seconds (> 0), first after one interval.
 
         Missed ticks are left out. Raises like `send_after`.
         """
-        return self._life.send_later(interval, interval, message)
+        return self._life.background.send_later(interval, interval, message)
 
     def pipe(
         self,
@@ -437,7 +501,7 @@ class Context(Generic[M]):
         default, crashes this proc with it. The work is cancelled when this incarnation ends.
         Such a message needs no room in a bounded mailbox.
         """
-        self._life.pipe(awaitable, into, failed)
+        self._life.background.pipe(awaitable, into, failed)
 
     def stash(self) -> None:
         """Put the message in hand aside until `unstash_all`; what its handler returns is no answer.
@@ -445,11 +509,11 @@ class Context(Generic[M]):
         After a crash, stashed mail is treated like queued mail. Raises RuntimeError when no
         message is in hand.
         """
-        self._life.stash()
+        self._life.receiver.stash()
 
     def unstash_all(self) -> None:
         """Queue what was stashed again, in its order, in front of what waits."""
-        self._life.unstash_all()
+        self._life.receiver.unstash_all()
 
     def stop(self, reason: ExitReason = Normal()) -> None:  # noqa: B008 - a frozen value
         """Stop this proc after the message in hand; it exits with `reason` (default Normal).
@@ -463,7 +527,7 @@ class Context(Generic[M]):
 
         A request comes with its `reply`. `on_down` and `on_exit` are called between messages.
         """
-        return self._life.inbox()
+        return self._life.receiver.inbox()
 
     def beat(self) -> None:
         """Give a sign of life: whoever watches this proc sees when the last one was.
@@ -476,57 +540,12 @@ class Context(Generic[M]):
 
 def receive(context: Context[Any]) -> Awaitable[bool]:
     """Run the receive loop behind a context; the body of an actor."""
-    return context._life.receive()  # pyright: ignore[reportPrivateUsage]
+    return context._life.receiver.receive()  # pyright: ignore[reportPrivateUsage]
 
 
-def make_context(life: Life, ref: Ref[Any]) -> Context[Any]:
+def make_context(life: IncarnationView, ref: Ref[Any]) -> Context[Any]:
     """Make the context of an incarnation."""
     context = object.__new__(cast("type[Context[Any]]", Context))
     context._life = life  # pyright: ignore[reportPrivateUsage]
     context._ref = ref  # pyright: ignore[reportPrivateUsage]
     return context
-
-
-@final
-class TaskProc(Proc[Never]):
-    """Be a plain coroutine function as a proc."""
-
-    def __init__(self, function: Callable[[CancellationToken], Awaitable[None]]) -> None:
-        self.function = function
-
-    async def run(self, shutdown: CancellationToken) -> None:
-        await self.function(shutdown)
-
-
-@final
-class TaskFactory:
-    """Make procs of one coroutine function; compares by the function."""
-
-    __slots__ = ("_function", "__name__")
-
-    def __init__(self, function: Callable[[CancellationToken], Awaitable[None]]) -> None:
-        self._function = function
-        self.__name__ = getattr(function, "__name__", "task")
-
-    def __call__(self) -> Proc[Never]:
-        return TaskProc(self._function)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, TaskFactory) and self._function == other._function
-
-    def __hash__(self) -> int:
-        return hash(self._function)
-
-    def __repr__(self) -> str:
-        return f"task({self.__name__})"
-
-
-def task(function: Callable[[CancellationToken], Awaitable[None]]) -> TaskFactory:
-    """Make a proc factory of a plain `async def f(shutdown)`.
-
-    Such a proc takes no messages, is ready as soon as it runs, and ends when `f` returns. Raises
-    TypeError when `function` is not callable.
-    """
-    if not callable(function):
-        raise TypeError(f"task wants a coroutine function of one token, not {function!r}")
-    return TaskFactory(function)

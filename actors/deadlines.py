@@ -7,7 +7,7 @@ a bucket for each tick, and the loop holds one timer, for the earliest bucket. N
 up while no deadline is due but for that one time, and no deadline is early.
 
 >>> import anyio
->>> from actors.backend import current_backend
+>>> from actors.backends import current_backend
 >>> class Parcel:
 ...     due, tick, late = 0.0, 0, False
 ...     def expire(self) -> None:
@@ -31,7 +31,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from typing import Protocol, final
 
-from actors.backend import Backend, Clocked
+from actors.backends import Backend, TimerHandle
 
 __all__ = ["Deadlines", "Expiring"]
 
@@ -77,10 +77,10 @@ class Deadlines:
         self._backend = backend
         self._now = backend.now
         self._fresh: dict[Expiring, None] = {}
-        self._gathering: Clocked | None = None
+        self._gathering: TimerHandle | None = None
         self._buckets: dict[int, dict[Expiring, None]] = {}
         self._ticks: list[int] = []
-        self._timer: Clocked | None = None
+        self._timer: TimerHandle | None = None
         self._armed = 0
         self._empty = 0
 

@@ -19,31 +19,30 @@ from __future__ import annotations
 
 import dis
 import inspect
-import sys
-import types
-from collections.abc import Callable, Coroutine, Iterable
-from functools import partial
+from collections.abc import Callable, Coroutine
+from functools import lru_cache, partial
 from types import CodeType
-from typing import (
-    Any,
-    ForwardRef,
-    Never,
-    NoReturn,
-    TypeVar,
-    Union,
-    cast,
-    final,
-    get_args,
-    get_origin,
-)
+from typing import Any, final
 
+from actors.address import Accepts
 from actors.context import Proc
+from actors.functions import TaskProc
+from actors.message_types import mailbox_types
 from actors.messages import Request
 
-__all__ = ["MARK", "Dispatch", "Handler", "Open", "build", "mailbox_types"]
+__all__ = [
+    "MARK",
+    "Dispatch",
+    "Handler",
+    "Open",
+    "Traits",
+    "accepted_by",
+    "build",
+    "label",
+    "traits_of",
+]
 
 MARK = "__actor_handles__"
-PROC: type = cast("type", Proc)
 
 
 @final
@@ -153,12 +152,6 @@ async def _just(result: object) -> object:
     return result
 
 
-def mailbox_types(cls: type) -> tuple[type, ...] | None:
-    """Return the message types of a proc class, None when its parameter says nothing definite."""
-    parameter = _parameter(cls)
-    return None if parameter is None else _flatten(parameter, cls)
-
-
 def build(cls: type, *, plain_run: bool) -> Dispatch:
     """Build the table of an actor class. Raises TypeError that says what is wrong in it.
 
@@ -229,97 +222,70 @@ def _handler(cls: type, kind: type, name: str) -> Handler:
     return Handler(function, takes_reply, replies)
 
 
-def _parameter(cls: type) -> object:
-    """Find what stands for `M` of `Proc[M]` in `cls`; None when it is left open."""
-    for base in _bases(cls):
-        origin = _class_of(base)
-        if not issubclass(origin, PROC):
-            continue
-        arguments = get_args(base)
-        if vars(origin).get("__direct__") or origin is PROC:
-            return _definite(arguments[0] if arguments else None)
-        inner = _parameter(origin)
-        if inner is not None:
-            return inner
-        # A generic class of the user's own: its open parameter is filled in by this base.
-        template = _template(origin)
-        parameters = getattr(origin, "__parameters__", ())
-        if arguments and template is not None:
-            return _definite(_substitute(template, dict(zip(parameters, arguments, strict=False))))
-    return None
+@final
+class Traits:
+    """Tell what one class defines.
+
+    `starts`, `stops`, `traps_exits`, `hears_undelivered`: it has the hook. `actor`: it has
+    handlers; `plain_actor`: and the receive loop is all of its body. `hibernate_after`: seconds.
+    """
+
+    __slots__ = (
+        "accepts",
+        "actor",
+        "dispatch",
+        "hibernate_after",
+        "hears_undelivered",
+        "plain_actor",
+        "starts",
+        "stops",
+        "traps_exits",
+    )
+
+    def __init__(self, cls: type[Proc[Any]]) -> None:
+        self.starts = _defines(cls, "on_start")
+        self.stops = _defines(cls, "on_stop")
+        self.traps_exits = _defines(cls, "on_exit")
+        self.hears_undelivered = _defines(cls, "on_undelivered")
+        self.dispatch: Dispatch | None = getattr(cls, "__dispatch__", None)
+        self.actor = self.dispatch is not None
+        self.plain_actor = self.dispatch is not None and self.dispatch.plain_run
+        # What wraps the loop could not be left and entered again.
+        self.hibernate_after: float | None = None
+        if self.plain_actor:
+            self.hibernate_after = getattr(cls, "hibernate_after", None)
+        self.accepts: Accepts = self.dispatch or Open(cls.__qualname__, mailbox_types(cls))
 
 
-def _template(cls: type) -> object:
-    for base in _bases(cls):
-        if issubclass(_class_of(base), PROC):
-            arguments = get_args(base)
-            return arguments[0] if arguments else None
-    return None
+def traits_of(proc: Proc[Any]) -> Traits:
+    """Return the traits of a proc's class."""
+    cls = type(proc)
+    traits: Traits | None = vars(cls).get("__traits__")
+    if traits is None:
+        traits = Traits(cls)
+        setattr(cls, "__traits__", traits)  # noqa: B010 - a cache beside the class's own names
+    return traits
 
 
-def _bases(cls: type) -> tuple[object, ...]:
-    """Return the bases as they were written, with their parameters."""
-    written: tuple[object, ...] = vars(cls).get("__orig_bases__", cls.__bases__)
-    return written
+def accepted_by(proc: Proc[Any]) -> Accepts:
+    """Return the table of the message types that a proc takes."""
+    if isinstance(proc, TaskProc):
+        # All functions share one class; the error for a message names the function.
+        return Open(label(proc.function), ())
+    return traits_of(proc).accepts
 
 
-def _class_of(base: object) -> type:
-    found: object = get_origin(base) or base
-    return found if isinstance(found, type) else object
+def label(start: Callable[..., object]) -> str:
+    """Return a short name for what a factory makes."""
+    while isinstance(start, partial):
+        start = start.func
+    return _tidied(getattr(start, "__name__", type(start).__name__))
 
 
-def _substitute(template: object, known: dict[object, object]) -> object:
-    if isinstance(template, TypeVar):
-        return known.get(template)
-    parts = get_args(template)
-    if not parts:
-        return template
-    filled = tuple(_substitute(part, known) for part in parts)
-    # Union[...], because `|` cannot be spelled for a tuple of parts.
-    return Union[filled] if _is_union(template) else (get_origin(template) or template)  # noqa: UP007
+@lru_cache(1024)
+def _tidied(name: str) -> str:
+    return name.strip("<>").lower().replace("/", "-")
 
 
-def _definite(parameter: object) -> object:
-    if isinstance(parameter, TypeVar) or parameter in (None, Any, object):
-        return None
-    if _is_union(parameter) and any(_definite(part) is None for part in get_args(parameter)):
-        return None
-    return parameter
-
-
-def _is_union(annotation: object) -> bool:
-    return get_origin(annotation) in (Union, types.UnionType)
-
-
-def _flatten(annotation: object, cls: type) -> tuple[type, ...]:
-    """Return the classes in a union, an alias of one, or a single class."""
-    if isinstance(annotation, str | ForwardRef):
-        annotation = _resolve(annotation, cls)
-    alias: object = getattr(annotation, "__value__", None)  # `type X = A | B` of Python 3.12
-    if alias is not None:
-        return _flatten(alias, cls)
-    if _is_union(annotation):
-        return _unique(kind for part in get_args(annotation) for kind in _flatten(part, cls))
-    if annotation is Never or annotation is NoReturn:
-        return ()
-    origin = get_origin(annotation) or annotation
-    if not isinstance(origin, type):
-        raise TypeError(
-            f"{cls.__qualname__}: a mailbox is a class or a union of classes, not {annotation!r}"
-        )
-    return (origin,)
-
-
-def _resolve(annotation: str | ForwardRef, cls: type) -> object:
-    text = annotation if isinstance(annotation, str) else annotation.__forward_arg__
-    module = sys.modules.get(cls.__module__)
-    try:
-        return eval(text, vars(module) if module is not None else {})
-    except NameError:
-        raise TypeError(
-            f"{cls.__qualname__}: mailbox {text!r} is not defined yet; define the messages first"
-        ) from None
-
-
-def _unique(kinds: Iterable[type]) -> tuple[type, ...]:
-    return tuple(dict.fromkeys(kinds))
+def _defines(cls: type[Proc[Any]], hook: str) -> bool:
+    return getattr(cls, hook) is not getattr(Proc, hook)

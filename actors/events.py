@@ -30,6 +30,7 @@ from typing import Any, Self, TypeAlias, final
 
 from attrs import frozen
 
+from actors.dead_letters import DeadLetterReason
 from actors.exits import ExitReason
 from actors.ref import Ref
 
@@ -91,13 +92,14 @@ class ProcEnded(Event):
 class DeadLetter(Event):
     """Say that nobody will handle `message`, and why. The message in hand at a crash is one.
 
+    `why.kind` is for programs, `str(why)` for people.
     Messages of a class with `__dead_letter__ = False` are never reported: reminders to oneself, and
     whatever else nobody misses (Akka calls that DeadLetterSuppression).
     """
 
     ref: Ref[Any]
     message: object
-    why: str
+    why: DeadLetterReason
 
 
 @final

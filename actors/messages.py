@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, Generic, Protocol, Self, TypeVar, cast, final
 
-from actors.backend import Waiter
+from actors.backends import Waiter
 from actors.errors import AskTimeout, NoReply
 
 __all__ = ["Asker", "Envelope", "Question", "Reply", "Request"]

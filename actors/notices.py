@@ -39,8 +39,8 @@ from typing import Any, Generic, TypeVar, final
 
 from attrs import frozen
 
+from actors.address import Address, Notice
 from actors.exits import ExitReason
-from actors.mailbox import Address, Notice
 from actors.messages import Reply
 from actors.ref import Ref
 

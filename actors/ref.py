@@ -28,18 +28,17 @@ once when the receiver ends first.
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar, cast, final
 
 from attrs import frozen
 
-from actors.backend import Waiter
+from actors.address import UNLIMITED, Address, Occupant, current_occupant, waits_for
+from actors.backends import Waiter
 from actors.errors import AskCycle, ended
 from actors.exits import ExitReason
-from actors.mailbox import UNLIMITED, Address, Occupant, current_occupant
 from actors.messages import NOT_NOW, Envelope, Question, Request
 
-__all__ = ["AnyRef", "Inhabitant", "Ref", "Statistics"]
+__all__ = ["AnyRef", "Ref", "Statistics"]
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds that an ask waits for its answer, as in OTP."""
@@ -67,36 +66,6 @@ class Statistics:
     capacity: int | None
     handled: int
     incarnation: int
-
-
-class Inhabitant(Occupant):
-    """Be the incarnation at an address, as far as the owner of a ref may command it."""
-
-    __slots__ = ("handled", "number")
-
-    number: int
-    handled: int
-
-    @property
-    @abstractmethod
-    def stashed(self) -> int:
-        """Return how many messages it has put aside."""
-
-    @abstractmethod
-    def finish_queued(self) -> None:
-        """Stop it after what is queued, with exit reason Normal."""
-
-    @abstractmethod
-    def tell_to_stop(self, timeout: float | None) -> None:
-        """Stop it after the message in hand; kill it `timeout` seconds later (None: never)."""
-
-    @abstractmethod
-    def kill(self) -> None:
-        """Cancel it and all that it started."""
-
-    @abstractmethod
-    def on_end(self, waiter: Waiter[Any]) -> None:
-        """Wake `waiter` with the exit reason when it has ended."""
 
 
 @final
@@ -141,12 +110,12 @@ class Ref(Generic[M_contra]):
             address.accepts.admit(type(message), address.path)
         # First give way, then send: a loop of sends is no busy loop, and a sender that is
         # cancelled here has not sent.
-        await address.hub.backend.checkpoint()
+        await address.runtime.backend.checkpoint()
         if address.simple:
             address.put(message)
         elif not address.offer(message):
             occupant = current_occupant.get()
-            backend = address.hub.backend
+            backend = address.runtime.backend
             task = occupant.task if occupant is address.occupant and occupant else None
             if task is not None and backend.current_task() is task:
                 raise address.overfull(message, "it is the sender's own and would never empty")
@@ -172,10 +141,10 @@ class Ref(Generic[M_contra]):
         kind = type(request)
         if timeout != DEFAULT_TIMEOUT and timeout is not None:
             _check_timeout(timeout)
-        hub = address.hub
+        runtime = address.runtime
         envelope: Envelope | None = None
         idle = address.occupant
-        if address.waiter is not None and hub.inline and idle is not None:  # no need to wake it
+        if address.waiter is not None and runtime.inline and idle is not None:  # no need to wake it
             answer: Any = NOT_NOW
             if (function := address.accepts.inline.get(kind)) is not None:
                 answer = idle.answer_now(request, function)
@@ -188,7 +157,7 @@ class Ref(Generic[M_contra]):
             raise _not_a_request(kind, address)
         asker = _asker(address, kind)
         if envelope is None:
-            envelope = Envelope(request, hub.backend.new_waiter(), address.path, asker)
+            envelope = Envelope(request, runtime.backend.new_waiter(), address.path, asker)
             if address.simple:
                 address.queue.append(envelope)
                 if address.waiter is not None:
@@ -196,13 +165,13 @@ class Ref(Generic[M_contra]):
             else:
                 _post(address, envelope)
         elif envelope.settled:
-            await hub.backend.checkpoint()  # as when it is waited for: interruptions land here
+            await runtime.backend.checkpoint()  # as when it is waited for: interruptions land here
         else:
             envelope.asker = asker
         waiter: Waiter[Any] = envelope.waiter
         if timeout is not None:
             envelope.timeout = timeout
-            hub.deadlines.add(envelope, timeout if timeout < LONGEST else LONGEST)
+            runtime.deadlines.add(envelope, timeout if timeout < LONGEST else LONGEST)
         if asker is not None:
             asker.asking, asker.asked = address, envelope
         try:
@@ -212,7 +181,7 @@ class Ref(Generic[M_contra]):
             if asker is not None:
                 asker.wait_is_over()
             if timeout is not None:
-                hub.deadlines.discard(envelope)
+                runtime.deadlines.discard(envelope)
 
     # -- life -------------------------------------------------------------------------------
 
@@ -221,9 +190,9 @@ class Ref(Generic[M_contra]):
 
         A proc that reads no inbox is told through its token. Nothing happens when none runs.
         """
-        inhabitant = self._inhabitant()
-        if inhabitant is not None:
-            inhabitant.finish_queued()
+        occupant = self._address.occupant
+        if occupant is not None:
+            occupant.finish_queued()
 
     async def shutdown(self, timeout: float | None = 5.0) -> ExitReason:
         """Stop the proc after the message in hand and wait for its end; returns how it ended.
@@ -235,10 +204,10 @@ class Ref(Generic[M_contra]):
         """
         if timeout is not None:
             _check_timeout(timeout)
-        inhabitant = self._inhabitant()
-        if inhabitant is not None:
+        occupant = self._address.occupant
+        if occupant is not None:
             self._check_not_self("wait", "context.stop() stops it after this message")
-            inhabitant.tell_to_stop(timeout)
+            occupant.tell_to_stop(timeout)
         return await self.wait()
 
     def kill(self) -> None:
@@ -247,9 +216,9 @@ class Ref(Generic[M_contra]):
         Never waits; `wait` tells when it is gone. Nothing happens when none runs. On trio, code in
         a shielded scope is not cut short and holds the death up; on asyncio it is.
         """
-        inhabitant = self._inhabitant()
-        if inhabitant is not None:
-            inhabitant.kill()
+        occupant = self._address.occupant
+        if occupant is not None:
+            occupant.kill()
 
     async def wait(self) -> ExitReason:
         """Wait until the present incarnation has ended; returns its exit reason.
@@ -258,16 +227,16 @@ class Ref(Generic[M_contra]):
         RuntimeError when a proc waits for its own end. Cancelling it only ends the wait.
         """
         address = self._address
-        inhabitant = self._inhabitant()
-        if inhabitant is None:
-            await address.hub.backend.checkpoint()
+        living = address.occupant
+        if living is None:
+            await address.runtime.backend.checkpoint()
             return address.reason
         self._check_not_self("wait", "it would wait for ever")
-        waiter: Waiter[ExitReason] = address.hub.backend.new_waiter()
-        inhabitant.on_end(waiter)
+        waiter: Waiter[ExitReason] = address.runtime.backend.new_waiter()
+        living.on_end(waiter)
         # Whoever asks this proc meanwhile, and is waited for by it, had better know.
         occupant = current_occupant.get()
-        waits = occupant is not None and occupant.waits_for(address)
+        waits = occupant is not None and waits_for(occupant, address)
         try:
             return await waiter
         finally:
@@ -287,12 +256,12 @@ class Ref(Generic[M_contra]):
     def statistics(self) -> Statistics:
         """Return what went through this address, as a frozen value."""
         address = self._address
-        inhabitant = self._inhabitant()
+        occupant = self._address.occupant
         return Statistics(
             queued=address.size,
-            stashed=0 if inhabitant is None else inhabitant.stashed,
+            stashed=0 if occupant is None else occupant.stashed,
             capacity=None if address.capacity == UNLIMITED else address.capacity,
-            handled=0 if inhabitant is None else inhabitant.handled,
+            handled=0 if occupant is None else occupant.handled,
             incarnation=address.incarnation,
         )
 
@@ -316,17 +285,12 @@ class Ref(Generic[M_contra]):
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{self!r} is an address of this process and cannot be pickled")
 
-    def _inhabitant(self) -> Inhabitant | None:
-        occupant = self._address.occupant
-        assert occupant is None or isinstance(occupant, Inhabitant)
-        return occupant
-
     def _check_not_self(self, call: str, instead: str) -> None:
         occupant = current_occupant.get()
         address = self._address
         if occupant is None or occupant is not address.occupant:
             return
-        if address.hub.backend.current_task() is occupant.task:
+        if address.runtime.backend.current_task() is occupant.task:
             raise RuntimeError(f"{address.path} cannot {call} for its own end; {instead}")
 
 
@@ -371,7 +335,7 @@ def _check_timeout(timeout: object) -> None:
 def _asker(address: Address, kind: type) -> Occupant | None:
     """Return the proc that is about to wait, if one is. Raises AskCycle."""
     asker = current_occupant.get()
-    if asker is None or address.hub.backend.current_task() is not asker.task:
+    if asker is None or address.runtime.backend.current_task() is not asker.task:
         return None  # nobody, or a task beside the proc's own: the proc itself goes on meanwhile
     _check_cycle(asker, address, kind)
     return asker

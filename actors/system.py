@@ -38,20 +38,28 @@ from typing import Any, Self, TypeVar, final
 import anyio
 from attrs import frozen
 
-from actors.backend import Backend, current_backend
-from actors.cell import Incarnation
-from actors.context import DEFAULT_MAILBOX, Proc
+from actors.address import Address, Runtime
+from actors.backends import Backend, current_backend
+from actors.context import DEFAULT_MAILBOX, Child, IncarnationView, Proc
+from actors.dead_letters import DeadLetterReason
+from actors.dispatch import label
+from actors.engine import (
+    Incarnation,
+    Phase,
+    new_address,
+    reserve_child,
+    spawn_child,
+    spawn_into,
+    stop_children,
+)
 from actors.errors import SystemClosed
 from actors.events import DeadLetter, EventStream
 from actors.exits import NoProc
-from actors.mailbox import Address, Hub, Mailbox
+from actors.mailbox import Mailbox
 from actors.names import Name
 from actors.notices import Down, Watch
-from actors.orders import Phase, stop_children
 from actors.ref import AnyRef, Ref, address_of, ref_of
-from actors.spawning import new_address, spawn_into
 from actors.threads import ThreadsafeRef
-from actors.traits import label
 
 __all__ = ["ActorSystem", "ProcInfo"]
 
@@ -86,7 +94,7 @@ class ActorSystem:
         self.name = name
         self.events = EventStream(self._report)
         self.backend: Backend
-        self._hub: Hub
+        self._hub: Runtime
         self._children: dict[str, Address] = {}
         self._errors: list[BaseException] = []
         self._fatal: BaseException | None = None
@@ -99,7 +107,7 @@ class ActorSystem:
         if self._scope is not None:
             raise SystemClosed(self.name, "was entered before; make a new one")
         self.backend = current_backend()
-        self._hub = Hub(self.name, self.backend, self._dead_letter, self._hears_letters)
+        self._hub = Runtime(self.name, self.backend, self._dead_letter, self._hears_letters)
         self._scope = anyio.CancelScope()
         self._scope.__enter__()
         self._state = ""
@@ -197,9 +205,7 @@ class ActorSystem:
             watch = Watch(ref, self._careful(call), None)
             watch.fire(NoProc())
             return watch
-        if life.watchers is None:
-            life.watchers = {}
-        return Watch(ref, self._careful(call), life.watchers)
+        return Watch(ref, self._careful(call), life.links.watchers)
 
     def _careful(self, call: Callable[[Down], None]) -> Callable[[Down], None]:
         def guarded(down: Down) -> None:
@@ -222,12 +228,38 @@ class ActorSystem:
         """Kill everything at once; leaving the system still waits for its death."""
         self._killed = True
         for address in reversed(list(self._children.values())):  # some end at once, and leave
-            if isinstance(address.occupant, Incarnation):
+            if address.occupant is not None:
                 address.occupant.kill()
 
     # -- what the engine calls ------------------------------------------------------------------
 
     _killed = False
+
+    async def spawn_child(
+        self,
+        owner: IncarnationView,
+        start: Callable[[], Proc[Any]],
+        id: str | None,
+        name: Name[Any] | None,
+        mailbox: Mailbox,
+        shutdown: float | None,
+        start_timeout: float | None,
+    ) -> Ref[Any]:
+        """Start a child of a proc; what `context.spawn` comes to."""
+        assert isinstance(owner, Incarnation)
+        return await spawn_child(owner, start, id, name, mailbox, shutdown, start_timeout)
+
+    def reserve_child(
+        self,
+        owner: IncarnationView,
+        id: str,
+        name: Name[Any] | None,
+        mailbox: Mailbox,
+        shutdown: float | None,
+    ) -> Child[Any]:
+        """Reserve an address for a child of a proc; what `context.child` comes to."""
+        assert isinstance(owner, Incarnation)
+        return reserve_child(owner, id, name, mailbox, shutdown)
 
     def unheard(self, error: BaseException) -> None:
         """Keep an error that nobody was told of, to raise it at the end."""
@@ -263,7 +295,7 @@ class ActorSystem:
         """Tell whether anybody hears of dead letters."""
         return self.events.heard
 
-    def _dead_letter(self, address: Address, message: object, why: str) -> None:
+    def _dead_letter(self, address: Address, message: object, why: DeadLetterReason) -> None:
         if self.events.heard:
             self.events.publish(DeadLetter(ref_of(address), message, why))
 

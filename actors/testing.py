@@ -59,11 +59,11 @@ from typing import Any, Generic, Self, TypeVar, cast, final, overload
 
 import anyio
 
+from actors.address import fast_paths
 from actors.cancellation import CancellationToken
 from actors.clock import FOREVER, START, Backend, VirtualClockEventLoop, backend_options
 from actors.context import Proc, SystemView
 from actors.events import Event, Subscription
-from actors.mailbox import fast_paths
 from actors.messages import Reply
 from actors.names import Name
 from actors.notices import Down, Received

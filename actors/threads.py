@@ -30,7 +30,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, TypeVar, final
 
-from actors.backend import Backend, Cage
+from actors.backends import Backend, InterruptibleTask
+from actors.dead_letters import FULL
 from actors.errors import ActorError, SystemClosed
 from actors.messages import Question
 from actors.ref import Ref, address_of
@@ -95,7 +96,7 @@ class ThreadsafeRef(Generic[M_contra]):
 
     def _hand_over(self, call: Callable[[], None]) -> None:
         if not self._backend.call_soon_threadsafe(call):
-            raise SystemClosed(address_of(self._ref).hub.name, "has gone with its event loop")
+            raise SystemClosed(address_of(self._ref).runtime.name, "has gone with its event loop")
 
 
 def void(_: object = None) -> None:
@@ -105,7 +106,7 @@ def void(_: object = None) -> None:
 def _tell(ref: Ref[Any], message: object) -> None:
     address = address_of(ref)
     if not address.offer(message):
-        address.refuse(message, "mailbox full")
+        address.refuse(message, FULL)
 
 
 async def _ask(
@@ -113,7 +114,7 @@ async def _ask(
     ref: Ref[Any],
     request: Any,
     timeout: float | None,
-    cage: Cage,
+    task: InterruptibleTask,
 ) -> None:
     try:
         future.set_result(await ref.ask(request, timeout=timeout))

@@ -32,7 +32,7 @@ import math
 from collections.abc import Callable
 from typing import final
 
-from actors.backend import Backend, Clocked
+from actors.backends import Backend, TimerHandle
 
 __all__ = ["Timer", "check_delay"]
 
@@ -56,7 +56,7 @@ class Timer:
         self._interval = interval
         self._call = call
         self._due = backend.now() + delay
-        self._handle: Clocked | None = backend.call_at(self._due, self._fire)
+        self._handle: TimerHandle | None = backend.call_at(self._due, self._fire)
         timers[self] = None
 
     @property

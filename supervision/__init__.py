@@ -22,57 +22,90 @@ reporting
 last report
 """
 
-from supervision.adapters import blocking, consumer, periodic, subprocess
-from supervision.application import Application, StopReport, serve
-from supervision.errors import (
-    ChildExists,
-    ChildNotFound,
-    ChildRestarting,
-    ChildRunning,
-    ChildStartFailed,
-    IntensityExceeded,
-    NoPartitions,
-    SpecError,
-    SupervisionError,
-    TooManyChildren,
-    TreeExited,
-)
-from supervision.pool import JobExpired, NoWorkers, Pool, PoolDraining, PoolFull, PoolSpec
-from supervision.process import run
-from supervision.specs import (
-    BRUTAL_KILL,
-    INFINITY,
-    AutoShutdown,
-    Backoff,
-    ChildSpec,
-    DynamicSupervisorSpec,
-    PartitionSupervisorSpec,
-    Restart,
-    Strategy,
-    SupervisorSpec,
-    TaskSupervisorSpec,
-    Watchdog,
-    WhenSpent,
-    draw,
-)
-from supervision.supervisors import (
-    ChildCounts,
-    ChildInfo,
-    ChildState,
-    CountChildren,
-    DeleteChild,
-    DynamicSupervisor,
-    GetChild,
-    GetChildSpec,
-    Partitions,
-    RestartChild,
-    StartChild,
-    Supervisor,
-    SupervisorMessage,
-    TerminateChild,
-    WhichChildren,
-)
-from supervision.tasks import Tasks
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.lazy import lazy_door
+
+if TYPE_CHECKING:
+    from supervision.adapters import blocking, consumer, periodic, subprocess
+    from supervision.application import Application, StopReport, serve
+    from supervision.errors import (
+        ChildExists,
+        ChildNotFound,
+        ChildRestarting,
+        ChildRunning,
+        ChildStartFailed,
+        IntensityExceeded,
+        NoPartitions,
+        SpecError,
+        SupervisionError,
+        TooManyChildren,
+        TreeExited,
+    )
+    from supervision.pool import JobExpired, NoWorkers, Pool, PoolDraining, PoolFull, PoolSpec
+    from supervision.process import run
+    from supervision.specs import (
+        BRUTAL_KILL,
+        INFINITY,
+        AutoShutdown,
+        Backoff,
+        ChildSpec,
+        DynamicSupervisorSpec,
+        PartitionSupervisorSpec,
+        Restart,
+        Strategy,
+        SupervisorSpec,
+        TaskSupervisorSpec,
+        Watchdog,
+        WhenSpent,
+        draw,
+    )
+    from supervision.supervisors import (
+        ChildCounts,
+        ChildInfo,
+        ChildState,
+        CountChildren,
+        DeleteChild,
+        DynamicSupervisor,
+        GetChild,
+        GetChildSpec,
+        Partitions,
+        RestartChild,
+        StartChild,
+        Supervisor,
+        SupervisorMessage,
+        TerminateChild,
+        WhichChildren,
+    )
+    from supervision.tasks import Tasks
+else:
+    __getattr__, __dir__ = lazy_door(
+        "supervision",
+        {
+            "supervision.adapters": "blocking consumer periodic subprocess",
+            "supervision.application": "Application StopReport serve",
+            "supervision.errors": (
+                "ChildExists ChildNotFound ChildRestarting ChildRunning ChildStartFailed "
+                "IntensityExceeded NoPartitions SpecError SupervisionError TooManyChildren "
+                "TreeExited"
+            ),
+            "supervision.pool": "JobExpired NoWorkers Pool PoolDraining PoolFull PoolSpec",
+            "supervision.process": "run",
+            "supervision.specs": (
+                "BRUTAL_KILL INFINITY AutoShutdown Backoff ChildSpec DynamicSupervisorSpec "
+                "PartitionSupervisorSpec Restart Strategy SupervisorSpec TaskSupervisorSpec "
+                "Watchdog WhenSpent draw"
+            ),
+            "supervision.supervisors": (
+                "ChildCounts ChildInfo ChildState CountChildren DeleteChild DynamicSupervisor "
+                "GetChild GetChildSpec Partitions RestartChild "
+                "StartChild Supervisor SupervisorMessage TerminateChild WhichChildren"
+            ),
+            "supervision.tasks": "Tasks",
+        },
+    )
 
 __all__ = [
     "BRUTAL_KILL",

@@ -4,6 +4,8 @@
 2
 """
 
+from __future__ import annotations
+
 import sys
 
 from supervision.process import main

@@ -1,9 +1,23 @@
-"""Describe errors, exit reasons and places in code, each in one line that is safe to print.
+r"""Describe errors, exit reasons and places in code, each in one line that is safe to print.
 
-Making a description never fails, whatever the object that it is of does.
+Guarantees: a description is one line; making one never fails, whatever the object that it is of
+does. It is the one place that knows whose code a file is: yours, a library's, or of the engine
+that calls yours, which is left out of every place that is shown.
 
->>> describe_error(KeyError("ada"))
-"KeyError: 'ada'"
+>>> from actors import Crashed, Shutdown
+>>> describe_error(KeyError("ada")), describe_error(ValueError())
+("KeyError: 'ada'", 'ValueError')
+>>> describe_reason(Crashed(OSError("disk full"))), describe_reason(Shutdown("deploy"))
+('OSError: disk full', 'shutdown (deploy)')
+>>> import json
+>>> is_own("/srv/shop.py"), is_own(json.__file__), is_own(__file__)
+(True, False, False)
+>>> printable("two" + chr(10) + "lines")
+'two\\nlines'
+
+A place in code is found by ranks. A stack that has calls of your own shows these alone; one that
+has none shows those of installed libraries. The engine's (this package, `actors`, the event loops,
+the standard library) tell nobody anything, and are never shown.
 """
 
 from __future__ import annotations
@@ -18,15 +32,35 @@ import actors
 from actors import Crashed, ExitReason
 
 __all__ = [
-    "ENGINES",
     "at",
     "describe_error",
     "describe_reason",
+    "is_engine",
     "is_own",
     "one_line",
     "printable",
     "where",
 ]
+
+
+def describe_error(error: BaseException) -> str:
+    """Describe an exception: its type and, if it has one, its text."""
+    name, text = type(error).__name__, one_line(error)
+    return f"{name}: {text}" if text else name
+
+
+def describe_reason(reason: ExitReason) -> str:
+    """Describe an exit reason, ready to stand after a colon."""
+    return describe_error(reason.error) if isinstance(reason, Crashed) else one_line(reason)
+
+
+def one_line(value: object) -> str:
+    """Return the text of an object with its white space drawn together."""
+    try:
+        return " ".join(str(value).split())
+    except Exception:
+        # User code: a broken __str__ must not take the supervisor down with it.
+        return "(its text cannot be printed)"
 
 
 def printable(text: str) -> str:
@@ -41,14 +75,21 @@ def printable(text: str) -> str:
     )
 
 
+# -- places in code --------------------------------------------------------------------------------
+
+
 def where(error: BaseException | None) -> str:
-    """Say where in the user's own code an error arose, the innermost call first; maybe nothing."""
+    """Return where in the user's own code an error arose, as `at` does."""
     steps = traceback.walk_tb(None if error is None else error.__traceback__)
     return at([(frame.f_code, line) for frame, line in steps])
 
 
 def at(steps: Iterable[tuple[CodeType, int]], *, of_libraries: bool = True) -> str:
-    """Say a way through code, given outermost first, cut to the user's part of it."""
+    """Describe the user's part of a stack, given outermost first; the innermost call comes first.
+
+    Returns " at file:line in function, from ..." of at most four calls, or "" when there is nothing
+    worth showing. `of_libraries`, default True: show those of libraries when none is the user's.
+    """
     ranked = [(_rank(code.co_filename), code, line) for code, line in steps]
     best = min((step[0] for step in ranked), default=_ENGINE)
     if best == _ENGINE or (best == _LIBRARY and not of_libraries):
@@ -61,11 +102,21 @@ def at(steps: Iterable[tuple[CodeType, int]], *, of_libraries: bool = True) -> s
     return " at " + ", from ".join(calls[:4])
 
 
+def is_own(filename: str) -> bool:
+    """Tell whether code in a file is the user's: neither the engine's nor a library's."""
+    return _rank(filename) == _OWN
+
+
+def is_engine(filename: str) -> bool:
+    """Tell whether code in a file is of the two packages that call the user's."""
+    return filename.startswith(_PACKAGES)
+
+
 _OWN, _LIBRARY, _ENGINE = range(3)
-ENGINES = tuple(
+
+_PACKAGES = tuple(
     os.path.dirname(os.path.abspath(source)) + os.sep for source in (__file__, actors.__file__)
 )
-"""The folders of the code that calls the user's."""
 
 _STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _INSTALLED = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
@@ -73,17 +124,12 @@ _BELOW = {"anyio", "asyncio", "attr", "attrs", "loguru", "outcome", "trio", "uvl
 
 
 def _rank(filename: str) -> int:
-    if filename.startswith(("<frozen", "<attrs", *ENGINES)):
+    if is_engine(filename) or filename.startswith(("<frozen", "<attrs")):
         return _ENGINE
     package = _installed(filename)
     if package is None:
         return _ENGINE if filename.startswith(_STANDARD) else _OWN
     return _ENGINE if package.partition(os.sep)[0] in _BELOW else _LIBRARY
-
-
-def is_own(filename: str) -> bool:
-    """Tell whether code is the user's: neither a library, nor what calls the user's code."""
-    return _rank(filename) == _OWN
 
 
 def _installed(filename: str) -> str | None:
@@ -98,28 +144,3 @@ def _short(filename: str) -> str:
     except OSError:
         here = os.sep
     return _installed(filename) or filename.removeprefix(here)
-
-
-def describe_error(error: BaseException) -> str:
-    """Tell an exception in one line: its type and, if it has one, its text."""
-    name, text = type(error).__name__, one_line(error)
-    return f"{name}: {text}" if text else name
-
-
-def describe_reason(reason: ExitReason) -> str:
-    """Tell an exit reason in one line, ready to stand after a colon.
-
-    >>> from actors import Shutdown
-    >>> describe_reason(Crashed(KeyError("ada"))), describe_reason(Shutdown("deploy"))
-    ("KeyError: 'ada'", 'shutdown (deploy)')
-    """
-    return describe_error(reason.error) if isinstance(reason, Crashed) else one_line(reason)
-
-
-def one_line(value: object) -> str:
-    """Return the text of a value in one line; never fails."""
-    try:
-        return " ".join(str(value).split())
-    except Exception:
-        # User code: a broken __str__ must not take the supervisor down with it.
-        return "(its text cannot be printed)"

@@ -38,15 +38,17 @@ import anyio.lowlevel
 import pytest
 from hypothesis import HealthCheck, settings
 
-from actors import ActorSystem, DeadLetter
-from actors import backend as engine
+from actors import ActorSystem, DeadLetter, DeadLetterReason
+from actors import backends as engine
+from actors.address import fast_paths
+from actors.backends._asyncio import AsyncioBackend
+from actors.backends._trio import TrioBackend
 from actors.clock import backend_options
-from actors.mailbox import fast_paths
 from actors.ref import ref_of
 
 if TYPE_CHECKING:
+    from actors.address import Address
     from actors.clock import Backend
-    from actors.mailbox import Address
 
 # An example may take as long as it needs on a busy machine, and it gets a new event loop each
 # time, so a fixture that holds the settings of that loop can be shared by all of them.
@@ -159,15 +161,15 @@ def _watch_tasks(cls: type[engine.Backend]) -> None:
 
     def watched(
         self: engine.Backend,
-        main: Callable[[engine.Cage], Coroutine[Any, Any, None]],
+        main: Callable[[engine.InterruptibleTask], Coroutine[Any, Any, None]],
         label: str,
         *options: Any,
-    ) -> engine.Cage:
+    ) -> engine.InterruptibleTask:
         own = watch
         own.started += 1
         key = (self, own.started)
 
-        async def noted(cage: engine.Cage) -> None:
+        async def noted(cage: engine.InterruptibleTask) -> None:
             try:
                 await main(cage)
             except BaseException as error:
@@ -203,7 +205,9 @@ def _watch_systems() -> None:
                 for label in watch.tasks_of(self)
             ]
 
-    def watched_letter(self: ActorSystem, address: Address, message: object, why: str) -> None:
+    def watched_letter(
+        self: ActorSystem, address: Address, message: object, why: DeadLetterReason
+    ) -> None:
         watch.letters.append(DeadLetter(ref_of(address), message, why))
         dead_letter(self, address, message, why)
 
@@ -213,8 +217,8 @@ def _watch_systems() -> None:
     ActorSystem._hears_letters = lambda self: True  # type: ignore[method-assign]
 
 
-_watch_tasks(engine._AsyncioBackend)
-_watch_tasks(engine._TrioBackend)
+_watch_tasks(AsyncioBackend)
+_watch_tasks(TrioBackend)
 _watch_systems()
 
 

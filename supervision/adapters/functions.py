@@ -1,7 +1,15 @@
-"""Look at the functions that users give to adapters, and call them.
+"""Look at the functions that users give to adapters, name them, and call them.
 
->>> takes_token("periodic", lambda shutdown: None)
-True
+An adapter is made when its tree is written down, long before anything runs. So whatever can be
+known of a function then is checked there and then, and said with the name of the adapter.
+
+>>> import anyio
+>>> async def sweep() -> None:
+...     print("sweeping")
+>>> takes_token("periodic", sweep), name_of(sweep)
+(False, 'sweep')
+>>> anyio.run(call, sweep)
+sweeping
 """
 
 from __future__ import annotations
@@ -9,13 +17,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
-__all__ = ["only_error", "takes_token"]
-
-
-# -- for both -------------------------------------------------------------------------------------
+__all__ = ["call", "name_of", "only_error", "takes_token"]
 
 
 async def call(fn: Callable[..., object], *arguments: object) -> None:
+    """Call a function of the user's, be it `def` or `async def`, to its end."""
     result = fn(*arguments)
     if inspect.isawaitable(result):
         await result
@@ -51,7 +57,7 @@ def takes_token(what: str, fn: Callable[..., object]) -> bool:
 
 
 def name_of(fn: Callable[..., object]) -> str:
-    """Name a function for a person."""
+    """Return the name of a function, or of whatever else can be called, for a person to read."""
     return getattr(fn, "__qualname__", None) or repr(fn)
 
 

@@ -1,4 +1,4 @@
-"""Live in work on the side, so that what is open is closed whatever happens.
+"""The life of a proc in one coroutine, so that what is open is closed whatever happens.
 
 `on_start` and `run` are two pieces of code, and a kill can land between them. What the one has
 opened, the other cannot close then. A `Hosted` proc has one piece of code instead, `live`: it
@@ -45,7 +45,7 @@ __all__ = ["Hosted"]
 
 
 class Hosted(Proc[Never]):
-    """Be a proc whose whole life is one coroutine, `live`; it takes no messages."""
+    """A proc whose whole life is one coroutine, `live`; it takes no messages."""
 
     def __init__(self) -> None:
         self._started = anyio.Event()
@@ -61,7 +61,7 @@ class Hosted(Proc[Never]):
         """
 
     def ready(self) -> None:
-        """Say that the start is over; nothing happens the second time."""
+        """Declare the start over; nothing happens the second time."""
         self._ready = True
         self._started.set()
 
@@ -85,19 +85,24 @@ class Hosted(Proc[Never]):
         self._raise()
 
     async def _host(self) -> Never:
+        """Run `live`, and stay until cancelled, so that nothing of it is piped anywhere.
+
+        What `live` raises is handed to `on_start` or `run`, whichever waits: there the engine knows
+        whether that is a failed start or a crash. When the engine has cancelled both already, as
+        after a kill, nobody waits, and the error is raised here at the last: a late error.
+        """
         try:
             await self.live(self.context.shutdown)
         except (anyio.get_cancelled_exc_class(), GeneratorExit):
             raise
         except BaseException as error:
-            # For `on_start` or `run` to raise, where the engine knows what it means.
             self._error = error
         self._over.set()
         self._started.set()
         try:
             await anyio.sleep_forever()
         finally:
-            self._raise()  # they were not there any more to do it: it is told as a late error
+            self._raise()
         raise AssertionError("this waits for ever")
 
     def _raise(self) -> None:

@@ -1,7 +1,17 @@
 """Make a child of a function that is called at a pace.
 
->>> periodic(print, every=60.0)
-periodic(print, every=60.0)
+Guarantees: calls never overlap; their moments are multiples of the interval, counted from the
+start, so that neither slow calls nor a loop that stood still make them drift or come in a burst.
+
+>>> import anyio
+>>> from actors import ActorSystem
+>>> async def main() -> None:
+...     async with ActorSystem() as system:
+...         sweep = periodic(lambda: print("sweep"), every=3600.0, immediately=True)
+...         await system.spawn(sweep)
+...         await anyio.sleep(0.01)
+>>> anyio.run(main)
+sweep
 """
 
 from __future__ import annotations
@@ -26,9 +36,6 @@ LEAST_INTERVAL: Final = 0.001
 
 LONGEST_INTERVAL: Final = 1e9
 """The longest interval in seconds: some thirty years. A longer one is a mistake."""
-
-
-# -- periodic -------------------------------------------------------------------------------------
 
 
 def periodic(
@@ -66,7 +73,7 @@ def periodic(
 @final
 @frozen(repr=False)
 class Periodic:
-    """Make procs that call one function at a pace; compares by its options."""
+    """A factory of procs that call one function at a pace; compares by its options."""
 
     fn: Callable[..., object]
     every: float
@@ -84,12 +91,13 @@ class Periodic:
 
 @final
 class PeriodicProc(Proc[Never]):
-    """Call one function at a pace."""
+    """The caller of one function, in one incarnation."""
 
     def __init__(self, service: Periodic) -> None:
         self._service = service
 
     async def run(self, shutdown: CancellationToken) -> None:
+        """Call the function at each tick until told to stop."""
         service = self._service
         arguments = (shutdown,) if service.wants_token else ()
         begin = anyio.current_time()

@@ -4,6 +4,9 @@ The pipes that event loops make belong to their loops: to close one is a wait, w
 last may still be under way at its exit, and one that an escaped grandchild holds open never ends.
 A `Pipe` here is two file descriptors: what is in it can be had at once, and closing takes no time.
 
+Guarantees: no line is longer than `LONGEST_LINE`, whatever a program writes; no byte is lost, not
+even a half character at the end; what is left in a pipe is read to its end, if it has one.
+
 >>> import anyio, os
 >>> async def main() -> None:
 ...     pipe = Pipe("stdout")
@@ -37,7 +40,7 @@ CAPACITY: Final = 65536
 
 @final
 class Pipe:
-    """Hold one pipe; `write_end` is for the program, None once it has it.
+    """One pipe; `write_end` is for the program, None once it has it.
 
     Raises OSError when there are too many open files.
     """
@@ -94,7 +97,10 @@ _new_decoder = codecs.getincrementaldecoder("utf-8")
 
 @final
 class LineCutter:
-    """Take bytes, give lines; `limit` is the most characters of one (default `LONGEST_LINE`)."""
+    """A cutter of bytes into lines of at most `limit` characters (default `LONGEST_LINE`).
+
+    A longer line comes in pieces, what is no UTF-8 as escapes; ends are LF or CR LF.
+    """
 
     __slots__ = ("_decoder", "_limit", "_rest")
 

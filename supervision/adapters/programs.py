@@ -48,6 +48,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from subprocess import DEVNULL
 from typing import Final, Literal, Never, TypeAlias, final
 
@@ -59,11 +60,12 @@ from actors import CancellationToken, Proc, StopError
 from supervision.adapters.functions import only_error
 from supervision.adapters.hosted import Hosted
 from supervision.adapters.pipes import Pipe
+from supervision.adapters.process_group import ProcessGroup
 from supervision.describe import printable
 from supervision.errors import ProcessFailed, SpecError
 from supervision.event_types import ProcessOutput
 
-__all__ = ["Output", "Subprocess", "kill_programs", "subprocess"]
+__all__ = ["Output", "Subprocess", "subprocess"]
 
 
 Output: TypeAlias = Literal["events", "inherit", "discard"]
@@ -73,14 +75,10 @@ LAST_LINES: Final = 10
 """How many of the last lines of standard error a crash tells."""
 
 LONGEST_LAST_LINE: Final = 500
-"""How many characters of each."""
+"""How many characters of each such line."""
 
 STREAMS: Final[tuple[Literal["stderr", "stdout"], ...]] = ("stderr", "stdout")
 """The pipes of a program; what is left in them at its end is told from the last to the first."""
-
-SWEEP: Final = (0.0, *(0.001 * 2**step for step in range(7)))
-"""Pauses, in seconds, in which the rest of a killed group should go. Not more: where the first
-process of a container reaps no orphans, they never do, though they are dead."""
 
 
 def subprocess(
@@ -160,7 +158,7 @@ def _wrong(option: str, problem: str) -> SpecError:
 @final
 @frozen(repr=False)
 class Subprocess:
-    """Make procs that run one program; compares by its options."""
+    """A factory of procs that run one program; compares by its options."""
 
     argv: tuple[str, ...]
     env: tuple[tuple[str, str], ...] | None
@@ -180,47 +178,19 @@ class Subprocess:
         return f"subprocess([{program!r}{', ...' if arguments else ''}])"
 
 
-_running: set[int] = set()
-"""The process groups that are there because of this module."""
-
-
-def kill_programs() -> None:
-    """Kill all programs of this process at once: it is about to be ended by force.
-
-    May be called from any thread; nothing is reaped.
-    """
-    for group in tuple(_running):
-        _kill_group(group)
-
-
-def _kill_group(group: int) -> bool:
-    """Kill what is left of a group; False when nothing is.
-
-    The number of a group is taken as long as anything is in it, so it cannot mean another one.
-    """
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # macOS: only zombies are left
-        return False
-    return True
-
-
 @final
 class SubprocessProc(Hosted):
-    """Run one program.
+    """One program in one incarnation: started, passed on, and seen to its end.
 
-    The process is held by a task of its own, `_hold`, which cannot be cancelled: it lasts from
-    the fork until the process is reaped. All the others only send signals, which never waits.
+    A `ProcessGroup` holds the process. This looks after what comes out of its pipes, tells it to
+    stop, and turns its end into an exit of the child.
     """
 
     def __init__(self, service: Subprocess) -> None:
         super().__init__()
         self._service = service
-        self._process: anyio.abc.Process | None = None
-        self._refused: Exception | None = None
-        self._opened, self._gone = anyio.Event(), anyio.Event()
-        self._holding = anyio.CancelScope(shield=True)
-        self._doomed = self._told = False
+        self._group = ProcessGroup(self._left_alone)
+        self._told = False
         self._last: deque[str] = deque(maxlen=LAST_LINES)
 
     async def live(self, shutdown: CancellationToken) -> None:
@@ -235,103 +205,51 @@ class SubprocessProc(Hosted):
         self._conclude()
 
     async def _attend(self, pipes: list[Pipe], shutdown: CancellationToken) -> None:
+        group = self._group
         try:
             async with anyio.create_task_group() as tasks:
                 try:
-                    tasks.start_soon(self._hold, pipes)
-                    await self._opened.wait()
-                    if self._process is not None and self._service.ready is None:
+                    tasks.start_soon(group.hold, partial(self._open, pipes))
+                    await group.opened.wait()
+                    if group.runs and self._service.ready is None:
                         self.ready()
                     for pipe in pipes:
                         tasks.start_soon(self._pass_on, pipe)
                     tasks.start_soon(self._obey, shutdown)
-                    await self._gone.wait()
+                    await group.gone.wait()
                     tasks.cancel_scope.cancel()
                 finally:
-                    self._doom()
+                    group.kill()
             return
-        except BaseExceptionGroup as group:
-            error = only_error(group)
+        except BaseExceptionGroup as errors:
+            error = only_error(errors)
         raise error
-
-    # -- the process ------------------------------------------------------------------------------
-
-    async def _hold(self, pipes: list[Pipe]) -> None:
-        with self._holding:
-            try:
-                self._process = await self._open(pipes)
-            except (OSError, ValueError) as error:
-                self._refused = error
-            finally:
-                for pipe in pipes:
-                    pipe.close_writing()
-            self._opened.set()
-            if self._process is not None:
-                await self._outlast(self._process)
-        self._gone.set()
 
     async def _open(self, pipes: list[Pipe]) -> anyio.abc.Process:
         service = self._service
         other = None if service.output == "inherit" else DEVNULL
         ends = {pipe.stream: pipe.write_end for pipe in pipes}
-        return await anyio.open_process(
-            service.argv,
-            stdin=DEVNULL,
-            stdout=ends.get("stdout", other),
-            stderr=ends.get("stderr", other),
-            cwd=service.cwd,
-            env=None if service.env is None else dict(service.env),
-            start_new_session=True,
-        )
-
-    async def _outlast(self, process: anyio.abc.Process) -> None:
-        """Wait until the process is reaped, and see to it that it leaves nothing behind."""
-        group = process.pid
-        _running.add(group)
         try:
-            if self._doomed:
-                self._doom()  # it was to be killed before it was there
-            await process.wait()
-            for pause in SWEEP:
-                if not _kill_group(group):
-                    break
-                await anyio.sleep(pause)
+            return await anyio.open_process(
+                service.argv,
+                stdin=DEVNULL,
+                stdout=ends.get("stdout", other),
+                stderr=ends.get("stderr", other),
+                cwd=service.cwd,
+                env=None if service.env is None else dict(service.env),
+                start_new_session=True,
+            )
         finally:
-            _running.discard(group)
-
-    def _signal(self, number: int, *, group: bool) -> None:
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        try:
-            if group:
-                try:
-                    os.killpg(process.pid, number)
-                    return
-                except PermissionError:
-                    pass  # macOS says so of a group of zombies, too: ask for the program alone
-            os.kill(process.pid, number)
-        except ProcessLookupError:
-            pass  # reaped in this moment
+            for pipe in pipes:
+                pipe.close_writing()
 
     async def _obey(self, shutdown: CancellationToken) -> None:
         await shutdown.wait()
         self._told = True
-        self._signal(self._service.stop_signal, group=self._service.stop_group)
+        self._group.signal(self._service.stop_signal, group=self._service.stop_group)
 
-    def _doom(self) -> None:
-        """Kill it, unless it is gone; never waits."""
-        if self._gone.is_set():
-            return
-        self._doomed = True
-        try:
-            self._signal(signal.SIGKILL, group=True)
-        except PermissionError as error:
-            # It has become another user. Waiting for it could take for ever.
-            self._holding.cancel()
-            assert self._process is not None
-            error.add_note(f"process {self._process.pid} is left alone: it runs on")
-            self._publish(StopError(self.context.ref, error))
+    def _left_alone(self, error: PermissionError) -> None:
+        self._publish(StopError(self.context.ref, error))
 
     # -- its output -------------------------------------------------------------------------------
 
@@ -353,7 +271,7 @@ class SubprocessProc(Hosted):
             self._publish(ProcessOutput(self.context.ref, pipe.stream, line))
             ready = self._service.ready
             # No more questions to the user's code after a kill.
-            if ready is not None and not self.is_ready and not self._doomed and ready(line):
+            if ready is not None and not self.is_ready and not self._group.doomed and ready(line):
                 self.ready()
 
     def _publish(self, event: ProcessOutput | StopError) -> None:
@@ -366,10 +284,9 @@ class SubprocessProc(Hosted):
     def _conclude(self) -> None:
         """Turn the exit code into an exit of the child."""
         argv, stop = self._service.argv, self._service.stop_signal
-        if self._refused is not None:
-            raise ProcessFailed(argv, None, problem=str(self._refused)) from self._refused
-        assert self._process is not None
-        code = self._process.returncode
+        refused, code = self._group.refused, self._group.returncode
+        if refused is not None:
+            raise ProcessFailed(argv, None, problem=str(refused)) from refused
         if not self.is_ready:
             raise ProcessFailed(argv, code, self._last, problem="before it was ready")
         if code and not (self._told and code in (-stop, 128 + stop)):

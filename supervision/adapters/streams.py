@@ -1,37 +1,21 @@
-"""Make children of plain functions: one that is called at a pace, one that takes from a stream.
+"""Make a child of a function that is called with each item of a source.
 
-=============================  =============================================================
-factory                        the child
-=============================  =============================================================
-`periodic(fn, every=60.0)`     calls `fn` every 60 seconds; after a stall, no burst
-`consumer(source, handler)`    opens a source, calls `handler` with each item, closes the source
-`task(fn)`, in `actors`        runs one coroutine function until it is told to stop
-`blocking(fn)`                 runs one function that blocks, in a thread of its own
-`subprocess(argv)`             runs a program
-=============================  =============================================================
+The source is anything for `async for`: a stream, an async generator, a client of a broker, maybe
+within an async context manager. Each incarnation opens it anew and closes it at its end.
 
-Told to stop, a child finishes the call in hand and begins no other; what takes longer than the
-child's `shutdown` is killed: cancelled, if it is a coroutine. An error in a function of yours is a
-crash, and the supervisor does what its spec says.
+Guarantees: no item is taken that is not handled, but those in hand at a crash or a kill; told to
+stop, the items in hand are finished first; an error in opening is a failed start.
 
 >>> import anyio
->>> from actors import task
 >>> from supervision import ChildSpec, SupervisorSpec, serve
 >>> send, receive = anyio.create_memory_object_stream[str](10)
->>> tree = SupervisorSpec(
-...     "shop",
-...     [
-...         ChildSpec("sweep", periodic(lambda: print("sweep"), every=3600, immediately=True)),
-...         ChildSpec("orders", consumer(lambda: receive, print), restart="transient"),
-...     ],
-... )
+>>> orders = ChildSpec("orders", consumer(lambda: receive, print), restart="transient")
 >>> async def main() -> None:
-...     async with serve(tree) as app:
+...     async with serve(SupervisorSpec("shop", [orders])) as app:
 ...         with send:
 ...             await send.send("two pencils")
 ...         print(await app.find("orders").wait())
 >>> anyio.run(main)
-sweep
 two pencils
 normal
 """
@@ -59,9 +43,6 @@ T = TypeVar("T")
 
 Opened: TypeAlias = AsyncIterable[T] | AbstractAsyncContextManager[AsyncIterable[T]]
 """What a source gives: something to iterate over, or a context manager that gives that."""
-
-
-# -- consumer -------------------------------------------------------------------------------------
 
 
 def consumer(
@@ -106,7 +87,7 @@ def consumer(
 @final
 @frozen(repr=False)
 class Consumer(Generic[T]):
-    """Make procs that take the items of a source; compares by its options."""
+    """A factory of procs that take the items of a source; compares by its options."""
 
     source: Callable[[], Opened[T] | Awaitable[Opened[T]]]
     handler: Callable[[T], object]
@@ -123,12 +104,12 @@ class Consumer(Generic[T]):
 
 @final
 class _Over:
-    """Stand where an item would stand, when there is none."""
+    """What stands where an item would stand, when there is none."""
 
 
 @final
 class ConsumerProc(Hosted, Generic[T]):
-    """Take the items of a source."""
+    """The taker of the items of one source, opened for one incarnation."""
 
     def __init__(self, service: Consumer[T]) -> None:
         super().__init__()

@@ -48,7 +48,7 @@ __all__ = ["Blocking", "BlockingToken", "blocking"]
 
 @final
 class BlockingToken:
-    """Tell a thread that it is to stop; made by `blocking`."""
+    """What tells a thread that it is to stop; made by `blocking`."""
 
     __slots__ = ("_event", "_token")
 
@@ -109,7 +109,7 @@ def blocking(fn: Callable[[BlockingToken], None]) -> Blocking:
 @final
 @frozen(repr=False)
 class Blocking:
-    """Make procs that run one function in a thread; compares by the function."""
+    """A factory of procs that run one function in a thread; compares by the function."""
 
     fn: Callable[[BlockingToken], None]
 
@@ -123,12 +123,13 @@ class Blocking:
 
 @final
 class BlockingProc(Proc[Never]):
-    """Run one function in a thread, and wait for it."""
+    """One function in one thread, and the wait for it."""
 
     def __init__(self, fn: Callable[[BlockingToken], None]) -> None:
         self._fn = fn
 
     async def run(self, shutdown: CancellationToken) -> None:
+        """Run the function in a new thread, and wait until it has returned."""
         work = _Work(self._fn, BlockingToken(shutdown))
         thread = threading.Thread(
             target=_context_of_thread().run,
@@ -153,9 +154,12 @@ class BlockingProc(Proc[Never]):
 
 @final
 class _Work:
-    """Be what the thread does, between the two threads that know of it.
+    """What the thread does; the thread of the loop and its own both know of it, under a lock.
 
-    `over` is cancelled at its end: of what both can use, only a token wakes the event loop.
+    Which of two things was first decides who hears of an error: the end of the function, then the
+    child raises it; or the child's own end, which abandons the thread, then the thread does. `over`
+    is cancelled at the end of the function: of what both threads can use, only a token wakes
+    the event loop.
     """
 
     def __init__(self, fn: Callable[[BlockingToken], None], token: BlockingToken) -> None:
@@ -167,7 +171,7 @@ class _Work:
         self.over = CancellationToken()
 
     def run(self) -> None:
-        """Do it; called in the thread."""
+        """Call the function; runs in the thread."""
         try:
             self._fn(self._token)
         except BaseException as error:
@@ -177,7 +181,7 @@ class _Work:
             self._end(None)
 
     def _end(self, error: BaseException | None) -> bool:
-        """Note the end; False when nobody waits for it."""
+        """Note the end of the function; returns False when nobody waits for it."""
         with self._lock:
             self._ended = True
             if self._abandoned:
@@ -187,13 +191,13 @@ class _Work:
         return True
 
     def abandon(self) -> bool:
-        """Wait for it no more; False when it has ended."""
+        """Give the function up; returns False when it has ended."""
         with self._lock:
             self._abandoned = not self._ended
             return self._abandoned
 
     def conclude(self) -> None:
-        """Raise what it has raised."""
+        """Raise what the function has raised."""
         error, self._error = self._error, None
         if error is not None:
             try:
@@ -203,7 +207,7 @@ class _Work:
 
 
 def _context_of_thread() -> Context:
-    """Return a copy of the context in which no event loop is running."""
+    """Return a copy of the context in which no event loop is running, so that one may be run."""
     context = copy_context()
     sniffio: Any = sys.modules.get("sniffio")
     if sniffio is not None:

@@ -32,7 +32,12 @@ it at once, inside of the block.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    nullcontext,
+)
 from typing import final
 
 import anyio
@@ -44,25 +49,24 @@ from actors import (
     Down,
     Event,
     ExitReason,
-    Killed,
     Ref,
-    Shutdown,
     StartFailed,
 )
-from supervision.application.apply import ApplyReport, apply_tree, check_change
+from supervision.application.apply import ApplyReport, apply_tree, check_root
+from supervision.application.guard import Guard, joined, one_error
 from supervision.application.stop_recorder import StopRecorder
 from supervision.application.stop_report import StopReport
-from supervision.errors import ChildNotFound, ChildStartFailed, IntensityExceeded, TreeExited
+from supervision.errors import ChildNotFound, ChildStartFailed
 from supervision.specs import BRUTAL_KILL, ChildSpec
-from supervision.supervisors import SupervisorMessage, shutdown_timeout, start_failed
-from supervision.telemetry import LoopWatchdog, say
+from supervision.supervisors import SupervisorMessage, shutdown_timeout
+from supervision.telemetry import LoopWatchdog, say_about
 
 __all__ = ["Application", "check_tree", "serve", "serve_in"]
 
 
 @final
 class Application:
-    """Reach a tree that is being served."""
+    """A tree that is being served: its root, its refs, its stop, its change into another one."""
 
     def __init__(
         self,
@@ -73,9 +77,9 @@ class Application:
     ) -> None:
         self.system = system
         self.supervisor = supervisor
-        self.guard = guard
+        self._guard = guard
         self._tree = tree
-        self._changing = anyio.Lock()
+        self._applying = anyio.Lock()
 
     def find(self, path: str) -> AnyRef:
         """Return the ref of a child by its path below the root, like `workers/w1`.
@@ -94,7 +98,7 @@ class Application:
     @property
     def report(self) -> StopReport | None:
         """Return how the tree was stopped, also after the block; None until it has ended."""
-        return self.guard.recorder.report
+        return self._guard.recorder.report
 
     async def stop(self) -> StopReport:
         """Stop the tree in order, now, and wait until it is gone; returns how that went.
@@ -105,8 +109,8 @@ class Application:
         later, gives the same report. Cancelling it only ends the wait: the stop goes on. For
         code beside the tree: a proc of the tree that waits for it is killed at its own deadline.
         """
-        self.guard.asked = True
-        self.guard.recorder.begin()
+        self._guard.asked = True
+        self._guard.recorder.stop_begins()
         if self._tree.shutdown is BRUTAL_KILL:
             self.supervisor.kill()
             await self.supervisor.wait()
@@ -122,9 +126,10 @@ class Application:
         """Make the running tree into another one: start, stop and restart only what differs.
 
         `tree` has the root of the running one. Everything that is to go is stopped first, in
-        reverse order of start; then what is new starts, in order; see `changes` for what counts as
-        a difference, and what is only changed in place. From the first step on, a supervisor that
-        is restarted begins with the new tree. `dry_run`, default False: only list the steps.
+        reverse order of start; then what is new starts, in order. What differs decides what is
+        done, as the table in `supervision/application/diff.py` has it. From the first step on, a
+        supervisor that is restarted begins with the new tree. `dry_run`, default False: only list
+        the steps.
 
         A step that fails is in the report, not raised, and undoes nothing; the next call tries it
         again. Calls at the same time are served one after the other. Raises TypeError when `tree`
@@ -135,8 +140,8 @@ class Application:
         change that stops itself.
         """
         check_tree(tree)
-        async with self._changing:
-            check_change(self._tree, tree)
+        async with self._applying:
+            check_root(self._tree, tree)
             if not dry_run:
                 self._tree = tree
             return await apply_tree(self.system, self.supervisor, tree, dry_run=dry_run)
@@ -160,26 +165,26 @@ async def serve(
     child within its shutdown time.
     """
     check_tree(tree)
-    application: Application | None = None
+    guard = Guard(tree.id, StopRecorder(f"/{tree.id}"))
     try:
         async with ActorSystem(tree.id) as system:
             for handler in observe:
                 system.events.subscribe(handler)
             with _watching(system, tree, stall_after):
-                async with serve_in(system, tree) as application:
+                async with _serving(system, tree, guard) as application:
                     try:
                         yield application
                     finally:
-                        application.guard.recorder.begin()
+                        guard.recorder.stop_begins()
     except GeneratorExit:
         raise
     except BaseException as error:
         # The tree may have been giving up when the block was left: errors win over cancellation.
-        late = None if application is None else application.guard.say_late()
+        late = guard.late_error()
         if late is None:
             raise
-        raise _joined(tree.id, error, late) from late.__cause__
-    late = application.guard.say_late()
+        raise joined(tree.id, error, late) from late.__cause__
+    late = guard.late_error()
     if late is not None:
         raise late
 
@@ -189,28 +194,27 @@ def _watching(
 ) -> AbstractContextManager[object]:
     if stall_after is None:
         return nullcontext()
-
-    def tell(level: str, text: str) -> None:
-        say(level, f"/{tree.id}", text)
-
-    return LoopWatchdog(system, stall_after, say=tell)
+    return LoopWatchdog(system, stall_after, say=say_about(f"/{tree.id}"))
 
 
-@asynccontextmanager
-async def serve_in(
+def serve_in(
     system: ActorSystem,
     tree: ChildSpec[SupervisorMessage],
     recorder: StopRecorder | None = None,
-) -> AsyncGenerator[Application, None]:
+) -> AbstractAsyncContextManager[Application]:
     """Start a tree in a system that is there already; it is stopped with the system.
 
     `recorder`: what is to record the stop, default a new one.
     """
-    if recorder is None:
-        recorder = StopRecorder(f"/{tree.id}")
-    system.events.subscribe(recorder)
-    root = await _start(system, tree, recorder)
-    guard = Guard(tree.id, recorder)
+    return _serving(system, tree, Guard(tree.id, recorder or StopRecorder(f"/{tree.id}")))
+
+
+@asynccontextmanager
+async def _serving(
+    system: ActorSystem, tree: ChildSpec[SupervisorMessage], guard: Guard
+) -> AsyncGenerator[Application, None]:
+    system.events.subscribe(guard.recorder)
+    root = await _start(system, tree, guard.recorder)
     if root.is_alive:
         system.monitor(root, guard.hear)
     else:
@@ -221,26 +225,13 @@ async def serve_in(
             yield Application(system, root, tree, guard)
     except Exception as error:
         # The tree goes down with the block; if it had failed before, both are said.
-        exited = guard.say_once()
+        exited = guard.error()
         if exited is not None:
-            raise _joined(tree.id, error, exited) from None
+            raise joined(tree.id, error, exited) from None
         raise
-    exited = guard.say_once()
+    exited = guard.error()
     if exited is not None:
         raise exited
-
-
-def _joined(id: str, error: BaseException, exited: TreeExited) -> Exception:
-    """Return what to raise when a tree has failed and its block raised as well."""
-    if isinstance(error, Exception):
-        return ExceptionGroup(f"{id} failed, and so did its block", [error, exited])
-    return exited
-
-
-def failed(reason: ExitReason) -> bool:
-    """Tell whether a root supervisor that ended so has failed: gave up, crashed or was killed."""
-    gave_up = isinstance(reason, Shutdown) and isinstance(reason.detail, IntensityExceeded)
-    return reason.is_abnormal or gave_up
 
 
 def check_tree(tree: object) -> None:
@@ -252,7 +243,7 @@ def check_tree(tree: object) -> None:
 async def _start(
     system: ActorSystem, tree: ChildSpec[SupervisorMessage], recorder: StopRecorder
 ) -> Ref[SupervisorMessage]:
-    recorder.collect()
+    recorder.start_begins()
     try:
         root = await system.spawn(
             tree.start,
@@ -264,69 +255,9 @@ async def _start(
     except StartFailed as failure:
         match failure.reason:
             case Crashed(error=ChildStartFailed() as error):
-                raise error from _group(tree.id, [error.__cause__, *recorder.errors])
+                raise error from one_error(tree.id, [error.__cause__, *recorder.errors])
             case reason:
-                cause = _group(tree.id, [failure.__cause__, *recorder.errors])
-                raise start_failed(tree.id, reason) from cause
-    recorder.clear()
+                cause = one_error(tree.id, [failure.__cause__, *recorder.errors])
+                raise ChildStartFailed(tree.id, reason) from cause
+    recorder.start_succeeded()
     return root
-
-
-@final
-class Guard:
-    """Cancel the block when the tree fails, and say why.
-
-    `asked`: whether the block has had the tree stopped; to be killed for being late is no failure
-    of the tree then.
-    """
-
-    def __init__(self, id: str, recorder: StopRecorder) -> None:
-        self.scope = anyio.CancelScope()
-        self.reason: ExitReason | None = None
-        self.recorder = recorder
-        self.asked = False
-        self._id = id
-        self._said = False
-
-    def hear(self, down: Down) -> None:
-        """Be told that the root has ended."""
-        self.reason = down.reason
-        if self._failed():
-            self.scope.cancel()
-
-    def say_once(self) -> TreeExited | None:
-        """Return the error to raise when the tree has failed, and nobody raised it yet."""
-        if self._said or self.reason is None or not self._failed():
-            return None
-        self._said = True
-        error = TreeExited(self._id, self.reason)
-        error.__cause__ = self._cause()
-        return error
-
-    def say_late(self) -> TreeExited | None:
-        """Return the error to raise after the block was left: only what the tree did itself."""
-        # Killed now means killed by whoever left the block and would not wait.
-        return None if isinstance(self.reason, Killed) else self.say_once()
-
-    def _failed(self) -> bool:
-        late = self.asked and isinstance(self.reason, Killed)
-        return self.reason is not None and failed(self.reason) and not late
-
-    def _cause(self) -> BaseException | None:
-        found: list[BaseException | None] = []
-        match self.reason:
-            case Crashed(error):
-                found.append(error)
-            case Shutdown(detail=IntensityExceeded() as gave_up):
-                found.extend(gave_up.crashes or (gave_up,))
-            case _:
-                pass
-        return _group(self._id, [*found, *self.recorder.errors])
-
-
-def _group(tree: str, errors: Sequence[BaseException | None]) -> BaseException | None:
-    """Return the one error there is, or the group of all, each of them once."""
-    distinct = list({id(error): error for error in errors if error is not None}.values())
-    if len(distinct) > 1:
-        return BaseExceptionGroup(f"what brought {tree} down", distinct)
-    return distinct[0] if distinct else None

@@ -1,7 +1,7 @@
-"""Carry out the change of a running tree, step by step, and report what became of each.
+"""Make a running tree into another one, step by step, and report what became of each.
 
-`Application.apply` looks at the tree as it runs, has `changes` list the steps to the new one, and
-asks the supervisors for one after the other. A step that fails does not undo those before it.
+`Application.apply` looks at the tree as it runs, has `diff` list the steps to the new one, and asks
+the supervisors for one after the other. A step that fails does not undo those before it.
 
 ==============================  ===================================================================
 when a child does not start     what becomes of the rest
@@ -41,16 +41,8 @@ from typing import Any, final
 from attrs import frozen
 
 from actors import ActorError, ActorSystem, AnyRef, ProcExited
-from supervision.application.diff import (
-    ReorderStep,
-    Running,
-    StartStep,
-    Step,
-    StopStep,
-    UpdateStep,
-    changes,
-    targets,
-)
+from supervision.application.diff import Running, diff, new_specs
+from supervision.application.steps import ReorderStep, StartStep, Step, StopStep, UpdateStep
 from supervision.describe import describe_error
 from supervision.errors import ChildNotFound, SpecError, SupervisionError
 from supervision.specs import ChildSpec, DynamicSupervisorSpec, Strategy, SupervisorSpec, walk
@@ -66,12 +58,12 @@ from supervision.supervisors import (
     inspect,
 )
 
-__all__ = ["ApplyReport", "StepOutcome", "StepReport", "apply_tree", "check_change"]
+__all__ = ["ApplyReport", "StepOutcome", "StepReport", "apply_tree", "check_root"]
 
 
 @final
 class StepOutcome(StrEnum):
-    """Tell what became of a step: it was only listed, done, failed, or left out after a failure."""
+    """What became of a step: it was only listed, done, failed, or left out after a failure."""
 
     PLANNED = "planned"
     DONE = "done"
@@ -82,7 +74,7 @@ class StepOutcome(StrEnum):
 @final
 @frozen
 class StepReport:
-    """Tell what became of one step; `error` says why it failed."""
+    """One step and what became of it; `error` says why it failed."""
 
     step: Step
     outcome: StepOutcome
@@ -96,7 +88,7 @@ class StepReport:
 @final
 @frozen
 class ApplyReport:
-    """Tell what a change of the running tree with root `path` did, step by step.
+    """What was done to the running tree with root `path`, step by step.
 
     `str` gives a summary and a line for each step.
     """
@@ -150,7 +142,7 @@ class ApplyReport:
         return tuple(result.step for result in self.results if result.outcome is outcome)
 
 
-def check_change(old: ChildSpec[Any], new: ChildSpec[Any]) -> None:
+def check_root(old: ChildSpec[Any], new: ChildSpec[Any]) -> None:
     """Refuse a tree that a running one cannot become. Raises SpecError."""
     if new.id != old.id:
         raise SpecError(
@@ -168,7 +160,7 @@ async def apply_tree(
 ) -> ApplyReport:
     """Change the tree below `root` into `new`. Raises ProcExited when the root has ended."""
     tree = await _look(system, root)
-    steps = changes(tree, new)
+    steps = diff(tree, new)
     if dry_run:
         return ApplyReport(
             root.path, tuple(StepReport(step, StepOutcome.PLANNED) for step in steps)
@@ -230,7 +222,12 @@ async def _branch(system: ActorSystem, path: str) -> Branch | None:
 
 @final
 class _Execution:
-    """Carry out the steps of one change."""
+    """One run through the steps of a diff.
+
+    First every supervisor on the way to a difference is given its new spec, from the root down; so
+    whichever of them restarts from here on comes up with the new tree. Then come the stops,
+    then the starts, and at last each supervisor is asked to arrange its children in order.
+    """
 
     def __init__(
         self,
@@ -242,19 +239,18 @@ class _Execution:
     ) -> None:
         self._system = system
         self._root = root
-        self._targets = targets(tree, new, steps)
+        self._new_specs = new_specs(tree, new, steps)
         self._specs = {f"/{path}": spec for path, spec in walk(new)}
         self._steps = steps
         self._results: dict[int, StepReport] = {}
         self._broken: dict[str, Exception] = {}
 
     async def run(self) -> ApplyReport:
-        """Do all steps that can be done."""
-        for target in self._targets:
-            order = Reconfigure(target.spec, target.start, target.stop)
-            error = await self._ask(target.path, order)
+        """Carry out all steps that can be."""
+        for new in self._new_specs:
+            error = await self._ask(new.path, Reconfigure(new.spec, new.start, new.stop))
             if error is not None:
-                self._broken[target.path] = error
+                self._broken[new.path] = error
         for number, step in enumerate(self._steps):
             if isinstance(step, UpdateStep | ReorderStep):
                 self._note(number, self._in_place(step))

@@ -1,7 +1,7 @@
 """Compare a running tree with a new one: the steps that lead from the one to the other.
 
-Pure: a `Running` describes what there is, a spec what there is to be; `changes` lists the steps,
-and `Application.apply` carries them out. What differs decides:
+Pure: a `Running` describes what there is, a spec what there is to be; `diff` lists the steps, and
+`Application.apply` carries them out. What differs decides:
 
 ==============================  ===================================================================
 differs                         what is done
@@ -35,12 +35,12 @@ left as it is, unless its `start` changes, which makes it another child.
 ...         ChildSpec("a", partial(Shop, path)),
 ...         ChildSpec("b", partial(Shop, "b.db"), shutdown=shutdown),
 ...     ])
->>> for step in changes(running(tree("a.db", 5.0)), tree("c.db", 9.0)):
+>>> for step in diff(running(tree("a.db", 5.0)), tree("c.db", 9.0)):
 ...     print(step)
 update /top/b: shutdown 5.0 -> 9.0
 stop /top/a: its start changed
 start /top/a: its start changed
->>> changes(running(tree("a.db", 5.0)), tree("a.db", 5.0))
+>>> diff(running(tree("a.db", 5.0)), tree("a.db", 5.0))
 ()
 """
 
@@ -51,6 +51,7 @@ from typing import Any, final
 
 from attrs import frozen
 
+from supervision.application.steps import ReorderStep, StartStep, Step, StopStep, UpdateStep
 from supervision.specs import (
     ChildSpec,
     DynamicSupervisorSpec,
@@ -63,29 +64,18 @@ from supervision.specs import (
 )
 from supervision.supervisors import ChildState
 
-__all__ = [
-    "ReorderStep",
-    "Running",
-    "StartStep",
-    "Step",
-    "StopStep",
-    "Target",
-    "UpdateStep",
-    "changes",
-    "running",
-    "targets",
-]
+__all__ = ["NewSpec", "Running", "diff", "new_specs", "running"]
 
 
 @final
 @frozen
 class Running:
-    """Describe a child as it is now, with its own children in start order.
+    """A child as it is now, with its own children in start order.
 
     - `spec`: what it runs by; for a supervisor that includes the children it began with.
     - `state`: whether it runs.
     - `children`: those of a `SupervisorSpec` that runs, also added ones; else none.
-    - `unstarted`, `unstopped`: ids that an earlier change was to start or stop, and did not.
+    - `unstarted`, `unstopped`: ids that an earlier `apply` was to start or stop, and did not.
     """
 
     spec: ChildSpec[Any]
@@ -106,62 +96,10 @@ def running(spec: ChildSpec[Any]) -> Running:
     return done[spec.id]
 
 
-@frozen
-class Step:
-    """Change one thing at `path` (`/shop/db`); `why` says what differs."""
-
-    path: str
-    why: str
-
-    def __str__(self) -> str:
-        verb = type(self).__name__.removesuffix("Step").lower()
-        return f"{verb} {self.path}: {self.why}"
-
-    @property
-    def parent(self) -> str:
-        """Return the path of the supervisor."""
-        return self.path.rpartition("/")[0]
-
-    @property
-    def id(self) -> str:
-        """Return the id of the child."""
-        return self.path.rpartition("/")[2]
-
-
 @final
 @frozen
-class UpdateStep(Step):
-    """Change options in place; nobody is restarted."""
-
-
-@final
-@frozen
-class ReorderStep(Step):
-    """Give the children of the supervisor at `path` this order, for later stops and rounds."""
-
-    order: tuple[str, ...]
-
-
-@final
-@frozen
-class StopStep(Step):
-    """Stop a child, if it runs. `spec` is what starts there later; None: it is forgotten."""
-
-    spec: ChildSpec[Any] | None
-
-
-@final
-@frozen
-class StartStep(Step):
-    """Start a child by this spec, at its place in the order."""
-
-    spec: ChildSpec[Any]
-
-
-@final
-@frozen
-class Target:
-    """Give the supervisor at `path` its new spec, and what it is to start and to stop."""
+class NewSpec:
+    """The new spec of the running supervisor at `path`, and what it is to start and to stop."""
 
     path: str
     spec: ChildSpec[Any]
@@ -169,41 +107,41 @@ class Target:
     stop: frozenset[str]
 
 
-def changes(tree: Running, new: ChildSpec[Any]) -> tuple[Step, ...]:
+def diff(tree: Running, new: ChildSpec[Any]) -> tuple[Step, ...]:
     """List the steps from a running tree to a new one with the same root; none if nothing differs.
 
     The root itself is only ever changed in place.
     """
     in_place: list[Step] = [*_update(f"/{new.id}", tree, new)]
     starts: list[Step] = []
-    for pair in _pairs(tree, new):
+    for pair in _child_pairs(tree, new):
         in_place += pair.updates()
         starts += pair.starts()
     stops: list[Step] = []
-    for pair in _pairs(tree, new, old_order=True):
+    for pair in _child_pairs(tree, new, old_order=True):
         stops += pair.stops()
-    in_place += [step for pair in _supervisors(tree, new) for step in pair.reorders()]
+    in_place += [step for pair in _supervisor_pairs(tree, new) for step in pair.reorders()]
     return (*in_place, *reversed(stops), *starts)
 
 
-def targets(tree: Running, new: ChildSpec[Any], steps: Sequence[Step]) -> tuple[Target, ...]:
+def new_specs(tree: Running, new: ChildSpec[Any], steps: Sequence[Step]) -> tuple[NewSpec, ...]:
     """List the running supervisors that need a new spec, each before those below it.
 
     Also those above a change, since a restart of theirs has to bring the new tree. `steps` are
-    those that `changes` lists.
+    those that `diff` lists.
     """
     starts = _by_parent(step for step in steps if isinstance(step, StartStep))
     stops = _by_parent(step for step in steps if isinstance(step, StopStep) and step.spec is None)
     # What is out of order, or out of step with its supervisor, is so though the specs are equal.
     above = {step.path for step in steps if isinstance(step, ReorderStep)}
     above |= {step.parent for step in steps if isinstance(step, UpdateStep)}
-    found: list[Target] = []
-    for both in reversed(list(_supervisors(tree, new))):
-        path = both.path
-        if path in above or both.differs():
+    found: list[NewSpec] = []
+    for pair in reversed(list(_supervisor_pairs(tree, new))):
+        path = pair.path
+        if path in above or pair.differs():
             above.add(path.rpartition("/")[0])
             start, stop = starts.get(path, ()), stops.get(path, ())
-            found.append(Target(path, both.new, frozenset(start), frozenset(stop)))
+            found.append(NewSpec(path, pair.new, frozenset(start), frozenset(stop)))
     return tuple(reversed(found))
 
 
@@ -219,8 +157,8 @@ def _by_parent(steps: Iterator[Step]) -> dict[str, list[str]]:
 
 @final
 @frozen
-class _Both:
-    """Compare a running supervisor with its new spec."""
+class _SupervisorPair:
+    """A running supervisor and its new spec, which are compared."""
 
     path: str
     old: Running
@@ -239,6 +177,34 @@ class _Both:
         if order != stay:
             yield ReorderStep(self.path, ", ".join(order), tuple(order))
 
+    def below(self) -> Iterator[_SupervisorPair]:
+        """Go through the supervisors among its children that are compared."""
+        there = {child.spec.id: child for child in self.old.children}
+        for child in _children(self.new):
+            if child.id in there and _is_compared(there[child.id], child):
+                yield _SupervisorPair(f"{self.path}/{child.id}", there[child.id], child)
+
+    def children(self, old_order: bool) -> list[_ChildPair]:
+        """List its children that are of concern to one of the two specs."""
+        there = {child.spec.id: child for child in self.old.children}
+        wanted = {child.id: child for child in _children(self.new)}
+        declared = {child.id: child for child in _children(self.old.spec)}
+        if old_order:
+            # One that was added at run time is of no concern to the specs.
+            ids = [id for id in there if id in wanted or id in declared or id in self.old.unstopped]
+        else:
+            ids = list(wanted)
+        return [
+            _ChildPair(
+                f"{self.path}/{id}",
+                there.get(id),
+                wanted.get(id),
+                declared.get(id),
+                id in self.old.unstarted,
+            )
+            for id in ids
+        ]
+
     def differs(self) -> bool:
         """Tell whether its own spec differs; not what is below children that are compared."""
         if differing(self.old.spec, self.new):
@@ -256,8 +222,13 @@ class _Both:
 
 @final
 @frozen
-class _Pair:
-    """Compare one child: what there is, if there is something, with what there is to be."""
+class _ChildPair:
+    """One child below two supervisors that are compared: what there is, and what is to be.
+
+    - `old`: what there is, `new`: what there is to be; None: nothing.
+    - `declared`: what the running supervisor's own spec had there; None: nothing.
+    - `unstarted`: whether an earlier `apply` was to start it, and did not.
+    """
 
     path: str
     old: Running | None
@@ -309,50 +280,26 @@ class _Pair:
         return again.same_address and self.old.state is ChildState.RESTARTING
 
 
-def _supervisors(tree: Running, new: ChildSpec[Any]) -> Iterator[_Both]:
+def _supervisor_pairs(tree: Running, new: ChildSpec[Any]) -> Iterator[_SupervisorPair]:
     """Go through the supervisors that are compared, each before those below it."""
-    waiting = [_Both(f"/{new.id}", tree, new)]
-    while waiting:
-        both = waiting.pop()
-        yield both
-        there = {child.spec.id: child for child in both.old.children}
-        below = [
-            _Both(f"{both.path}/{child.id}", there[child.id], child)
-            for child in _children(both.new)
-            if child.id in there and _is_compared(there[child.id], child)
-        ]
-        waiting.extend(reversed(below))
-
-
-def _pairs(tree: Running, new: ChildSpec[Any], *, old_order: bool = False) -> Iterator[_Pair]:
-    """Go through the children of all supervisors that are compared, in new or old start order."""
-    waiting: list[_Pair] = _children_of(_Both(f"/{new.id}", tree, new), old_order)[::-1]
+    waiting = [_SupervisorPair(f"/{new.id}", tree, new)]
     while waiting:
         pair = waiting.pop()
         yield pair
-        if pair.old is not None and pair.new is not None and _is_compared(pair.old, pair.new):
-            waiting.extend(_children_of(_Both(pair.path, pair.old, pair.new), old_order)[::-1])
+        waiting.extend(reversed(list(pair.below())))
 
 
-def _children_of(both: _Both, old_order: bool) -> list[_Pair]:
-    there = {child.spec.id: child for child in both.old.children}
-    wanted = {child.id: child for child in _children(both.new)}
-    declared = {child.id: child for child in _children(both.old.spec)}
-    if old_order:
-        # One that was added at run time is of no concern to the specs.
-        ids = [id for id in there if id in wanted or id in declared or id in both.old.unstopped]
-    else:
-        ids = list(wanted)
-    return [
-        _Pair(
-            f"{both.path}/{id}",
-            there.get(id),
-            wanted.get(id),
-            declared.get(id),
-            id in both.old.unstarted,
-        )
-        for id in ids
-    ]
+def _child_pairs(
+    tree: Running, new: ChildSpec[Any], *, old_order: bool = False
+) -> Iterator[_ChildPair]:
+    """Go through the children of all supervisors that are compared, in new or old start order."""
+    waiting = _SupervisorPair(f"/{new.id}", tree, new).children(old_order)[::-1]
+    while waiting:
+        child = waiting.pop()
+        yield child
+        if child.old is not None and child.new is not None and _is_compared(child.old, child.new):
+            below = _SupervisorPair(child.path, child.old, child.new)
+            waiting.extend(below.children(old_order)[::-1])
 
 
 def _is_compared(old: Running, new: ChildSpec[Any]) -> bool:

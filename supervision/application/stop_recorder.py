@@ -60,7 +60,7 @@ MOST_UNSAID = 10_000
 
 @final
 class _Proc:
-    """Collect what is known of one proc that is stopping, or has stopped."""
+    """What is known of one proc that is stopping, or has stopped."""
 
     __slots__ = (
         "ended_at",
@@ -119,7 +119,14 @@ _Heard: TypeAlias = (
 
 @final
 class StopRecorder:
-    """Subscribe this to an event stream to learn how the tree with this root is stopped."""
+    """A subscriber that learns how the tree with this root is stopped; `report` is there then.
+
+    An event alone does not tell whether an end belongs to a stop. Three books hold what is known:
+    `_stopping`, all that has ended since the root began to stop (or since the tree began to
+    start); `_open`, the same below a supervisor that stops while the tree goes on, which is
+    history as soon as that is back; `_unsaid`, what has ended while nobody was stopping, until its
+    owner says what comes of it. A kill of the owner makes `_unsaid` part of the owner's stop.
+    """
 
     def __init__(self, root: str) -> None:
         self.report: StopReport | None = None
@@ -155,17 +162,17 @@ class StopRecorder:
 
     # -- what others ask ------------------------------------------------------------------------
 
-    def collect(self) -> None:
-        """Record what ends from now on: the tree starts, and what that leaves behind matters."""
+    def start_begins(self) -> None:
+        """Record what ends from now on, since a start that fails leaves that behind."""
         self._stopping = {}
 
-    def clear(self) -> None:
-        """Begin anew: the tree has started."""
+    def start_succeeded(self) -> None:
+        """Forget what has ended so far: the tree has started."""
         if self.report is None and self._began is None:
             self._stopping = None
 
-    def begin(self) -> None:
-        """Take this for the beginning of the stop; nothing happens when it has begun before."""
+    def stop_begins(self) -> None:
+        """Record all that ends from now on; nothing happens when the stop has begun before."""
         if self._began is not None or self.report is not None:
             return
         self._began = anyio.current_time()
@@ -247,7 +254,7 @@ class StopRecorder:
 
     def _supervisor_stopping(self, path: str, event: SupervisorStopping) -> None:
         if path == self._root:
-            self.begin()
+            self.stop_begins()
         elif self._place(path) is None:
             self._open.setdefault(path, {})
 
@@ -301,7 +308,7 @@ class StopRecorder:
             del self._unsaid[owner]
 
     def _finish(self, reason: ExitReason) -> None:
-        self.begin()  # at the latest now: it was killed, or crashed
+        self.stop_begins()  # at the latest now: it was killed, or crashed
         assert self._began is not None
         self.report = self._made(reason, anyio.current_time() - self._began, ())
         self._stopping = None

@@ -1,4 +1,4 @@
-"""Say how a tree was stopped: what did not stop in time, what was killed, what raised.
+"""Report how a tree was stopped: what did not stop in time, what was killed, what raised.
 
 A `StopReport` is what `Application.stop` returns, and what `run` writes to the log at its end. It
 has an entry for each proc below the root that ended while the tree was stopping, in the order of
@@ -56,7 +56,7 @@ EARLY = 0.01
 @final
 @frozen
 class StoppedProc:
-    """Tell how one proc ended while its tree was stopping.
+    """The end of one proc while its tree was stopping.
 
     - `path`: its place, like `/shop/workers/w1`.
     - `reason`: how it exited.
@@ -101,7 +101,7 @@ class StoppedProc:
 @final
 @frozen
 class StopReport:
-    """Tell how a tree was stopped.
+    """The stop of a tree, from its beginning to the end of the root.
 
     - `path`: the root.
     - `reason`: how the root exited; None as long as it has not ended.

@@ -54,6 +54,8 @@ from actors import (
     CancellationToken,
     Crashed,
     DeadLetter,
+    DeadLetterKind,
+    DeadLetterReason,
     Exited,
     ExitReason,
     LinkBroken,
@@ -381,7 +383,8 @@ class Dispatcher(Actor[PoolMessage | Own]):
     def _publish_letter(self, request: Request[Any], why: str) -> None:
         events = self.context.system.events
         if events.heard and getattr(type(request), "__dead_letter__", True):
-            events.publish(DeadLetter(self.context.ref, request, why))
+            reason = DeadLetterReason(DeadLetterKind.GIVEN_UP, why)
+            events.publish(DeadLetter(self.context.ref, request, reason))
 
     # -- workers ----------------------------------------------------------------------------------
 

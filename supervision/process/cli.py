@@ -3,6 +3,9 @@
 `run` leaves with the exit codes of `supervision.run`. What cannot be run (no such module, no tree,
 a bad spec, a backend that is not installed) gets one line and exit code 2.
 
+The arguments are understood before anything else is loaded: `--help` and a typing error cost what
+Python itself costs, and the engine is imported by the function that needs it.
+
 >>> main(["tree", "no.such.module:tree"])
 2
 """
@@ -13,18 +16,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn, final
+from typing import TYPE_CHECKING, Any, NoReturn, final
 
-from supervision.process.runner import check_grace, loop_options, run
-from supervision.process.signals import FORCED
-from supervision.process.targets import TargetError, load
-from supervision.specs import draw
-from supervision.telemetry import STALLED, check_stalls
+from supervision.exit_codes import BAD_TARGET, ENDED, FORCED, STALLED
+
+if TYPE_CHECKING:
+    from supervision.specs import ChildSpec
 
 __all__ = ["main"]
-
-
-BAD_TARGET = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,40 +34,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        if options.command == "run":
-            check_grace(options.grace)
-            options.stall_after = options.stall_after or None  # 0 turns it off
-            check_stalls(options.stall_after, options.abort_after)
-            loop_options(options.backend)
-        tree = load(options.target)
-    except (TargetError, ValueError) as error:
+        tree = _checked_tree(options)
+    except ValueError as error:
         print(f"super-visor: {error}", file=sys.stderr)  # noqa: T201 - this is what it is for
         return BAD_TARGET
     except KeyboardInterrupt:
         return FORCED
     if options.command == "run":
-        run(
-            tree,
-            backend=options.backend,
-            grace=options.grace,
-            stall_after=options.stall_after,
-            abort_after=options.abort_after,
-        )
-    return show(draw(tree))
+        _run(tree, options)
+    return _show(tree)
 
 
-def show(text: str) -> int:
+def _checked_tree(options: argparse.Namespace) -> ChildSpec[Any]:
+    """Return the tree that is named; raises ValueError for it, or for an option."""
+    if options.command == "run":
+        from supervision.process.runner import check_grace, loop_options
+        from supervision.telemetry import check_stalls
+
+        check_grace(options.grace)
+        options.stall_after = options.stall_after or None  # 0 turns it off
+        check_stalls(options.stall_after, options.abort_after)
+        loop_options(options.backend)
+    from supervision.process.targets import load
+
+    return load(options.target)
+
+
+def _run(tree: ChildSpec[Any], options: argparse.Namespace) -> NoReturn:
+    from supervision.process.runner import run
+
+    run(
+        tree,
+        backend=options.backend,
+        grace=options.grace,
+        stall_after=options.stall_after,
+        abort_after=options.abort_after,
+    )
+
+
+def _show(tree: ChildSpec[Any]) -> int:
+    from supervision.specs import draw
+
     try:
-        print(text, flush=True)  # noqa: T201
+        print(draw(tree), flush=True)  # noqa: T201
     except BrokenPipeError:
         # Whoever reads has read enough (`| head`). Python would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return ENDED
 
 
 @final
 class _Parser(argparse.ArgumentParser):
-    """Say in one line what is wrong with the arguments."""
+    """A parser that says in one line what is wrong with the arguments."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_TARGET, f"{self.prog}: {message}; see {self.prog} --help\n")
@@ -82,6 +99,15 @@ def _parser() -> argparse.ArgumentParser:
         "run", help="run a tree until it ends", description="Run a tree until it ends."
     )
     runs.add_argument("target", metavar="TARGET", help=target)
+    _add_options(runs)
+    shows = commands.add_parser(
+        "tree", help="print a tree", description="Print a tree, without running it."
+    )
+    shows.add_argument("target", metavar="TARGET", help=target)
+    return parser
+
+
+def _add_options(runs: argparse.ArgumentParser) -> None:
     runs.add_argument(
         "--backend",
         choices=("asyncio", "trio", "uvloop"),
@@ -109,8 +135,3 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help=f"end the process then, with exit code {STALLED} (default: never)",
     )
-    shows = commands.add_parser(
-        "tree", help="print a tree", description="Print a tree, without running it."
-    )
-    shows.add_argument("target", metavar="TARGET", help=target)
-    return parser

@@ -2,7 +2,7 @@
 
 `run(tree)` blocks until the tree has ended, and leaves the process. SIGINT and SIGTERM stop the
 tree in order; a second one kills it; `grace` bounds the whole stop, also of code that blocks. At
-the end it logs how the stop went (see `reports`): a summary, and a line for each thing that went
+the end it logs how the stop went (a `StopReport`): a summary, and a line for each thing that went
 wrong; a process that has to be ended by force names the procs that have not ended.
 
 =========  ===================================================================
@@ -47,7 +47,8 @@ from supervision.adapters import kill_programs
 from supervision.application import StopRecorder, StopReport, check_tree, serve_in, write_report
 from supervision.describe import where
 from supervision.errors import ChildStartFailed, IntensityExceeded, TreeExited
-from supervision.process.signals import FORCED, Signals
+from supervision.exit_codes import ENDED, FAILED, FORCED
+from supervision.process.signals import Signals
 from supervision.specs import ChildSpec
 from supervision.telemetry import (
     LogLines,
@@ -62,7 +63,7 @@ __all__ = ["BackendName", "check_grace", "loop_options", "run"]
 
 
 BackendName: TypeAlias = Literal["asyncio", "trio", "uvloop"]
-"""The event loops that `run` knows."""
+"""The event loops that `run` knows how to get."""
 
 
 def run(
@@ -98,7 +99,7 @@ def run(
     with Signals(grace, process.say, f"/{tree.id}", process.farewell) as signals:
         anyio.run(process.main, signals, backend=name, backend_options=options)
         code = process.conclude(signals)
-        signals.linger(code if isinstance(code, int) else 1)
+        signals.linger(_as_number(code))
     sys.exit(code)
 
 
@@ -125,7 +126,7 @@ def loop_options(backend: str) -> tuple[str, dict[str, Any]]:
 
 @final
 class _Process:
-    """Run one tree under signals, and work out the exit code.
+    """One tree under signals, and the exit code that comes of it.
 
     `code` may be whatever `sys.exit` takes, since that is what a proc may have called.
     """
@@ -139,7 +140,7 @@ class _Process:
         self._tree = tree
         self._log = log
         self._stalls = stalls
-        self._code: int | str | None = 1
+        self._code: int | str | None = FAILED
         self._level = "CRITICAL"
         self._end = "ended"
         self._asked_at: float | None = None
@@ -161,22 +162,21 @@ class _Process:
                 tasks.cancel_scope.cancel()
 
     def conclude(self, signals: Signals) -> int | str | None:
-        """Say how it ended; returns the exit code."""
+        """Write how it ended; returns the exit code."""
         if signals.code:
             self._code = signals.code
             self._level = "CRITICAL" if self._code != FORCED else "WARNING"
             self._end = "killed"
-        self._tell_report(self._recorder.report)
-        shown = 0 if self._code is None else self._code
-        self.say(self._level, f"{self._end}; exit code {shown if isinstance(shown, int) else 1}")
+        self._write_report(self._recorder.report)
+        self.say(self._level, f"{self._end}; exit code {_as_number(self._code)}")
         return self._code
 
     def farewell(self) -> None:
-        """Say how far the stop has come, from a thread, when the process is ended by force."""
+        """Write how far the stop has come, from a thread, when the process is ended by force."""
         if self._system is not None:
-            self._tell_report(self._recorder.so_far(_snapshot(self._system)))
+            self._write_report(self._recorder.so_far(_snapshot(self._system)))
 
-    def _tell_report(self, report: StopReport | None) -> None:
+    def _write_report(self, report: StopReport | None) -> None:
         if report is None or not (report.stopped or report.left):
             return
         if self._log or not report.went_well:
@@ -202,7 +202,7 @@ class _Process:
         except (Exception, BaseExceptionGroup) as error:
             self._end = f"failed: {explain_error(error)}"
         else:
-            self._code = 0
+            self._code = ENDED
             self._level = "INFO"
             self._end = self._orderly()
 
@@ -232,10 +232,17 @@ class _Process:
         """Stop the tree at the first signal; kill it when that is due."""
         await signals.stop.wait()
         self._asked_at = time.monotonic()
-        self._recorder.begin()
+        self._recorder.stop_begins()
         scope.cancel()
         await signals.force.wait()
         system.kill()
+
+
+def _as_number(code: int | str | None) -> int:
+    """Return the number that `sys.exit` leaves with: of a text it is 1, of None it is 0."""
+    if code is None:
+        return ENDED
+    return code if isinstance(code, int) else FAILED
 
 
 def _snapshot(system: ActorSystem) -> tuple[ProcInfo, ...]:

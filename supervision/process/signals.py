@@ -38,42 +38,33 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from itertools import takewhile
 from types import FrameType, TracebackType
-from typing import Any, Self, TypeAlias, final
+from typing import Any, Self, final
 
 from actors import CancellationToken
 from supervision.adapters import kill_programs
-from supervision.describe import ENGINES, at
+from supervision.describe import at, is_engine
+from supervision.exit_codes import FAILED, FORCED
+from supervision.telemetry import Speak, Speaker, helper_thread, is_helper, nobody
 
-__all__ = ["FORCED", "Signals", "Speak"]
+__all__ = ["Signals"]
 
-
-FORCED = 130
-"""The exit code of a process that a second signal ended: the shell's for Ctrl-C."""
 
 PATIENCE = 2.0
 """Seconds between the kill and the end of the process, whatever it is doing."""
 
-SPEECH = 0.5
-"""Seconds that a log line may take: a log that is stuck must not keep the process alive."""
-
-Speak: TypeAlias = Callable[[str, str], None]
-"""Take a level and a text."""
-
-_THREADS = "supervision "
-"""How the names of this module's threads begin."""
-
-_END = 0
+# A signal is heard of in two ways, and neither is enough. C's handler writes the bare number of the
+# signal into the wakeup descriptor, at once, whatever Python is doing; but that descriptor is one
+# for the whole process, so it is ours only inside of the loop (`early`), and only until somebody
+# else sets it. Python's handler always comes, but not before the main thread is between two steps
+# of Python, which may be never. So both write into one socket, the latter with a mark, and the
+# thread counts them apart: the n-th of one kind is news only if the other has not had n yet.
 _FROM_PYTHON = 0x80
-"""Marks the bytes of the Python handler; those of the C level are bare signal numbers."""
-
-
-def _silence(level: str, text: str) -> None:
-    pass
+_END = 0  # no signal has this number: the block is over
 
 
 @final
 class Signals:
-    """Own SIGINT and SIGTERM while the block runs; give them back afterwards.
+    """The owner of SIGINT and SIGTERM while the block runs; they are given back afterwards.
 
     `grace` in seconds, default 30.0. `say` (default: nobody) is told what is done, from a thread;
     `path` (default: nothing) stands before what can only be written to standard error. `farewell`
@@ -85,7 +76,7 @@ class Signals:
     def __init__(
         self,
         grace: float = 30.0,
-        say: Speak = _silence,
+        say: Speak = nobody,
         path: str = "",
         farewell: Callable[[], None] | None = None,
     ) -> None:
@@ -94,7 +85,7 @@ class Signals:
         self.code = 0
         """What to leave with after a forced end, else 0; `linger` needs the real one."""
         self._grace = grace
-        self._say = say
+        self._speaker = Speaker(say)
         self._path = path
         self._farewell = farewell
         self._before: dict[signal.Signals, Any] = {}
@@ -109,9 +100,7 @@ class Signals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._thread = threading.Thread(
-                target=self._keep_time, name=_THREADS + "signals", daemon=True
-            )
+            self._thread = helper_thread(self._keep_time, "signals")
             self._thread.start()
             _active.append(self)
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -134,7 +123,7 @@ class Signals:
         self._outbox.close()
 
     def give_back(self) -> None:
-        """Give the signals their former meaning."""
+        """Restore the former meaning of the signals."""
         for number, handler in self._before.items():
             # None: a handler that was not set from Python and cannot be set from there.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
@@ -169,7 +158,7 @@ class Signals:
         """
         if self.stop.cancelled:
             self.code = code
-            threading.Thread(target=self._outlive, name=_THREADS + "signals", daemon=True).start()
+            helper_thread(self._outlive, "signals").start()
 
     # -- in the signal handler --------------------------------------------------------------------
 
@@ -182,6 +171,7 @@ class Signals:
     # -- in the thread ----------------------------------------------------------------------------
 
     def _keep_time(self) -> None:
+        """Keep the timetable: stop, kill, and end of the process."""
         name = self._next_signal(None)
         if not name:
             return
@@ -194,7 +184,7 @@ class Signals:
             return
         self._deadline = time.monotonic() + PATIENCE
         if name is None:
-            self.code = 1
+            self.code = FAILED
             self._tell("ERROR", f"not stopped within {self._grace:g} s: killing what is left")
         else:
             self.code = FORCED
@@ -206,6 +196,7 @@ class Signals:
         self._end(f"still not ended {PATIENCE:g} s after the kill")
 
     def _outlive(self) -> None:
+        """End a process that does not leave, though its tree and its main thread have ended."""
         time.sleep(min(PATIENCE, max(0.0, self._deadline - time.monotonic())))
         if threading.main_thread().is_alive():
             return
@@ -215,29 +206,19 @@ class Signals:
         self._end(f"the tree has stopped, but not the process within {self._grace:g} s")
 
     def _end(self, why: str) -> None:
-        code = self.code or 1
+        """End the process here and now, whatever it is doing."""
+        code = self.code or FAILED
         if self._farewell is not None:
-            self._aside(self._farewell)
+            self._speaker.do(self._farewell)
         self._tell("CRITICAL", f"{why}{_whereabouts()}: ending the process, exit code {code}")
         kill_programs()  # or they would outlive this process
         os._exit(code)
 
     def _tell(self, level: str, text: str) -> None:
-        said = self._aside(lambda: self._say(level, text))
+        """Have a line written; where no thread can be had, to standard error unless that blocks."""
+        said = self._speaker.say(level, text)
         if not said and select.select([], [2], [], 0)[1]:
             os.write(2, f"{level} {self._path} {text}\n".encode(errors="replace"))
-
-    def _aside(self, speak: Callable[[], None]) -> bool:
-        """Have something said by a thread of its own; False when there can be none."""
-        # The log may be stuck (a pipe that nobody reads, a lock that the main thread holds).
-        speaker = threading.Thread(target=speak, name=_THREADS + "log", daemon=True)
-        try:
-            speaker.start()
-        except RuntimeError:
-            # From Python 3.12 on, none can be started once the interpreter is leaving.
-            return False
-        speaker.join(SPEECH)
-        return True
 
     def _next_signal(self, deadline: float | None) -> str | None:
         """Wait for a signal; returns its name, "" at the end of the block, None at the deadline."""
@@ -256,7 +237,7 @@ class Signals:
                 return signal.Signals(byte & ~_FROM_PYTHON).name
 
     def _is_new(self, byte: int) -> bool:
-        """Tell a signal from one that was heard of before, in the other of the two ways."""
+        """Tell whether this is news, or was heard of before, in the other of the two ways."""
         number = byte & ~_FROM_PYTHON
         if not byte & _FROM_PYTHON:
             self._pass_on(byte)
@@ -266,6 +247,7 @@ class Signals:
         return self._heard[byte] > self._heard[byte ^ _FROM_PYTHON]
 
     def _pass_on(self, byte: int) -> None:
+        """Let the loop hear what it would have heard, had it kept its wakeup descriptor."""
         with self._lock:
             if self._loops >= 0:
                 try:
@@ -275,16 +257,16 @@ class Signals:
 
 
 def _whereabouts() -> str:
-    """Say where in the user's own code each thread is now; maybe nothing."""
+    """Describe where in the user's own code each thread is now; "" when it is in none."""
     found: list[str] = []
     frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
     for thread in threading.enumerate():
-        if thread.name.startswith(_THREADS) or thread.ident not in frames:
+        if is_helper(thread) or thread.ident not in frames:
             continue
         # From the innermost call out to where the engine called: what called the engine is over.
         calls = traceback.walk_stack(frames[thread.ident])
         steps = [(frame.f_code, line) for frame, line in calls]
-        inner = takewhile(lambda step: not step[0].co_filename.startswith(ENGINES), steps)
+        inner = takewhile(lambda step: not is_engine(step[0].co_filename), steps)
         place = at(list(inner)[::-1], of_libraries=False)
         if place or thread is not threading.main_thread():
             found.append(thread.name + place)

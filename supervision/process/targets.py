@@ -1,7 +1,8 @@
 """Find the tree that a command line names: `package.module:attribute` or `path/file.py:attribute`.
 
-The attribute is a `SupervisorSpec`, or something to call without arguments that returns one. What
-does not fit is one clear line, never a traceback.
+The attribute is a `SupervisorSpec`, or something to call without arguments that returns one. A file
+is imported as if Python itself ran it: its neighbors can be imported, and it never takes the place
+of a module of the same name. Guarantees: what does not fit is one clear line, never a traceback.
 
 >>> load("shop.py")
 Traceback (most recent call last):
@@ -27,12 +28,15 @@ __all__ = ["TargetError", "load"]
 
 
 @final
-class TargetError(Exception):
-    """Say in one line why a target is no tree."""
+class TargetError(ValueError):
+    """A target that is no tree; its text says in one line why."""
 
 
 def load(target: str) -> ChildSpec[Any]:
-    """Import a target and return its tree. Raises TargetError in whatever way it fails."""
+    """Import a target and return its tree.
+
+    Raises TargetError, a ValueError, in whatever way that fails; and KeyboardInterrupt.
+    """
     source, _, attribute = target.rpartition(":")
     if not source and ":" in target:
         raise TargetError(f"{target!r} names no module; write MODULE:{attribute or 'ATTRIBUTE'}")
@@ -42,7 +46,7 @@ def load(target: str) -> ChildSpec[Any]:
     found = _find(_import(source), source, attribute)
     verb = "is"
     if callable(found):
-        found, verb = call(target, found), "returned"
+        found, verb = _call(target, found), "returned"
     if _is_tree(found):
         return found
     if inspect.iscoroutine(found):
@@ -76,7 +80,7 @@ def _find(module: ModuleType, source: str, attribute: str) -> object:
     return found
 
 
-def call(target: str, make: Any) -> object:
+def _call(target: str, make: Any) -> object:
     try:
         return make()
     except SpecError as error:

@@ -21,7 +21,7 @@ MOST_PARTS = 5
 
 
 def explain_error(error: BaseException) -> str:
-    """Tell an error in one line: with its place, its causes, and what is in a group."""
+    """Describe an error with its place, its causes, and what is in a group."""
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         parts = [explain_error(part) for part in group.exceptions[:MOST_PARTS]]

@@ -16,7 +16,9 @@ not stop in time, parked, gave up, dead letter. `run` switches it on; anybody el
 INFO /work started
 INFO /work stopped
 
-Dead letters can be many: of each kind the 1st, 10th, 100th and so on is logged.
+Guarantees: what was said with one line is not said again in a second one. A crash is told when its
+supervisor says what comes next, a failed start by the child that failed; dead letters can be many,
+so of each kind the 1st, 10th, 100th and so on is logged.
 """
 
 from __future__ import annotations
@@ -28,11 +30,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias, final
 
-from loguru import logger
-
 from actors import (
     Crashed,
     DeadLetter,
+    DeadLetterKind,
     Event,
     ExitReason,
     Killed,
@@ -44,7 +45,7 @@ from actors import (
     Shutdown,
     StopError,
 )
-from supervision.describe import printable
+from supervision.describe import at, printable
 from supervision.errors import ChildStartFailed, IntensityExceeded
 from supervision.event_types import (
     ChildExited,
@@ -59,18 +60,16 @@ from supervision.event_types import (
     ThreadAbandoned,
 )
 from supervision.telemetry.explain import MOST_PARTS, explain_error
+from supervision.telemetry.speaker import say
 
 if TYPE_CHECKING:
     from loguru import Record
-
-from supervision.describe import at
-from supervision.telemetry.speaker import say
 
 __all__ = ["LogLines", "Write", "compact_log"]
 
 
 Write: TypeAlias = Callable[[str, str, str], None]
-"""Take a level, a path and a text."""
+"""Takes a level, a path and a text."""
 
 MOST_DEAD_LETTERS = 1000
 """How many kinds of dead letters are counted at a time; the oldest is forgotten."""
@@ -78,7 +77,10 @@ MOST_DEAD_LETTERS = 1000
 
 @final
 class LogLines:
-    """Subscribe this to an event stream; `write` (default: loguru) takes level, path and text."""
+    """A subscriber that writes a line for each event that deserves one.
+
+    `write` takes level, path and text; default: loguru.
+    """
 
     def __init__(self, write: Write = say) -> None:
         self._write = write
@@ -140,7 +142,7 @@ class LogLines:
             self._end(end)
 
     def _flush(self, owner: str) -> None:
-        """Say who ended below an owner that ended, too, before it could say what comes next."""
+        """Write of those below an owner that has ended, too, before it said what comes next."""
         for end in self._ended.pop(owner, {}).values():
             self._end(end)
 
@@ -192,10 +194,10 @@ class LogLines:
                 self._write("INFO", path, "stopped while it was starting")
 
     def _dead_letter(self, event: DeadLetter) -> None:
-        if event.why.startswith("in hand when"):
+        if event.why.kind is DeadLetterKind.IN_HAND:
             return  # told with the crash
         path, kind = event.ref.path, type(event.message).__name__
-        key = (path, kind, event.why)
+        key = (path, kind, str(event.why))
         count = self._dead[key] = self._dead.get(key, 0) + 1
         if len(self._dead) > MOST_DEAD_LETTERS:
             del self._dead[next(iter(self._dead))]
@@ -206,7 +208,7 @@ class LogLines:
 
 @final
 class _End:
-    """Know how a proc ended; `told` when its error has got a line already."""
+    """How a proc ended; `told` when its error has got a line already."""
 
     __slots__ = ("handling", "path", "reason", "told")
 
@@ -252,7 +254,7 @@ def _next(event: ChildExited) -> str:
 
 
 def _parked(error: IntensityExceeded) -> str:
-    """Say that a child stays down, what led there, and how it comes back."""
+    """Describe a child that stays down: what led there, and how it comes back."""
     # Poison mail gives the same crash again and again: once is enough.
     times = Counter(explain_error(crash) for crash in error.crashes)
     crashes = [text if count == 1 else f"{text} ({count} times)" for text, count in times.items()]
@@ -283,7 +285,7 @@ def _format(record: Record) -> str:
 
 @final
 class _Stderr:
-    """Be what `sys.stderr` is at the time of writing: it may be replaced meanwhile."""
+    """Whatever `sys.stderr` is at the time of writing: it may be replaced meanwhile."""
 
     def write(self, message: str) -> None:
         sys.stderr.write(message)
@@ -301,10 +303,9 @@ def compact_log() -> None:
     Only where loguru is as it comes, with its own handler number 0, which is then replaced.
     Whatever you configured yourself stays as it is, also with LOGURU_FORMAT or LOGURU_AUTOINIT.
     """
+    from loguru import logger  # now, so that the first line does not wait for it
+
     if not {"LOGURU_FORMAT", "LOGURU_AUTOINIT"} & os.environ.keys():
         with suppress(ValueError):
             logger.remove(0)  # raises when there is none
             logger.add(_Stderr(), format=_format)
-
-
-# -- where in the user's code ---------------------------------------------------------------------

@@ -45,37 +45,29 @@ from functools import partial
 from itertools import takewhile
 from traceback import walk_stack
 from types import CodeType, FrameType, TracebackType
-from typing import Protocol, Self, TypeAlias, final
+from typing import Protocol, Self, final
 
 from actors import EventStream, Place
 from supervision.describe import at
 from supervision.event_types import LoopStalled
+from supervision.exit_codes import STALLED
+from supervision.telemetry.speaker import SPEECH, Speak, Speaker, helper_thread, nobody
 
-__all__ = ["STALLED", "LoopWatchdog", "check_stalls"]
+__all__ = ["LoopWatchdog", "check_stalls"]
 
-
-STALLED = 70
-"""The exit code of a process that was ended because its event loop stood still."""
 
 LOOKS = 4
 """So many times within `stall_after` the thread looks."""
 
-SPEECH = 0.5
-"""Seconds that a log line may take: a log that is stuck must not keep the thread from its work."""
-
-Speak: TypeAlias = Callable[[str, str], None]
-"""Take a level and a text."""
-
-_THREADS = "supervision "
-"""How the names of this module's threads begin."""
-
 
 class _Backend(Protocol):
+    """What is needed of an event loop."""
+
     def call_soon_threadsafe(self, call: Callable[[], None]) -> bool: ...
 
 
 class _System(Protocol):
-    """Be what is needed of an actor system."""
+    """What is needed of an actor system."""
 
     @property
     def backend(self) -> _Backend: ...
@@ -93,17 +85,13 @@ def check_stalls(stall_after: float | None, abort_after: float | None) -> None:
         raise ValueError(f"abort_after is at least stall_after, {stall_after!r}, not {abort_after}")
 
 
-def _nobody(level: str, text: str) -> None:
-    pass
-
-
 def _nothing() -> None:
     pass
 
 
 @final
 class LoopWatchdog:
-    """Watch the event loop that runs this block, from a thread, until the block is left.
+    """A watch over the event loop that runs this block, from a thread, until the block is left.
 
     `system`: the actor system that publishes `LoopStalled`. `stall_after` in seconds, default
     1.0: a stall is noticed when it has lasted that long, or up to half of that later.
@@ -121,14 +109,14 @@ class LoopWatchdog:
         stall_after: float = 1.0,
         *,
         abort_after: float | None = None,
-        say: Speak = _nobody,
+        say: Speak = nobody,
         farewell: Callable[[], None] = _nothing,
     ) -> None:
         check_stalls(stall_after, abort_after)
         self._system = system
         self._stall_after = stall_after
         self._abort_after = abort_after
-        self._say = say
+        self._speaker = Speaker(say)
         self._farewell = farewell
         self._over = threading.Event()
         self._lock = threading.Lock()
@@ -138,9 +126,7 @@ class LoopWatchdog:
 
     def __enter__(self) -> Self:
         self._loop = _LoopThread()
-        self._thread = threading.Thread(
-            target=self._keep_watch, name=_THREADS + "loop watchdog", daemon=True
-        )
+        self._thread = helper_thread(self._keep_watch, "loop watchdog")
         self._thread.start()
         return self
 
@@ -183,13 +169,15 @@ class LoopWatchdog:
             self._report(question)
 
     def _was_held(self, seconds: float) -> None:
-        """Say that this thread could not run, since the loop's thread held the GIL: it is over."""
+        """Report a stall that is over: this thread could not run, as the loop's held the GIL."""
         stack = self._loop.stack()  # before anything lets the loop go on
         self._system.backend.call_soon_threadsafe(partial(self._publish, seconds, stack))
-        self._tell("WARNING", f"event loop was blocked for {seconds:.1f} s{_whereabouts(stack)}")
+        self._speaker.say(
+            "WARNING", f"event loop was blocked for {seconds:.1f} s{_whereabouts(stack)}"
+        )
 
     def _report(self, question: _Question) -> None:
-        """Say that the loop stands still, the first time; end the process when that is due."""
+        """Report that the loop stands still, once; end the process when that is due."""
         waited = f"event loop blocked for {question.waited:.1f} s"
         if question.stack is None:
             stack = self._loop.stack()
@@ -197,35 +185,26 @@ class LoopWatchdog:
                 if question.ended_at is not None:
                     return
                 question.stack = stack
-            self._tell("WARNING", waited + _whereabouts(stack))
+            self._speaker.say("WARNING", waited + _whereabouts(stack))
         if self._abort_after is not None and question.waited >= self._abort_after:
             place = _whereabouts(self._loop.stack())
-            self._tell("CRITICAL", f"{waited}{place}: ending the process, exit code {STALLED}")
+            self._speaker.say(
+                "CRITICAL", f"{waited}{place}: ending the process, exit code {STALLED}"
+            )
             self._farewell()
             os._exit(STALLED)
 
     def _conclude(self, question: _Question) -> None:
-        """Say how long it took, if it was said that it began."""
+        """Report how long it took, if it was reported that it began."""
         if question.stack is not None:
             ended_at = question.ended_at or time.monotonic()  # left before it turned once more
             seconds = ended_at - question.asked_at
-            self._tell("WARNING", f"event loop goes on after {seconds:.1f} s")
-
-    def _tell(self, level: str, text: str) -> None:
-        # The log may be stuck: its lock may be held by the very code that blocks the loop.
-        speaker = threading.Thread(
-            target=self._say, args=(level, text), name=_THREADS + "log", daemon=True
-        )
-        try:
-            speaker.start()
-        except RuntimeError:
-            return  # the interpreter is leaving, and so is the loop
-        speaker.join(SPEECH)
+            self._speaker.say("WARNING", f"event loop goes on after {seconds:.1f} s")
 
     # -- in the loop ------------------------------------------------------------------------------
 
     def _hear(self, question: _Question) -> None:
-        """Hear, in the loop's next turn, that it turns."""
+        """Take the loop's answer, in its next turn: it turns."""
         with self._lock:
             question.ended_at = now = time.monotonic()
         if question.stack is not None:
@@ -240,7 +219,7 @@ class LoopWatchdog:
 
 @final
 class _Question:
-    """Ask the loop whether it turns; `stack` is there once it was found not to."""
+    """What the loop is asked: whether it turns; `stack` is there once it was found not to."""
 
     __slots__ = ("asked_at", "ended_at", "stack", "waited")
 
@@ -253,7 +232,7 @@ class _Question:
 
 @final
 class _Clock:
-    """Measure the time between two looks, as far as it can be charged to the loop.
+    """The time between two looks, as far as it can be charged to the loop.
 
     A gap longer than `most` means that this thread could not run. Either the loop's thread held the
     GIL, and then it worked all the while; or the whole process stood still: nobody's fault.
@@ -291,7 +270,7 @@ _NOT_CALLED = (
 
 @final
 class _LoopThread:
-    """Read the stack of the thread that runs the loop; made in that thread, inside of the loop.
+    """The thread that runs the loop, and its stack; made in that thread, inside of the loop.
 
     `_base` is the call that runs the loop for as long as it runs. What stands above it on the stack
     tells what the loop is doing: nothing, waiting for events, or code.
@@ -344,7 +323,7 @@ _TRIO = os.path.join("trio", "_core", "_run.py")
 
 
 def _whereabouts(stack: list[tuple[CodeType, int]]) -> str:
-    """Say where the loop is: in the user's own code as far as possible, and in what that called."""
+    """Describe where the loop is: in the user's own code if possible, and in what that called."""
     if not stack:
         return ""
     own, last = at(stack), at(stack[-1:])

@@ -1,13 +1,99 @@
-"""Say things in the log, from wherever it is."""
+"""Write lines to the log, also from threads that must not wait for it.
+
+Two threads of this package watch over the process, one over its signals and one over its event
+loop. What they have to say is said while something is wrong; so the log itself may be stuck, in a
+pipe that nobody reads or a lock that the stuck code holds. A `Speaker` has each line written by a
+thread of its own, and waits for that one half a second and no more.
+
+loguru is loaded when the first line is written, or when `say_about` is asked for: whoever only
+imports this package does not pay for it.
+
+>>> def write(level: str, text: str) -> None:
+...     print(level, text)
+>>> Speaker(write).say("WARNING", "event loop blocked")
+WARNING event loop blocked
+True
+"""
 
 from __future__ import annotations
 
-from loguru import logger
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias, final
 
-__all__ = ["say"]
+__all__ = ["SPEECH", "Speak", "Speaker", "helper_thread", "is_helper", "nobody", "say", "say_about"]
+
+
+SPEECH = 0.5
+"""Seconds that a line may take: a log that is stuck must keep no watching thread from its work."""
+
+Speak: TypeAlias = Callable[[str, str], None]
+"""Takes a level and a text."""
+
+_HELPERS = "supervision "
+"""How the names of this package's threads begin."""
 
 
 def say(level: str, path: str, text: str) -> None:
     """Write one line through loguru; `path` is also bound as an extra of the record."""
+    from loguru import logger
+
     # Not with str.format: the text may hold braces of a message or an exception.
     logger.bind(path=path).log(level, "{} {}", path, text)
+
+
+def say_about(path: str) -> Speak:
+    """Return what writes lines about one path through loguru.
+
+    loguru is loaded here and now: a first line that has to be written while other code holds the
+    GIL could not wait for that.
+    """
+    from loguru import logger
+
+    bound = logger.bind(path=path)
+
+    def say_it(level: str, text: str) -> None:
+        bound.log(level, "{} {}", path, text)
+
+    return say_it
+
+
+def nobody(level: str, text: str) -> None:
+    """Say nothing: the `Speak` of who has no log."""
+
+
+@final
+class Speaker:
+    """The voice of a thread that watches over others; `speak` may block: that holds nobody up."""
+
+    def __init__(self, speak: Speak = nobody) -> None:
+        self._speak = speak
+
+    def say(self, level: str, text: str) -> bool:
+        """Have one line said, as by `do`."""
+        return self.do(partial(self._speak, level, text))
+
+    def do(self, work: Callable[[], None]) -> bool:
+        """Do something in a thread of its own; wait for it as long as a line may take.
+
+        Returns False when there can be no such thread: from Python 3.12 on, none can be started
+        once the interpreter is leaving.
+        """
+        thread = helper_thread(work, "log")
+        try:
+            thread.start()
+        except RuntimeError:
+            return False
+        thread.join(SPEECH)
+        return True
+
+
+def helper_thread(work: Callable[[], None], name: str) -> threading.Thread:
+    """Make a thread of this package, which does not keep the process alive; not started yet."""
+    return threading.Thread(target=work, name=_HELPERS + name, daemon=True)
+
+
+def is_helper(thread: threading.Thread) -> bool:
+    """Tell whether a thread is one of this package's own, and none of the user's."""
+    return thread.name.startswith(_HELPERS)

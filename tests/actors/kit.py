@@ -30,6 +30,7 @@ from actors import (
     ExitReason,
     Proc,
     Ref,
+    Reply,
     Request,
     on,
 )
@@ -51,31 +52,51 @@ class Ask(Request[object]):
 
 
 @frozen
+class Plain(Request[Any]):
+    """Run a function inside of the actor, and answer at once with what it returns."""
+
+    what: Callable[[Any], object]
+
+
+@frozen
+class Later(Request[Any]):
+    """Run a function inside of the actor, with the actor and the reply."""
+
+    what: Callable[[Any, Reply[Any]], object]
+
+
+@frozen
 class Note:
     """Be something to write down."""
 
-    text: str
+    text: object
 
 
-class Doer(Actor[Do | Ask | Note]):
+class Doer(Actor[Do | Ask | Plain | Later | Note]):
     """Do what it is told, and write down what it hears; it traps no exits."""
 
-    def __init__(self) -> None:
-        self.log: list[object] = []
+    def __init__(self, log: list[Any] | None = None) -> None:
+        self.log: list[Any] = [] if log is None else log
 
     @on(Do)
     async def do(self, message: Do) -> None:
         """Do something; wait for it if it is a coroutine."""
-        await self._run(message.what)
+        await run(message.what(self))
 
     @on(Ask)
     async def answer(self, message: Ask) -> object:
         """Do something and answer."""
-        return await self._run(message.what)
+        return await run(message.what(self))
 
-    async def _run(self, what: Callable[[Any], object]) -> object:
-        result: Any = what(self)
-        return await result if hasattr(result, "__await__") else result
+    @on(Plain)
+    def answer_at_once(self, message: Plain) -> object:
+        """Do something and answer."""
+        return message.what(self)
+
+    @on(Later)
+    async def answer_later(self, message: Later, reply: Reply[Any]) -> None:
+        """Do something with the reply."""
+        await run(message.what(self, reply))
 
     @on(Note)
     def note(self, message: Note) -> None:
@@ -93,6 +114,11 @@ class Trapper(Doer):
     def on_exit(self, exited: Exited) -> None:
         """Write down."""
         self.log.append(exited)
+
+
+async def run(result: Any) -> Any:
+    """Wait for what is to be awaited; returns what comes of it."""
+    return await result if hasattr(result, "__await__") else result
 
 
 class Pair:

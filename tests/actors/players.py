@@ -164,7 +164,8 @@ class World:
             self.ends.add((path.path, self.now))
         said: Line = (self.now, "-", str(event))
         if isinstance(event, DeadLetter):
-            said = (self.now, getattr(event.message, "who", "-"), str(event.message), event.why)
+            who = getattr(event.message, "who", "-")
+            said = (self.now, who, str(event.message), str(event.why))
         self.events.setdefault(path.path, []).append(said)
 
     def tidy(self) -> None:

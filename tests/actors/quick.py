@@ -6,7 +6,7 @@
 ...         ref = await start(system)
 ...         return await ref.ask(Ask(lambda quick: quick.context.path))
 >>> anyio.run(main)
-'/quick-1'
+'/doer-1'
 """
 
 from __future__ import annotations
@@ -16,52 +16,22 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from attrs import frozen
 
-from actors import Actor, ActorSystem, Exited, Ref, Request, on
+from actors import ActorSystem, Exited, Ref
 from actors.testing import settle, without_fast_paths
+from tests.actors.kit import Do, Doer, Plain
 
 
 @pytest.fixture(params=["fast", "slow"])
 def speed(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run each test with and without fast paths."""
+    if request.param == "fast" and request.config.getoption("--without-fast-paths"):
+        pytest.skip("there are no fast paths in this run")
     with nullcontext() if request.param == "fast" else without_fast_paths():
         yield request.param
 
 
-@frozen
-class Ask(Request[Any]):
-    """Ask for what a function returns that is called with the actor."""
-
-    what: Callable[[Any], Any]
-
-
-@frozen
-class Do:
-    """Call a function with the actor, and await what it returns."""
-
-    what: Callable[[Any], Any]
-
-
-class Quick(Actor[Ask | Do]):
-    """Answer by a plain function."""
-
-    log: list[Any]
-
-    def __init__(self) -> None:
-        self.log = []
-
-    @on(Ask)
-    def answer(self, message: Ask) -> Any:
-        """Answer at once."""
-        return message.what(self)
-
-    @on(Do)
-    async def do(self, message: Do) -> None:
-        """Do it."""
-        result = message.what(self)
-        if hasattr(result, "__await__"):
-            await result
+Ask, Quick = Plain, Doer
 
 
 class Trapper(Quick):
@@ -95,14 +65,14 @@ def tell(function: Callable[[Any], Any]) -> Callable[[Any], None]:
     return lambda quick: quick.context.ref.tell(Do(function))
 
 
-async def start(system: ActorSystem, cls: type[Quick] = Quick, **options: Any) -> Ref[Ask | Do]:
+async def start(system: ActorSystem, cls: type[Quick] = Quick, **options: Any) -> Ref[Plain | Do]:
     """Start one whose end is heard."""
     ref = await system.spawn(cls, **options)
     system.monitor(ref, lambda down: None)
     return ref
 
 
-async def warm(ref: Ref[Ask | Do], wanted: bool) -> None:
+async def warm(ref: Ref[Plain | Do], wanted: bool) -> None:
     """Give it a task, which then waits."""
     if wanted:
         ref.tell(Do(lambda quick: None))

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import anyio
 import pytest
 
 from actors import (
-    Actor,
     ActorSystem,
     CancellationToken,
     Child,
     Context,
     Crashed,
     Down,
-    Exited,
     ExitReason,
-    Killed,
     LinkBroken,
-    Name,
     Normal,
     Proc,
-    ProcEnded,
     ProcExited,
-    Received,
     Ref,
-    Request,
     Shutdown,
-    on,
     task,
 )
-from actors.testing import Recorder, settle
+from actors.testing import settle
 from tests.actors.kit import (
     Ask,
+    Do,
     Doer,
     Life,
     Note,
@@ -46,7 +41,6 @@ from tests.actors.kit import (
     obey,
     pair,
     raising,
-    sleep,
 )
 
 # -- task ------------------------------------------------------------------------------------------
@@ -68,14 +62,6 @@ async def test_a_coroutine_function_is_a_proc() -> None:
     assert seen == [False, True]
 
 
-async def test_a_task_takes_no_messages() -> None:
-    """A message to a task proc is refused at its sender."""
-    async with ActorSystem() as system:
-        ref = await system.spawn(task(forever))
-        with pytest.raises(TypeError, match="accepts no messages"):
-            ref.tell("hello")  # type: ignore[arg-type]
-
-
 def test_task_factories_compare_by_their_function() -> None:
     """Two factories of one function are equal, and say what they are."""
     assert task(forever) == task(forever) != task(crash)
@@ -93,12 +79,13 @@ def test_task_wants_a_function() -> None:
 
 
 async def test_the_context_is_there_from_before_on_start() -> None:
-    """In on_start a proc knows its ref, its path, its system, its token and its incarnation."""
+    """In on_start, for which its starter waits, a proc knows its ref, system, token and number."""
     seen: list[object] = []
 
     async def look(life: Life) -> None:
         context = life.context
         seen.extend((context.path, context.system, context.incarnation, context.ref.path))
+        await anyio.sleep(10)
         seen.append(context.shutdown.cancelled)
 
     async with ActorSystem() as system:
@@ -134,7 +121,7 @@ async def test_a_token_is_the_incarnations_own() -> None:
 async def test_a_proc_stops_itself_with_a_reason(reason: ExitReason, kind: str) -> None:
     """`context.stop(reason)` ends the proc with that reason; the default is Normal."""
 
-    class Stopper(Proc[str]):
+    class Stopper(Proc[Note]):
         async def run(self, shutdown: CancellationToken) -> None:
             if kind == "inbox":
                 async for _ in self.context.inbox():
@@ -147,36 +134,13 @@ async def test_a_proc_stops_itself_with_a_reason(reason: ExitReason, kind: str) 
     go = anyio.Event()
     async with ActorSystem() as system:
         down: list[Down] = []
-        if kind == "actor":
-            one = await pair(system)
-            ref = one.ref
-        else:
-            ref = await system.spawn(Stopper)
+        ref: Ref[Any] = await system.spawn(Doer if kind == "actor" else Stopper)
         system.monitor(ref, down.append)
-        if kind == "actor":
-            await one.do(lambda self: self.context.stop(reason))
-        elif kind == "inbox":
-            ref.tell("stop")
+        if kind != "token":
+            ref.tell(Do(lambda self: self.context.stop(reason)) if kind == "actor" else Note(""))
         go.set()
         await settle()
         assert down == [Down(ref, reason)]
-
-
-@pytest.mark.dead_letters
-async def test_stop_is_obeyed_after_the_message_in_hand() -> None:
-    """An actor that stops itself finishes its handler and takes no further message."""
-    async with ActorSystem() as system:
-        one = await pair(system)
-
-        async def stop(self: Doer) -> None:
-            self.context.stop()
-            await anyio.sleep(1)
-            self.log.append("finished")
-
-        one.ref.tell(Ask(stop))  # type: ignore[arg-type]
-        one.ref.tell(Note("never"))
-        assert await one.ref.wait() == Normal()
-        assert one.log == ["finished"]
 
 
 @pytest.mark.core
@@ -225,33 +189,6 @@ async def test_an_orderly_end_of_a_child_leaves_its_parent_alone() -> None:
         assert parent.ref.is_alive
 
 
-@pytest.mark.dead_letters
-async def test_a_killed_parent_leaves_no_orphan() -> None:
-    """The whole subtree of a killed proc is killed, and gone before its end is announced."""
-    log: list[object] = []
-
-    def grow(depth: int) -> Callable[[Life], Awaitable[None]]:
-        async def start(life: Life) -> None:
-            for _ in range(2 if depth else 0):
-                await life.context.spawn(partial(Life, log, start=grow(depth - 1), run=sleep))
-
-        return start
-
-    async with ActorSystem() as system:
-        with Recorder(system, ProcEnded) as recorder:
-            ref = await system.spawn(partial(Life, log, start=grow(3), run=sleep), id="top")
-            ref.kill()
-            assert await ref.wait() == Killed()
-        assert system.snapshot() == ()
-    paths = [event.ref.path for event in recorder]
-    assert len(paths) == 15
-    assert paths[-1] == "/top"
-    for index, path in enumerate(paths):
-        assert not any(later.startswith(f"{path}/") for later in paths[index:])
-    assert {event.reason for event in recorder} == {Killed()}
-    assert "stop" not in log
-
-
 async def test_a_context_that_outlived_its_proc_starts_nothing() -> None:
     """A proc that has ended can start no child, which nobody would ever stop."""
     async with ActorSystem() as system:
@@ -298,99 +235,33 @@ async def test_a_context_that_outlived_its_proc_binds_nothing(
 # -- the inbox -------------------------------------------------------------------------------------
 
 
-class Double(Request[int]):
-    """Ask for two."""
+# -- options ---------------------------------------------------------------------------------------
 
 
-async def test_an_inbox_gives_messages_with_their_replies() -> None:
-    """An inbox gives each message, with a reply if it was asked."""
+BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"shutdown": "5"}, TypeError, "one: shutdown is a number of seconds >= 0, or None, not '5'"),
+    ({"shutdown": -1}, ValueError, "one: shutdown is a number of seconds >= 0, or None, not -1"),
+    ({"start_timeout": 0}, ValueError, "one: start_timeout is a number of seconds > 0, or None"),
+    ({"start_timeout": "x"}, TypeError, "one: start_timeout is a number of seconds > 0, or None"),
+    ({"mailbox": 10}, TypeError, "one: mailbox is a Mailbox, not 10"),
+    ({"name": "n"}, TypeError, "one: name is a Name or None, not 'n'"),
+    ({"id": ""}, ValueError, "an id is a text without '/', of at least one character, not ''"),
+    (
+        {"id": "a/b"},
+        ValueError,
+        "an id is a text without '/', of at least one character, not 'a/b'",
+    ),
+    ({"id": "/"}, ValueError, "an id is a text without '/', of at least one character, not '/'"),
+    ({"id": 3}, ValueError, "an id is a text without '/', of at least one character, not 3"),
+]
 
-    class Reader(Proc[str | Double]):
-        async def run(self, shutdown: CancellationToken) -> None:
-            async for received in self.context.inbox():
-                log.append(received.message)
-                if received.reply is not None:
-                    received.reply.send(2)
 
-    log: list[object] = []
+@pytest.mark.parametrize(("options", "kind", "text"), BAD)
+async def test_an_option_that_cannot_be_meant_is_refused(
+    options: dict[str, Any], kind: type[Exception], text: str
+) -> None:
+    """`spawn` names the option that is wrong and what would be right, and nothing is started."""
     async with ActorSystem() as system:
-        ref = await system.spawn(Reader)
-        ref.tell("one")
-        assert await ref.ask(Double()) == 2
-        assert log[0] == "one"
-        assert isinstance(log[1], Double)
-
-
-async def test_an_inbox_ends_when_the_proc_is_told_to_stop() -> None:
-    """The iteration ends after what was queued before stop, and at once for a shutdown."""
-
-    class Reader(Proc[str]):
-        async def run(self, shutdown: CancellationToken) -> None:
-            async for received in self.context.inbox():
-                log.append(received)
-            log.append("over")
-
-    log: list[object] = []
-    async with ActorSystem() as system:
-        ref = await system.spawn(Reader)
-        ref.tell("one")
-        ref.stop()
-        assert await ref.wait() == Normal()
-        assert log == [Received("one", None), "over"]
-        ref = await system.spawn(Reader)
-        assert await ref.shutdown() == Shutdown()
-        assert log == [Received("one", None), "over", "over"]
-
-
-async def test_an_actor_has_no_inbox() -> None:
-    """The mail of an actor goes to its handlers, so its inbox is refused."""
-    async with ActorSystem() as system:
-        one = await pair(system)
-        with pytest.raises(RuntimeError, match="its handlers read the mail"):
-            one.actor.context.inbox()
-
-
-async def test_a_proc_may_not_wait_for_itself() -> None:
-    """Waiting for one's own end, or shutting oneself down, is refused at once."""
-    async with ActorSystem() as system:
-        one = await pair(system, Trapper)
-        refused: list[str] = []
-
-        async def wait(self: Doer) -> None:
-            for call in (self.context.ref.wait, self.context.ref.shutdown):
-                try:
-                    await call()
-                except RuntimeError as error:
-                    refused.append(str(error))
-
-        await one.do(wait)
-        assert len(refused) == 2
-
-
-async def test_a_subclass_of_actor_may_wrap_its_loop() -> None:
-    """An actor may override run to wrap the receive loop."""
-    log: list[str] = []
-
-    class Wrapped(Actor[str]):
-        @on(str)
-        def text(self, message: str) -> None:
-            log.append(message)
-
-        async def run(self, shutdown: CancellationToken) -> None:
-            log.append("before")
-            await super().run(shutdown)
-            log.append("after")
-
-    async with ActorSystem() as system:
-        ref = await system.spawn(Wrapped, name=Name[str]("wrapped"))
-        ref.tell("message")
-        ref.stop()
-        assert await ref.wait() == Normal()
-    assert log == ["before", "message", "after"]
-
-
-def test_exited_is_a_value() -> None:
-    """Notices are frozen values that compare by what they say."""
-    with pytest.raises(AttributeError):
-        Received("one", None).message = "two"  # type: ignore[misc]
-    assert Exited.__hash__ is not None
+        with pytest.raises(kind, match=re.escape(text)):
+            await system.spawn(Doer, **{"id": "one", **options})
+        assert system.snapshot() == ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import nullcontext
 from functools import partial
+from itertools import product
 
 import anyio
 import pytest
@@ -38,27 +39,19 @@ from tests.actors.kit import (
 
 @pytest.mark.core
 async def test_the_hooks_run_in_their_order() -> None:
-    """First on_start, then run, then on_stop with the exit reason; returning is Normal."""
+    """First on_start, then run, then on_stop with the exit reason, in one task."""
     log: list[object] = []
+    tasks: set[int] = set()
+
+    async def note(_: object) -> None:
+        tasks.add(anyio.get_current_task().id)
+
     async with ActorSystem() as system:
-        ref = await system.spawn(partial(Life, log))
+        ref = await system.spawn(partial(Life, log, start=note, run=note, stop=note))
         assert await ref.wait() == Normal()
     assert log == ["start", "run", Normal(), "stop"]
-
-
-async def test_whoever_starts_a_proc_waits_until_it_is_ready() -> None:
-    """Spawn returns when on_start has returned, so that started means ready."""
-    log: list[object] = []
-
-    async def slow(_: object) -> None:
-        await anyio.sleep(10)
-        log.append("ready")
-
-    async with ActorSystem() as system:
-        began = anyio.current_time()
-        await system.spawn(partial(Life, log, start=slow, run=obey))
-        assert anyio.current_time() - began == 10
-        assert log[:2] == ["start", "ready"]
+    assert len(tasks) == 1
+    assert anyio.get_current_task().id not in tasks
 
 
 async def test_an_error_in_on_start_is_a_failed_start() -> None:
@@ -88,28 +81,6 @@ async def test_ignore_in_on_start_means_not_needed() -> None:
     assert log == ["start"]
 
 
-async def test_ignore_after_the_start_is_a_crash() -> None:
-    """Raised in run, Ignore is an error like any other."""
-
-    async def ignore(_: object) -> None:
-        raise Ignore
-
-    with raising(BaseExceptionGroup) as raised:
-        async with ActorSystem() as system:
-            await system.spawn(partial(Life, [], run=ignore))
-            await settle()
-    assert [type(error) for error in raised.errors] == [Ignore]
-
-
-async def test_returning_after_the_order_to_stop_is_a_shutdown() -> None:
-    """A proc that was told to stop and returns exits with Shutdown."""
-    log: list[object] = []
-    async with ActorSystem() as system:
-        ref = await system.spawn(partial(Life, log, run=obey))
-        assert await ref.shutdown() == Shutdown()
-    assert log == ["start", "run", Shutdown(), "stop"]
-
-
 async def test_an_error_in_run_is_a_crash() -> None:
     """What run raises is the crash; on_stop runs with it."""
     log: list[object] = []
@@ -120,20 +91,6 @@ async def test_an_error_in_run_is_a_crash() -> None:
     assert log[2:] == [reason, "stop"]
     assert isinstance(reason, Crashed)
     assert raised.errors == [reason.error]
-
-
-async def test_an_error_after_the_order_to_stop_is_a_crash_too() -> None:
-    """A proc that raises while it obeys has crashed, told or not."""
-
-    async def fall(life: Life) -> None:
-        await life.context.shutdown
-        fail()
-
-    with raising(BaseExceptionGroup) as raised:
-        async with ActorSystem() as system:
-            ref = await system.spawn(partial(Life, [], run=fall))
-            assert isinstance(await ref.shutdown(), Crashed)
-    assert raised.texts == ["broken"]
 
 
 async def test_an_error_in_on_stop_turns_an_orderly_exit_into_a_crash() -> None:
@@ -160,28 +117,6 @@ async def test_an_error_in_on_stop_does_not_hide_the_crash() -> None:
             assert isinstance(reason, Crashed)
             assert str(reason.error) == "broken"
     assert sorted(raised.texts) == ["'other'", "broken"]
-
-
-async def test_a_killed_proc_runs_no_on_stop() -> None:
-    """A kill cancels run, and on_stop does not run."""
-    log: list[object] = []
-    async with ActorSystem() as system:
-        ref = await system.spawn(partial(Life, log, run=sleep))
-        await settle()
-        ref.kill()
-        assert await ref.wait() == Killed()
-    assert log == ["start", "run"]
-
-
-async def test_a_kill_cuts_on_stop_short() -> None:
-    """A kill that comes during on_stop cancels it; the exit is Killed."""
-    log: list[object] = []
-    async with ActorSystem() as system:
-        ref = await system.spawn(partial(Life, log, stop=sleep))
-        await settle()
-        ref.kill()
-        assert await ref.wait() == Killed()
-    assert log == ["start", "run", Normal(), "stop"]
 
 
 async def test_a_kill_during_what_on_stop_has_started_is_a_kill() -> None:
@@ -227,20 +162,6 @@ async def test_a_proc_may_spawn_in_each_step(step: str) -> None:
         assert log == ["start", "run", Shutdown(), "stop"]
 
 
-async def test_children_of_a_failed_start_are_stopped() -> None:
-    """What on_start had started is stopped in order when it fails after all."""
-    log: list[object] = []
-
-    async def start_and_fail(life: Life) -> None:
-        await life.context.spawn(partial(Life, log, run=obey))
-        fail()
-
-    async with ActorSystem() as system:
-        with pytest.raises(StartFailed):
-            await system.spawn(partial(Life, [], start=start_and_fail))
-        assert log == ["start", "run", Shutdown(), "stop"]
-
-
 @pytest.mark.parametrize("step", ["start", "run", "stop"])
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
 async def test_exiting_the_program_in_any_step_brings_the_system_down(
@@ -261,35 +182,28 @@ async def test_exiting_the_program_in_any_step_brings_the_system_down(
     assert log == ["start", "run", Shutdown(), "stop"]
 
 
-async def test_a_proc_that_leaks_cancellation_has_crashed(anyio_backend_name: str) -> None:
-    """A CancelledError that leaks out of a proc that was not told to stop is a crash."""
-    if anyio_backend_name == "trio":
-        pytest.skip("trio lets nobody make a Cancelled")
-
-    async def leak(_: object) -> None:
-        raise anyio.get_cancelled_exc_class()
-
-    with raising(BaseExceptionGroup) as raised:
-        async with ActorSystem() as system:
-            ref = await system.spawn(partial(Life, [], run=leak))
-            assert isinstance(await ref.wait(), Crashed)
-    assert [type(error) for error in raised.errors] == [anyio.get_cancelled_exc_class()]
-
-
-async def test_a_proc_that_was_told_to_stop_may_leak_cancellation(
-    anyio_backend_name: str,
+@pytest.mark.parametrize("told", [False, True])
+async def test_a_proc_that_leaks_cancellation_has_crashed(
+    told: bool, anyio_backend_name: str
 ) -> None:
-    """A CancelledError that leaks out of a proc that was told to stop is obedience."""
+    """A CancelledError that leaks out of a proc is a crash, unless it was told to stop."""
     if anyio_backend_name == "trio":
         pytest.skip("trio lets nobody make a Cancelled")
 
     async def leak(life: Life) -> None:
-        await life.context.shutdown
+        if told:
+            await life.context.shutdown
         raise anyio.get_cancelled_exc_class()
 
-    async with ActorSystem() as system:
-        ref = await system.spawn(partial(Life, [], run=leak))
-        assert await ref.shutdown() == Shutdown()
+    with nullcontext() if told else raising(BaseExceptionGroup) as raised:
+        async with ActorSystem() as system:
+            ref = await system.spawn(partial(Life, [], run=leak))
+            if told:
+                assert await ref.shutdown() == Shutdown()
+            else:
+                assert isinstance(await ref.wait(), Crashed)
+    if raised is not None:
+        assert [type(error) for error in raised.errors] == [anyio.get_cancelled_exc_class()]
 
 
 @pytest.mark.parametrize("how", ["kill", "link"])
@@ -406,8 +320,13 @@ class Odd(BaseException):
     """Be no Exception."""
 
 
-@pytest.mark.parametrize("kind", [Odd, StopIteration, StopAsyncIteration])
-@pytest.mark.parametrize("step", ["start", "run", "stop"])
+@pytest.mark.parametrize(
+    ("step", "kind"),
+    [
+        *product(["start", "run", "stop"], [Odd, StopIteration, StopAsyncIteration]),
+        ("run", Ignore),  # which means something in a start alone
+    ],
+)
 async def test_an_odd_error_is_a_crash_like_any_other(step: str, kind: type[BaseException]) -> None:
     """Whatever is raised in a proc, its end is announced and the error is raised."""
 

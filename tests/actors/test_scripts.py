@@ -430,23 +430,3 @@ def test_any_script_leaves_nothing_behind(
     with nullcontext() if fast else without_fast_paths():
         events = anyio.run(main, backend=backend, backend_options=options)
     check(world, events)
-
-
-@given(moments=st.lists(st.integers(0, 30), min_size=2, max_size=2, unique=True))
-@pytest.mark.parametrize("what", ["kill", "shutdown", "stop"])
-def test_a_script_ends_the_same_way_every_time(what: str, moments: list[int]) -> None:
-    """On asyncio, where runs are the same every time, so are the ends of a tree."""
-    tree = [Shape(0.2, 0.3, "worker", False, 5.0, False)] * 5
-    script = [Act(moment / 10, what, index) for index, moment in enumerate(moments)]
-    runs: list[list[str]] = []
-
-    async def main() -> None:
-        world = World(tree)
-        events = await live(world, script, None)
-        check(world, events)
-        runs.append([str(event) for event in events])
-
-    for _ in range(2):
-        backend, options = backend_options("asyncio")
-        anyio.run(main, backend=backend, backend_options=options)
-    assert runs[0] == runs[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from functools import partial
 
 import anyio
@@ -15,17 +16,15 @@ from actors import (
     ExitReason,
     Killed,
     Name,
-    Normal,
     Proc,
     ProcEnded,
-    Ref,
     Shutdown,
     StartFailed,
     SystemClosed,
     task,
 )
 from actors.testing import Recorder, settle
-from tests.actors.kit import Ask, Do, Doer, Life, Note, fail, forever, obey, pair, raising, sleep
+from tests.actors.kit import Ask, Do, Doer, Life, Note, fail, obey, pair, raising, sleep
 
 
 class BodyError(Exception):
@@ -56,10 +55,24 @@ async def test_each_proc_has_its_own_patience() -> None:
     async with ActorSystem() as system:
         began = anyio.current_time()
         recorder = Recorder(system, ProcEnded).__enter__()
-        for patience in (3.0, 0.0, 5.0):
+        for patience in (3.0, 0.0, 2.0):
             await system.spawn(partial(Life, [], run=sleep), shutdown=patience)
-    assert anyio.current_time() - began == 8
+    assert anyio.current_time() - began == 5
     assert [event.reason for event in recorder] == [Killed()] * 3
+
+
+@pytest.mark.parametrize("where", ["system", "context"])
+async def test_by_default_a_proc_has_five_seconds(where: str) -> None:
+    """Unless it is said otherwise, whoever started it, a proc is killed after five seconds."""
+    async with ActorSystem() as system:
+        deaf = partial(Life, [], run=sleep)
+        if where == "system":
+            await system.spawn(deaf)
+        else:
+            parent = await pair(system, shutdown=None)
+            await parent.do(lambda self: self.context.spawn(deaf))
+        began = anyio.current_time()
+    assert anyio.current_time() - began == 5
 
 
 async def test_without_a_limit_a_proc_may_take_its_time() -> None:
@@ -85,16 +98,6 @@ async def test_a_later_proc_may_use_an_earlier_one_while_it_stops() -> None:
 
         await system.spawn(partial(Life, [], run=obey, stop=ask))
     assert answers == ["here"]
-
-
-async def test_procs_that_ended_are_no_longer_there() -> None:
-    """A proc that has ended is forgotten, and leaving does not stop it again."""
-    log: list[object] = []
-    async with ActorSystem() as system:
-        ref = await system.spawn(partial(Life, log))
-        await ref.wait()
-        assert system.snapshot() == ()
-    assert log == ["start", "run", Normal(), "stop"]
 
 
 async def test_nothing_is_started_in_a_closed_system() -> None:
@@ -158,17 +161,20 @@ async def test_two_systems_know_nothing_of_each_other() -> None:
 
 @pytest.mark.dead_letters
 async def test_a_crash_that_nobody_heard_of_is_raised() -> None:
-    """Crashes of procs that nobody supervised, linked or monitored are raised as a group."""
+    """Crashes that nobody heard of are raised as a group; a note says who crashed, over what."""
     with raising(ExceptionGroup) as raised:
         async with ActorSystem("shop") as system:
-            for _ in range(2):
-                await pair(system)
-            one, two = await pair(system), await pair(system)
+            await pair(system)
+            one, two = await pair(system, id="one"), await pair(system, id="two")
             await one.do(fail)
             await two.do(fail)
             assert one.ref.is_alive == two.ref.is_alive is False
     assert raised.texts == ["broken", "broken"]
     assert "'shop'" in str(raised.error)
+    assert [error.__notes__ for error in raised.errors] == [
+        ["crashed: /one, handling Do"],
+        ["crashed: /two, handling Do"],
+    ]
 
 
 @pytest.mark.parametrize("orderly", [True, False])
@@ -202,26 +208,21 @@ async def test_a_crash_that_was_heard_is_not_raised() -> None:
         assert len(watcher.log) == 1
 
 
-async def test_an_error_of_the_block_is_raised_as_it_is() -> None:
-    """With no crash beside it, an error of the block comes out bare, after all was stopped."""
-    log: list[object] = []
-    with raising(BodyError):
-        async with ActorSystem() as system:
-            await system.spawn(partial(Life, log, run=obey))
-            await settle()
-            raise BodyError
-    assert log == ["start", "run", Shutdown(), "stop"]
-
-
 @pytest.mark.dead_letters
-async def test_an_error_of_the_block_and_crashes_are_raised_together() -> None:
-    """An error of the block stands first in the group, crashes follow in their order."""
-    with raising(ExceptionGroup) as raised:
-        async with ActorSystem() as system:
-            one = await pair(system)
-            await one.do(fail)
-            raise BodyError
-    assert [type(error) for error in raised.errors] == [BodyError, ValueError]
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_an_error_of_the_block_and_crashes_are_raised_together(cancelled: bool) -> None:
+    """An error of the block stands first in the group, crashes follow; a cancellation is none."""
+    with raising(BaseExceptionGroup) as raised:
+        with anyio.CancelScope() as scope:
+            async with ActorSystem() as system:
+                one = await pair(system)
+                await one.do(fail)
+                if not cancelled:
+                    raise BodyError
+                scope.cancel()
+                await anyio.sleep_forever()
+    kinds = [type(error) for error in raised.errors]
+    assert kinds == ([ValueError] if cancelled else [BodyError, ValueError])
 
 
 @pytest.mark.dead_letters
@@ -255,132 +256,71 @@ async def test_exiting_the_program_loses_no_crash(kind: type[BaseException]) -> 
     assert any("broken" in text for text in texts)
 
 
-async def test_exiting_while_the_system_is_left_is_raised() -> None:
-    """SystemExit of a proc that is being stopped by leaving is raised, after all have stopped."""
-    log: list[object] = []
-
-    async def leave(_: object) -> None:
-        raise SystemExit(3)
-
-    with raising(SystemExit):
-        async with ActorSystem() as system:
-            await system.spawn(partial(Life, log, run=obey))
-            await system.spawn(partial(Life, [], run=obey, stop=leave))
-            await settle()
-    assert log == ["start", "run", Shutdown(), "stop"]
-
-
 # -- cancelling the owner --------------------------------------------------------------------------
 
 
-async def test_a_cancelled_block_stops_all_in_order() -> None:
-    """Cancellation of the block stops the procs in reverse order and goes on when all are gone."""
+@pytest.mark.parametrize("how", ["cancel", "error", "kill"])
+async def test_a_block_that_is_cut_short_stops_all_in_order(how: str) -> None:
+    """Cancellation or an error of the block stops the procs in order, and comes out bare then.
+
+    `system.kill` kills them all at once, and leaving waits for the last.
+    """
     log: list[object] = []
-    after = False
-    with anyio.CancelScope() as scope:
+    began = anyio.current_time()
+    with anyio.CancelScope() as scope, raising(BodyError) if how == "error" else nullcontext():
         async with ActorSystem() as system:
             for _ in range(2):
-                await system.spawn(partial(Life, log, run=obey))
+                await system.spawn(partial(Life, log, run=sleep if how == "kill" else obey))
             await settle()
-            scope.cancel()
-            await anyio.sleep_forever()
-        after = True
-    assert not after
-    assert log == ["start", "run"] * 2 + [Shutdown(), "stop"] * 2
-
-
-async def test_a_timeout_around_the_system_is_kept_by_its_owner() -> None:
-    """A timeout around the block ends it like any cancellation, and shows as one."""
-    with raising(TimeoutError):
-        with anyio.fail_after(10):
-            async with ActorSystem() as system:
-                await system.spawn(task(forever))
-                await anyio.sleep_forever()
-
-
-@pytest.mark.dead_letters
-async def test_cancellation_with_crashes_raises_the_crashes() -> None:
-    """A crash is raised also when the block was cancelled."""
-    with raising(BaseExceptionGroup) as raised:
-        with anyio.CancelScope() as scope:
-            async with ActorSystem() as system:
-                one = await pair(system)
-                await one.do(fail)
+            if how == "kill":
+                system.kill()
+            elif how == "error":
+                raise BodyError
+            else:
                 scope.cancel()
                 await anyio.sleep_forever()
-    assert raised.texts == ["broken"]
+        log.append("went on")
+    ends = ["went on"] if how == "kill" else [Shutdown(), "stop"] * 2
+    assert log == ["start", "run"] * 2 + ends
+    assert scope.cancelled_caught == (how == "cancel")
+    assert anyio.current_time() == began
 
 
-async def test_cancellation_while_it_is_left_goes_on(anyio_backend_name: str) -> None:
-    """A cancellation that comes while the procs are being stopped reaches the code after."""
-    after = False
+@pytest.mark.parametrize("native", [False, True])
+async def test_cancellation_while_it_is_left_goes_on(native: bool, anyio_backend_name: str) -> None:
+    """A cancellation while the procs are stopped is raised after it; a native one kills them."""
+    if native and anyio_backend_name == "trio":
+        pytest.skip("trio cancels scopes alone")
+    log: list[object] = []
+    scope = anyio.CancelScope()
 
     async def slow(_: object) -> None:
         await anyio.sleep(2)
 
-    async def own(scope: anyio.CancelScope) -> None:
-        nonlocal after
+    async def own() -> None:
         with scope:
             async with ActorSystem() as system:
-                await system.spawn(partial(Life, [], run=obey, stop=slow))
+                ref = await system.spawn(partial(Life, [], run=obey, stop=slow), shutdown=None)
+                system.monitor(ref, lambda down: log.append(down.reason))
             await anyio.lowlevel.checkpoint()
-            after = True
+            log.append("went on")
 
     async with anyio.create_task_group() as group:
-        scope = anyio.CancelScope()
-        group.start_soon(own, scope)
+        if native:
+            owner = asyncio.ensure_future(own())
+        else:
+            group.start_soon(own)
         await settle()
-        scope.cancel()
-    assert not after
-
-
-async def test_a_native_cancellation_while_it_is_left_kills_and_goes_on(
-    anyio_backend_name: str,
-) -> None:
-    """On asyncio a cancellation while the procs are being stopped kills them and is raised."""
-    if anyio_backend_name == "trio":
-        pytest.skip("trio cancels scopes alone")
-    ended: list[ExitReason] = []
-
-    async def own() -> None:
-        async with ActorSystem() as system:
-            ref = await system.spawn(partial(Life, [], run=obey, stop=sleep), shutdown=None)
-            system.monitor(ref, lambda down: ended.append(down.reason))
-
-    owner = asyncio.ensure_future(own())
-    await settle()
-    owner.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await owner
-    assert ended == [Killed()]
-
-
-async def test_killing_the_system_is_quick_and_complete() -> None:
-    """`system.kill` kills every proc at once; leaving waits for the last."""
-    log: list[object] = []
-    began = anyio.current_time()
-    async with ActorSystem() as system:
-        refs = [await system.spawn(partial(Life, log, run=sleep)) for _ in range(3)]
-        await settle()
-        system.kill()
-        assert [await ref.wait() for ref in refs] == [Killed()] * 3
-    assert log == ["start", "run"] * 3
-    assert anyio.current_time() == began
+        if native:
+            owner.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await owner
+        else:
+            scope.cancel()
+    assert log == [Killed() if native else Shutdown()]
 
 
 # -- shutdown of one proc --------------------------------------------------------------------------
-
-
-async def test_the_earliest_deadline_holds() -> None:
-    """A second shutdown with a later deadline does not prolong the first."""
-    async with ActorSystem() as system:
-        ref: Ref[object] = await system.spawn(partial(Life, [], run=sleep))
-        began = anyio.current_time()
-        async with anyio.create_task_group() as group:
-            for timeout in (1.0, 100.0):
-                group.start_soon(partial(ref.shutdown, timeout=timeout))
-                await settle()
-        assert anyio.current_time() - began == 1
 
 
 async def test_a_deadline_holds_when_its_caller_has_gone() -> None:
@@ -394,13 +334,16 @@ async def test_a_deadline_holds_when_its_caller_has_gone() -> None:
         assert anyio.current_time() - began == 2
 
 
-async def test_leaving_keeps_an_earlier_deadline() -> None:
-    """Leaving the system does not prolong a deadline that was set before."""
+@pytest.mark.parametrize(("first", "second"), [(1, 100), (100, 1), (1, None)])
+async def test_the_earliest_deadline_holds(first: float, second: float | None) -> None:
+    """Of two shutdowns the earlier deadline holds, and leaving does not prolong it."""
     async with ActorSystem() as system:
         ref = await system.spawn(partial(Life, [], run=sleep), shutdown=50)
         began = anyio.current_time()
         with anyio.move_on_after(0):
-            await ref.shutdown(timeout=1)
+            await ref.shutdown(timeout=first)
+        if second is not None:
+            await ref.shutdown(timeout=second)
     assert anyio.current_time() - began == 1
 
 
@@ -408,35 +351,12 @@ async def test_leaving_keeps_an_earlier_deadline() -> None:
 
 
 async def test_a_snapshot_shows_the_tree() -> None:
-    """A snapshot shows each address with its state, its mail and its children, in start order."""
-    async with ActorSystem() as system:
-        top = await pair(system, id="top")
-        await top.do(lambda self: self.context.spawn(Doer, id="child"))
-        await system.spawn(task(forever), id="second")
-        first, second = system.snapshot()
-        assert (first.path, first.ref, first.state) == ("/top", top.ref, "running")
-        assert (first.queued, first.incarnation) == (0, 1)
-        assert [info.path for info in first.children] == ["/top/child"]
-        assert (second.path, second.children) == ("/second", ())
-        with pytest.raises(AttributeError):
-            first.state = "other"  # type: ignore[misc]
-
-
-async def test_a_snapshot_shows_each_state() -> None:
-    """The states are starting, running, stopping and down."""
-
-    async def states() -> dict[str, str]:
-        pending, found = list(system.snapshot()), {}
-        while pending:
-            info = pending.pop()
-            found[info.path] = info.state
-            pending.extend(info.children)
-        return found
-
+    """A snapshot shows each address with its state, mail and children, in their order of start."""
     async with anyio.create_task_group() as group, ActorSystem() as system:
+        top = await pair(system, id="top")
+        await top.do(lambda self: self.context.child("down"))
+        await top.do(lambda self: self.context.spawn(Doer, id="child"))
         stopping = await system.spawn(partial(Life, [], run=obey, stop=sleep), id="stopping")
-        owner = await pair(system, id="owner")
-        await owner.do(lambda self: self.context.child("down"))
         stopping.stop()
 
         async def start() -> None:
@@ -445,12 +365,18 @@ async def test_a_snapshot_shows_each_state() -> None:
 
         group.start_soon(start)
         await settle()
-        assert await states() == {
-            "/starting": "starting",
-            "/stopping": "stopping",
-            "/owner": "running",
-            "/owner/down": "down",
-        }
+        first, second, third = system.snapshot()
+        assert (first.path, first.ref, first.state) == ("/top", top.ref, "running")
+        assert (first.queued, first.incarnation) == (0, 1)
+        assert [(info.path, info.state) for info in (*first.children, second, third)] == [
+            ("/top/down", "down"),
+            ("/top/child", "running"),
+            ("/stopping", "stopping"),
+            ("/starting", "starting"),
+        ]
+        assert second.children == ()
+        with pytest.raises(AttributeError):
+            first.state = "other"  # type: ignore[misc]
 
 
 async def test_a_proc_is_found_by_its_path() -> None:

@@ -6,11 +6,11 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-import actors.clock
-import actors.testing
 from actors import (
     ActorSystem,
     DeadLetter,
+    DeadLetterKind,
+    DeadLetterReason,
     Event,
     NoReply,
     Normal,
@@ -26,13 +26,6 @@ from tests.actors.kit import Ask, Doer, Note, forever, pair
 
 class Question(Request[int]):
     """Ask for a number."""
-
-
-def test_it_is_the_door_to_virtual_time() -> None:
-    """The virtual clock is reached through this module."""
-    for name in ("START", "FOREVER", "VirtualClockEventLoop", "backend_options"):
-        assert getattr(actors.testing, name) is getattr(actors.clock, name)
-        assert name in actors.testing.__all__
 
 
 # -- settle ----------------------------------------------------------------------------------------
@@ -109,29 +102,6 @@ async def test_several_tasks_may_settle() -> None:
     assert sorted(done) == [0, 1, 2]
 
 
-@pytest.mark.core
-async def test_settle_waits_for_a_chain_of_actors() -> None:
-    """A message that makes others, from actor to actor, has had all its consequences."""
-    async with ActorSystem() as system:
-        last = await pair(system)
-        target = last.ref
-        for _ in range(50):
-            hop = await pair(system)
-            target, next_hop = hop.ref, target
-            hop.ref.tell(Note("started"))
-            hop.actor.next = next_hop
-
-            async def pass_on(self: Doer) -> None:
-                if hasattr(self, "next"):
-                    self.next.tell(Ask(pass_on))
-                else:
-                    self.log.append("arrived")
-
-        target.tell(Ask(pass_on))
-        await settle()
-        assert last.log == ["arrived"]
-
-
 async def test_settle_may_be_cancelled() -> None:
     """Settling ends with a timeout when something is busy for ever."""
 
@@ -180,7 +150,9 @@ async def test_a_recorder_may_choose() -> None:
                 entry.ref.tell(Note("late"))
         assert [event.ref for event in ended] == [one.ref, two.ref]
         assert [type(event) for event in about] == [ProcEnded, DeadLetter]
-        assert both.events == [DeadLetter(one.ref, Note("late"), "shutdown")]
+        assert both.events == [
+            DeadLetter(one.ref, Note("late"), DeadLetterReason(DeadLetterKind.ENDED, "shutdown"))
+        ]
         assert about.of(ProcEnded) == [ProcEnded(one.ref, Shutdown())]
         about.clear()
         assert about.events == []
@@ -326,11 +298,3 @@ async def test_a_probe_watches() -> None:
         one.ref.stop()
         down = await probe.down()
         assert (down.ref, down.reason) == (one.ref, Normal())
-
-
-async def test_a_probe_stops_with_its_system() -> None:
-    """A probe is an ordinary proc: it is stopped when the system is left."""
-    async with ActorSystem() as system:
-        probe = Probe[str]()
-        ref = await probe.spawn(system)
-    assert not ref.is_alive

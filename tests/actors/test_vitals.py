@@ -15,16 +15,19 @@ from actors import (
     ActorSystem,
     CancellationToken,
     Child,
+    Crashed,
     Down,
     Exited,
+    Killed,
     Proc,
     ProcExited,
     Request,
+    StopError,
     Vitals,
     on,
 )
 from actors.clock import START
-from actors.testing import settle
+from actors.testing import Recorder, settle
 from actors.vitals import steps_of_task, traceback_of
 from tests.actors import sleepers
 from tests.actors.sleepers import (
@@ -90,6 +93,8 @@ async def test_a_handler_is_one_piece_of_work(kind: type[Sleeper], message: type
         await settle()
         first = look(child)
         assert first.work is not None
+        activity = "in stash" if message is Stash else f"handling {message.__name__}"
+        assert first.activity == activity
         await anyio.sleep(100)
         child.ref.tell(Nap())
         await settle()
@@ -121,27 +126,18 @@ async def test_the_same_message_again_is_other_work(kind: type[Sleeper]) -> None
         assert len({id(work) for work in seen}) == 4
 
 
-@each_message
-async def test_the_activity_names_what_is_in_hand(message: type[Any]) -> None:
-    """The activity is the type of the message in hand, or the handler's name when there is none."""
-    async with ActorSystem() as system, anyio.create_task_group() as tasks:
-        child = await own(system, Sleeper)
+class Waitable:
+    """Something to await that is no coroutine."""
 
-        async def ask() -> None:
-            with anyio.move_on_after(1):
-                await child.ref.ask(message(), timeout=1000)
-
-        if issubclass(message, Request):
-            tasks.start_soon(ask)
-        else:
-            child.ref.tell(message())
-        await settle()
-        expected = "in stash" if message is Stash else f"handling {message.__name__}"
-        assert look(child).activity == expected
+    def __await__(self) -> Any:
+        return (yield from anyio.sleep(1).__await__())
 
 
 async def test_hooks_are_work() -> None:
-    """A hook that hears of an exit or a Down is a piece of work, each call its own."""
+    """A hook that hears of an exit or a Down is a piece of work, each call its own.
+
+    So is the wait for a future or the like that a plain hook returns.
+    """
 
     class Hearing(Actor[Hang]):
         async def on_start(self) -> None:
@@ -157,8 +153,8 @@ async def test_hooks_are_work() -> None:
         async def on_exit(self, exited: Exited) -> None:
             await anyio.sleep(1)
 
-        async def on_down(self, down: Down) -> None:
-            await anyio.sleep(1)
+        def on_down(self, down: Down) -> Awaitable[None]:
+            return Waitable()
 
     async with ActorSystem() as system:
         child = await own(system, Hearing)
@@ -167,39 +163,13 @@ async def test_hooks_are_work() -> None:
         for _ in range(3):
             await settle()
             seen.append(look(child))
+            assert look(child) == seen[-1]
             await anyio.sleep(1)
         await settle()
-        assert [vitals.activity for vitals in seen] == ["in on_exit", "in on_exit", "in on_down"]
+        assert [vitals.activity for vitals in seen[:2]] == ["in on_exit"] * 2
+        assert None not in [vitals.work for vitals in seen]
         assert seen[0].work != seen[1].work
         assert look(child).work is None
-
-
-async def test_a_hook_that_returns_something_to_await_is_work() -> None:
-    """A plain hook may return a future or the like; the wait for that is work as well."""
-
-    class Waitable:
-        def __await__(self) -> Any:
-            return (yield from anyio.sleep_forever().__await__())
-
-    class Hearing(Actor[Hang]):
-        async def on_start(self) -> None:
-            self.brief = await self.context.spawn(Brief)
-
-        @on(Hang)
-        def hang(self, message: Hang) -> None:
-            self.brief.stop()
-
-        def on_exit(self, exited: Exited) -> Awaitable[None]:
-            return Waitable()
-
-    async with ActorSystem() as system:
-        child = await own(system, Hearing)
-        child.ref.tell(Hang())
-        await settle()
-        first = look(child)
-        await anyio.sleep(10)
-        assert first.work is not None
-        assert look(child) == first
 
 
 async def test_a_turn_of_an_inbox_loop_is_work() -> None:
@@ -397,3 +367,122 @@ def test_a_task_that_has_ended_has_no_steps() -> None:
     """What is no task, and what has ended, has no stack; its traceback is none."""
     assert list(steps_of_task(None)) == []
     assert traceback_of([]) is None
+
+
+# -- ending it from outside -----------------------------------------------------------------------
+
+
+@each_kind
+async def test_fail_is_a_crash_where_it_hangs(kind: type[Sleeper]) -> None:
+    """A failed child crashes with the error, whose traceback is the stack where it hung."""
+    async with ActorSystem() as system:
+        child = await own(system, kind)
+        child.ref.tell(Hang())
+        await settle()
+        stack = child.stack()
+        error = TimeoutError("hangs")
+        child.fail(error)
+        assert await child.ref.wait() == Crashed(error)
+        frames = []
+        step = error.__traceback__
+        while step is not None:
+            frames.append((step.tb_frame.f_code.co_qualname, step.tb_lineno))
+            step = step.tb_next
+        assert frames == [(place.function, place.line) for place in stack]
+
+
+async def test_fail_fails_the_asker_and_runs_on_stop() -> None:
+    """The asker of the request in hand gets ProcExited with the error; on_stop hears the reason."""
+    reasons: list[object] = []
+    error = TimeoutError("hangs")
+
+    class Stopping(Sleeper):
+        async def on_stop(self, reason: Any) -> None:
+            reasons.append(reason)
+
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        child = await own(system, Stopping)
+
+        async def ask() -> None:
+            with pytest.raises(ProcExited) as raised:
+                await child.ref.ask(Query(), timeout=1000)
+            assert raised.value.__cause__ is error
+
+        tasks.start_soon(ask)
+        await settle()
+        child.fail(error)
+        await child.ref.wait()
+    assert reasons == [Crashed(error)]
+
+
+async def test_fail_ends_idle_and_dormant_actors_and_procs() -> None:
+    """Fail works whatever the child does: waiting for mail, with and without a task, or looping."""
+
+    class Looping(Proc[object]):
+        async def run(self, shutdown: CancellationToken) -> None:
+            async for _ in self.context.inbox():
+                pass
+            await anyio.sleep_forever()
+
+    async with ActorSystem() as system:
+        for start in (Brief, Wrapped, Looping):
+            child = await own(system, start)
+            await settle()
+            error = TimeoutError("silent")
+            child.fail(error)
+            child.fail(KeyError("too late"))
+            assert await child.ref.wait() == Crashed(error)
+
+
+async def test_fail_in_on_stop_kills() -> None:
+    """A child that hangs in its own on_stop is killed, and the error is published."""
+
+    class Hanging(Brief):
+        async def on_stop(self, reason: Any) -> None:
+            await anyio.sleep_forever()
+
+    async with ActorSystem() as system:
+        child = await own(system, Hanging)
+        with Recorder(system, StopError) as recorder:
+            child.ref.stop()
+            await settle()
+            error = TimeoutError("hangs")
+            child.fail(error)
+            child.fail(KeyError("too late"))
+            assert await child.ref.wait() == Killed()
+        assert [event.error for event in recorder] == [error]
+        assert error.__traceback__ is not None
+
+
+async def test_a_kill_wins_over_fail_and_fail_over_stop() -> None:
+    """A kill after a fail makes it Killed; a stop after a fail changes nothing."""
+    async with ActorSystem() as system:
+        child = await own(system, Sleeper)
+        child.ref.tell(Hang())
+        await settle()
+        child.fail(TimeoutError("hangs"))
+        child.ref.kill()
+        assert await child.ref.wait() == Killed()
+        child = await own(system, Sleeper)
+        child.ref.tell(Hang())
+        await settle()
+        error = TimeoutError("hangs")
+        child.fail(error)
+        child.tell_to_stop(5.0)
+        assert await child.ref.wait() == Crashed(error)
+
+
+async def test_fail_keeps_a_traceback_that_is_there() -> None:
+    """An error that was raised somewhere keeps the traceback that it has."""
+    async with ActorSystem() as system:
+        child = await own(system, Sleeper)
+        try:
+            raise TimeoutError("raised")
+        except TimeoutError as error:
+            raised = error
+        before = raised.__traceback__
+        child.ref.tell(Hang())
+        await settle()
+        child.fail(raised)
+        await child.ref.wait()
+        assert raised.__traceback__ is before

@@ -127,14 +127,6 @@ def test_the_sample_gives_exact_totals(backend: str, tmp_path: Path) -> None:
     assert done.stderr.rstrip().endswith("exit code 0")
 
 
-def test_both_backends_print_the_same() -> None:
-    """The tables of the sample do not depend on the backend, nor on the number of parsers."""
-    first = ingest("--backend", "asyncio", "--parsers", 1)
-    second = ingest("--backend", "trio", "--parsers", 7)
-    assert first.stdout == second.stdout
-    assert "404 Not Found" in first.stdout
-
-
 @BACKENDS
 def test_malformed_lines_are_set_aside_with_their_reasons(backend: str, tmp_path: Path) -> None:
     """What is set aside is byte by byte what is malformed, each line with why."""

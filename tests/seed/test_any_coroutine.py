@@ -2,12 +2,11 @@
 
 from functools import partial
 
-import anyio
 import pytest
 
 from actors import CancellationToken, task
 from actors.testing import settle
-from supervision import ChildSpec, Restart, SpecError, SupervisorSpec, serve
+from supervision import ChildSpec, SpecError, SupervisorSpec, serve
 
 pytestmark = pytest.mark.dead_letters
 
@@ -38,36 +37,6 @@ async def test_a_plain_function_a_method_a_partial_and_a_closure_are_procs() -> 
     async with serve(SupervisorSpec("shop", children)):
         await settle()
         assert sorted(ran) == ["method", "object", "partial", "plain"]
-
-
-async def test_it_is_called_anew_for_every_incarnation() -> None:
-    """A coroutine function that is supervised is called again at each restart."""
-    calls: list[int] = []
-
-    async def flaky(shutdown: CancellationToken) -> None:
-        calls.append(len(calls))
-        if len(calls) < 3:
-            raise ConnectionError("down")
-        await shutdown.wait()
-
-    async with serve(SupervisorSpec("shop", [ChildSpec("flaky", task(flaky))])):
-        await settle()
-        assert calls == [0, 1, 2]
-
-
-async def test_returning_is_a_normal_end() -> None:
-    """A coroutine function that returns has ended well: transient, it is not called again."""
-    calls: list[str] = []
-
-    async def once(shutdown: CancellationToken) -> None:
-        calls.append("called")
-        await anyio.sleep(1.0)
-
-    child = ChildSpec("once", task(once), restart=Restart.TRANSIENT)
-    async with serve(SupervisorSpec("shop", [child], max_restarts=0)) as app:
-        await anyio.sleep(5.0)
-        assert calls == ["called"]
-        assert not app.find("once").is_alive
 
 
 def test_a_bare_coroutine_function_is_pointed_to_task() -> None:

@@ -58,59 +58,25 @@ async def test_the_first_error_stops_the_others_and_reaches_the_caller() -> None
 
 
 async def test_every_later_error_is_kept_in_the_group() -> None:
-    """Errors raised while the others stop stand behind the first one, in order."""
+    """Errors raised while the others stop, also in subtrees, stand behind the first, in order."""
     diary: list[str] = []
     first = ConnectionError("first")
     children = [
         service(diary, "a", ValueError("a")),
         service(diary, "b"),
         failing(first),
+        SupervisorSpec("inner", [service(diary, "x", OSError("x"))]),
         service(diary, "c", KeyError("c")),
     ]
     with pytest.raises(TreeExited) as caught:
         async with serve(SupervisorSpec("shop", children, max_restarts=0)) as app:
             await app.wait()
-    assert diary == ["c", "b", "a"]
+    assert diary == ["c", "x", "b", "a"]
     group = caught.value.__cause__
     assert isinstance(group, ExceptionGroup)
-    assert [type(error) for error in group.exceptions] == [ConnectionError, KeyError, ValueError]
+    kinds = [type(error) for error in group.exceptions]
+    assert kinds == [ConnectionError, KeyError, OSError, ValueError]
     assert group.exceptions[0] is first
-
-
-async def test_later_errors_of_a_subtree_are_kept_too() -> None:
-    """What a nested supervisor's children raise while all is stopped is in the same group."""
-    diary: list[str] = []
-    inner = SupervisorSpec("inner", [service(diary, "x", KeyError("x"))])
-    children = [failing(ConnectionError("first")), inner]
-    with pytest.raises(TreeExited) as caught:
-        async with serve(SupervisorSpec("shop", children, max_restarts=0)) as app:
-            await app.wait()
-    group = caught.value.__cause__
-    assert isinstance(group, ExceptionGroup)
-    assert [type(error) for error in group.exceptions] == [ConnectionError, KeyError]
-
-
-async def test_the_block_is_cancelled_by_the_first_error() -> None:
-    """The caller's own block does not go on without its tree."""
-    with pytest.raises(TreeExited):
-        async with serve(SupervisorSpec("shop", [failing(OSError())], max_restarts=0)):
-            await anyio.sleep_forever()
-
-
-async def test_a_failed_start_is_the_first_error_too() -> None:
-    """When a proc cannot start, those before it are stopped and the caller sees its error."""
-    diary: list[str] = []
-
-    class Broken(Service):
-        async def on_start(self) -> None:
-            raise ConnectionError("no port")
-
-    children = [service(diary, "a"), ChildSpec("b", lambda: Broken(diary, "b"))]
-    with pytest.raises(ChildStartFailed, match=r"^b failed to start") as caught:
-        async with serve(SupervisorSpec("shop", [*children, service(diary, "c")])):
-            pass
-    assert diary == ["a"]
-    assert isinstance(caught.value.__cause__, ConnectionError)
 
 
 async def test_later_errors_of_a_failed_start_are_kept_in_the_group() -> None:

@@ -4,8 +4,7 @@ import anyio
 import pytest
 
 from actors import CancellationToken, Proc, task
-from actors.testing import settle
-from supervision import ChildSpec, StartChild, SupervisorSpec, serve
+from supervision import ChildSpec, SupervisorSpec, serve
 
 pytestmark = pytest.mark.dead_letters
 
@@ -64,21 +63,3 @@ async def test_a_ready_proc_runs_while_the_next_starts() -> None:
     children = [ChildSpec("clock", task(tick)), ChildSpec("slow", slow_starter([], "slow", 10.5))]
     async with serve(SupervisorSpec("shop", children)):
         assert len(ticks) == 11
-
-
-async def test_the_start_of_the_tree_is_awaited_as_a_whole() -> None:
-    """Whoever serves a tree goes on when all of it is ready, down to the last grandchild."""
-    diary: list[str] = []
-    inner = SupervisorSpec("inner", [ChildSpec("deep", slow_starter(diary, "deep", 5.0))])
-    async with serve(SupervisorSpec("shop", [inner])):
-        assert "deep is ready" in diary
-
-
-async def test_a_proc_added_later_is_ready_when_the_answer_comes() -> None:
-    """Also at run time a start is acknowledged: the answer comes when the proc is ready."""
-    diary: list[str] = []
-    async with serve(SupervisorSpec("shop")) as app:
-        spec = ChildSpec("late", slow_starter(diary, "late", 3.0))
-        await app.supervisor.ask(StartChild(spec))
-        assert diary[:2] == ["late begins", "late is ready"]
-        await settle()

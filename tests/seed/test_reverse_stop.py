@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from actors import Actor, CancellationToken, Ref, Request, on, task
-from supervision import BRUTAL_KILL, INFINITY, ChildSpec, SupervisorSpec, serve
+from supervision import ChildSpec, SupervisorSpec, serve
 
 pytestmark = pytest.mark.dead_letters
 
@@ -83,29 +83,3 @@ async def test_a_clean_up_may_still_ask_an_earlier_sibling(nested: bool) -> None
     async with serve(SupervisorSpec("shop", [ChildSpec("store", Store), *rest])) as app:
         stores.append(app.find("store"))
     assert answers == [1, 2]
-
-
-@pytest.mark.parametrize(
-    ("shutdown", "seconds"), [(2.0, 2.0), (0, 0.0), (BRUTAL_KILL, 0.0), (INFINITY, 1000.0)]
-)
-async def test_a_stop_has_a_deadline(shutdown: float, seconds: float) -> None:
-    """A proc that does not stop in its time is killed, so that nobody hangs for ever."""
-
-    async def deaf(shutdown: CancellationToken) -> None:
-        await anyio.sleep(1000.0)
-
-    spec = ChildSpec("deaf", task(deaf), shutdown=shutdown)
-    async with serve(SupervisorSpec("shop", [spec])):
-        began = anyio.current_time()
-    assert anyio.current_time() - began == pytest.approx(seconds)
-
-
-async def test_by_default_a_proc_has_five_seconds() -> None:
-    """Unless it is said otherwise a worker is killed after five seconds."""
-
-    async def deaf(shutdown: CancellationToken) -> None:
-        await anyio.sleep_forever()
-
-    async with serve(SupervisorSpec("shop", [ChildSpec("deaf", task(deaf))])):
-        began = anyio.current_time()
-    assert anyio.current_time() - began == pytest.approx(5.0)

@@ -4,10 +4,9 @@ from functools import partial
 
 import pytest
 
-from actors import ActorSystem, CancellationToken, Proc, Shutdown, task
+from actors import ActorSystem, CancellationToken, Shutdown, task
 from supervision import (
     ChildSpec,
-    DynamicSupervisor,
     DynamicSupervisorSpec,
     StartChild,
     Supervisor,
@@ -25,14 +24,6 @@ async def work(shutdown: CancellationToken) -> None:
 
 
 WORK = task(work)
-
-
-def test_supervisors_are_procs() -> None:
-    """Both kinds of supervisor are procs, and their specs are child specs."""
-    assert issubclass(Supervisor, Proc)
-    assert issubclass(DynamicSupervisor, Proc)
-    assert isinstance(SupervisorSpec("s"), ChildSpec)
-    assert isinstance(DynamicSupervisorSpec("d"), ChildSpec)
 
 
 async def test_a_supervisor_is_spawned_like_any_proc() -> None:

@@ -3,9 +3,9 @@
 import anyio
 import pytest
 
-from actors import CancellationToken, Shutdown, task
+from actors import CancellationToken, task
 from actors.testing import settle
-from supervision import ChildSpec, SupervisorSpec, TerminateChild, serve
+from supervision import ChildSpec, SupervisorSpec, serve
 
 pytestmark = pytest.mark.dead_letters
 
@@ -33,20 +33,6 @@ async def test_each_proc_has_a_token_of_its_own() -> None:
         assert not tokens["a"].cancelled
 
 
-async def test_cancelling_ones_own_token_stops_nobody_else() -> None:
-    """A proc that cancels its own token is told to stop, and no other is."""
-    tokens: dict[str, CancellationToken] = {}
-    children = [holding(tokens, id, restart="temporary") for id in "abc"]
-    async with serve(SupervisorSpec("shop", children)) as app:
-        await settle()
-        ref = app.find("b")
-        tokens["b"].cancel()
-        await settle()
-        assert await ref.wait() == Shutdown()
-        assert not tokens["a"].cancelled
-        assert not tokens["c"].cancelled
-
-
 async def test_a_stopping_supervisor_cancels_the_tokens_in_turn() -> None:
     """A supervisor that stops passes that on to its procs' tokens: one after the other."""
     tokens: dict[str, CancellationToken] = {}
@@ -64,21 +50,6 @@ async def test_a_stopping_supervisor_cancels_the_tokens_in_turn() -> None:
     assert seen == [(False, False)]
     assert tokens["a"].cancelled
     assert tokens["x"].cancelled
-
-
-async def test_a_child_token_of_a_proc_is_cancelled_with_it() -> None:
-    """What a proc derives from its token with `child` is cancelled when it is told to stop."""
-    below: list[CancellationToken] = []
-
-    async def parent(shutdown: CancellationToken) -> None:
-        below.append(shutdown.child())
-        await shutdown.wait()
-
-    async with serve(SupervisorSpec("shop", [ChildSpec("p", task(parent))])) as app:
-        await settle()
-        assert not below[0].cancelled
-        await app.supervisor.ask(TerminateChild("p"))
-        assert below[0].cancelled
 
 
 async def test_the_scope_of_a_token_interrupts_the_body() -> None:

@@ -12,13 +12,21 @@ for one that ended, `!a` for a start that failed, `~a` for one that was ignored.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import anyio
 
 from actors import ExitReason, ProcExited, Ref, Refusal, Request
 from actors.testing import settle
-from supervision import Application, SpecError, SupervisorMessage
+from supervision import (
+    Application,
+    ChildSpec,
+    DynamicSupervisorSpec,
+    SpecError,
+    StartChild,
+    SupervisorMessage,
+    SupervisorSpec,
+)
 from supervision.events import ChildExited, ChildStopped
 from tests.supervision.kit import Act, Boom, Life, Note, Stage, Step, Worker, forever
 
@@ -33,10 +41,12 @@ __all__ = [
     "Stage",
     "Step",
     "Worker",
+    "add",
     "answer_to",
     "clinging",
     "crash_times",
     "die_together",
+    "dynamic",
     "end_of",
     "ends",
     "exits",
@@ -47,6 +57,7 @@ __all__ = [
     "slow_stops",
     "starts",
     "stopped",
+    "supervisor",
 ]
 
 STRATEGIES = ["one_for_one", "one_for_all", "rest_for_one"]
@@ -88,6 +99,23 @@ def stopped(stage: Stage) -> dict[str, tuple[str, bool]]:
 
 def _id(ref: Ref[Any]) -> str:
     return ref.path.rpartition("/")[2]
+
+
+def dynamic(**options: Any) -> DynamicSupervisorSpec:
+    """Make a dynamic supervisor to be served."""
+    return DynamicSupervisorSpec("top", **options)
+
+
+def supervisor(strategy: str, **options: Any) -> ChildSpec[Any]:
+    """Make a supervisor of this strategy, or a dynamic one; its children are to be added."""
+    if strategy == "dynamic":
+        return dynamic(**options)
+    return SupervisorSpec("top", strategy=cast("Any", strategy), **options)
+
+
+async def add(stage: Stage, id: str, **options: Any) -> Ref[Any] | None:
+    """Start one more child of the supervisor that is served."""
+    return await stage.top.ask(StartChild(stage.child(id, **options)), timeout=None)
 
 
 async def answer_to(

@@ -213,8 +213,7 @@ MISTAKES = (
         "3: a retry loop inside the restart",
         loop_inside,
         Script(
-            Tree("top", [Worker("a", starts=["ok", "slow fail"])]),
-            [Crash("top/a"), Count("top")],
+            Tree("top", [Worker("a", starts=["ok", "slow fail"])]), [Crash("top/a"), Count("top")]
         ),
     ),
     Mistake(

@@ -67,27 +67,6 @@ async def test_1_3_0_restart_type_and_reason_decide(restart: str, reason: ExitRe
                 assert await stage.states() == {"b": "running"}
 
 
-@pytest.mark.parametrize("reason", [*GOOD, *BAD], ids=str)
-@pytest.mark.parametrize("restart", ["permanent", "transient"])
-async def test_1_3_0_every_restart_is_counted(restart: str, reason: ExitReason) -> None:
-    """Each exit that leads to a restart counts, whatever its reason, and no other does."""
-    stage = Stage()
-    tree = [stage.child("a", restart=restart), stage.child("b")]
-    if what_comes_next(restart, reason) == "kept":
-        async with stage.serve(tree, max_restarts=0) as app:
-            stage.end("a", reason)
-            await settle()
-            assert app.supervisor.is_alive
-        return
-    async with stage.dying(tree, max_restarts=1) as app:
-        stage.end("a", reason)
-        await settle()
-        assert await stage.states() == {"a": "running", "b": "running"}
-        stage.end("a", reason)
-        await end_of(app)
-    assert stage.take() == [*starts("ab"), "-a", "+a", *ends("ab")]
-
-
 @pytest.mark.parametrize("detail", ["T", 7, Boom("inside"), {"why": "deploy"}], ids=repr)
 async def test_1_3_1_a_shutdown_with_detail_is_as_good_as_one_without(detail: object) -> None:
     """A `Shutdown` is an orderly end whatever its detail, also an exception."""
@@ -205,20 +184,6 @@ async def test_1_3_5_a_transient_supervisor_that_gave_up_stays_down(restart: Any
         assert stage.take() == ["-in/x", "+in/x", "-in/x", "-in/y", "-in"]
         kept = {"in": "terminated"} if restart == "transient" else {}
         assert await stage.states() == {"a": "running", **kept}
-
-
-async def test_1_3_5_a_permanent_supervisor_that_gave_up_is_restarted() -> None:
-    """A permanent supervisor is restarted after it gave up, which counts with its parent."""
-    stage = Stage()
-    inner = SupervisorSpec("in", stage.children("xy"), max_restarts=0)
-    async with stage.dying([stage.child("a"), inner], max_restarts=1) as app:
-        stage.take()
-        stage.crash("x")
-        await settle()
-        assert stage.take() == ["-in/x", "-in/y", "-in", "+in/x", "+in/y", "+in"]
-        stage.crash("x")
-        await end_of(app)
-    assert stage.take() == ["-in/x", "-in/y", "-in", "-a"]
 
 
 @pytest.mark.parametrize("reason", [*GOOD, *BAD], ids=str)

@@ -8,12 +8,11 @@ from typing import Any
 import anyio
 import pytest
 
-from actors import Crashed, ExitReason, Killed, Name, Normal, Request, Shutdown
+from actors import Crashed, ExitReason, Killed, Name, Normal, Shutdown
 from supervision import (
     BRUTAL_KILL,
     INFINITY,
     Backoff,
-    CountChildren,
     DynamicSupervisorSpec,
     RestartChild,
     StartChild,
@@ -22,7 +21,6 @@ from supervision import (
 )
 from supervision.events import ChildStopped
 from tests.semantics.kit import (
-    A_MOMENT,
     ROUNDS,
     Boom,
     Life,
@@ -298,38 +296,6 @@ async def test_1_7_7_an_old_retry_does_not_hit_the_next_incarnation() -> None:
         assert await stage.states() == {"a": "restarting"}
         await anyio.sleep(6.0)
         assert stage.take() == ["+a", "-a", "+a", "-a", "+a"]
-
-
-async def test_1_7_7_an_old_retry_does_not_hit_the_next_supervisor() -> None:
-    """A retry that outlives its supervisor in the mailbox is not taken for one of the next."""
-    stage = Stage()
-    stage.losable += (StartChild,)
-    seen: list[str] = []
-
-    async def ask(request: Request[Any]) -> None:
-        seen.append(await answer_to(stage.app.find("in"), request))
-
-    async def fail(worker: Worker) -> None:
-        stage.tasks.start_soon(ask, StartChild(stage.child("n", start=[9.0])))
-        await anyio.sleep(A_MOMENT)
-        raise Boom  # the retry waits behind n
-
-    def crash(worker: Worker) -> None:
-        stage.crash("a")
-
-    a = stage.child("a", start=[None, fail, crash, Boom()])
-    inner = SupervisorSpec("in", [a, stage.child("z", start=[None, 1.0])])
-    async with stage.serving([inner]) as app:
-        stage.crash("a")
-        await anyio.sleep(1.0)
-        stage.tasks.start_soon(ask, CountChildren())  # behind the old retry, before the new one
-        await settle()
-        stage.take()
-        app.find("in").kill()
-        await anyio.sleep(3.0)
-        assert stage.take()[-6:] == ["+in/a", "-in/a", "+in/z", "+in", "!in/a", "+in/a"]
-    between = "ChildCounts(specs=2, active=1, supervisors=0, workers=2)"
-    assert seen == ["ProcExited", between]
 
 
 async def test_1_7_7_the_exit_of_a_stopped_child_is_nobody_elses() -> None:

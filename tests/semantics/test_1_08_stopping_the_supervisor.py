@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from actors import ActorSystem, Crashed, Down, Exited, ExitReason, Killed, Name, Normal, Shutdown
+from actors import ActorSystem, Crashed, Down, ExitReason, Killed, Name, Normal, Shutdown
 from supervision import (
     BRUTAL_KILL,
     INFINITY,
@@ -26,6 +26,7 @@ from tests.semantics.kit import (
     Boom,
     Stage,
     Worker,
+    add,
     answer_to,
     clinging,
     ends,
@@ -34,16 +35,12 @@ from tests.semantics.kit import (
     slow_stops,
     starts,
     stopped,
+    supervisor,
 )
 
 pytestmark = pytest.mark.dead_letters
 
-REASONS: list[ExitReason] = [
-    Normal(),
-    Shutdown(),
-    Shutdown("T"),
-    Crashed(Boom("parent")),
-]
+REASONS: list[ExitReason] = [Normal(), Shutdown(), Shutdown("T"), Crashed(Boom("parent"))]
 
 
 class Parent(Worker):
@@ -82,10 +79,7 @@ async def test_1_8_1_the_end_of_its_parent_ends_a_supervisor(reason: ExitReason)
     stage.check_gone()
 
 
-@pytest.mark.parametrize(
-    ("how", "reason"),
-    [("shutdown", Shutdown()), ("stop", Normal())],
-)
+@pytest.mark.parametrize(("how", "reason"), [("shutdown", Shutdown()), ("stop", Normal())])
 async def test_1_8_1_a_supervisor_can_be_told_to_stop(how: str, reason: ExitReason) -> None:
     """A supervisor that is told to stop ends with the reason of that, its children before it."""
     stage = Stage()
@@ -100,67 +94,6 @@ async def test_1_8_1_a_supervisor_can_be_told_to_stop(how: str, reason: ExitReas
         assert await ref.wait() == reason
         assert stage.take() == ["-in/b", "-in/a", "-in"]
     assert stage.reasons == [("b", Shutdown()), ("a", Shutdown())]
-
-
-async def test_1_8_1_giving_up_and_automatic_shutdown_end_it_too() -> None:
-    """A supervisor that gives up, or whose significant child ends, exits with `Shutdown`."""
-    stage = Stage()
-    auto = SupervisorSpec(
-        "auto",
-        [stage.child("s", restart="temporary", significant=True), stage.child("x")],
-        auto_shutdown="any_significant",
-        restart="transient",
-    )
-    gives_up = SupervisorSpec("over", stage.children("yz"), max_restarts=0, restart="transient")
-    async with stage.serve([auto, gives_up], max_restarts=0) as app:
-        refs = [app.find("auto"), app.find("over")]
-        stage.take()
-        stage.end("s")
-        stage.crash("y")
-        await settle()
-        reasons = [await ref.wait() for ref in refs]
-        assert reasons[0] == Shutdown()
-        assert isinstance(reasons[1], Shutdown)
-        trace = stage.take()
-        assert [entry for entry in trace if "auto" in entry] == ["-auto/s", "-auto/x", "-auto"]
-        assert [entry for entry in trace if "over" in entry] == ["-over/y", "-over/z", "-over"]
-
-
-class Stranger(Worker):
-    """Link itself to a supervisor that is not its parent."""
-
-    async def on_start(self) -> None:
-        """Link, then do what a worker does."""
-        await super().on_start()
-        self.context.link(self.stage.top)
-
-    def on_exit(self, exited: Exited) -> None:
-        """Survive the supervisor."""
-
-
-@pytest.mark.parametrize("reason", [*REASONS, Killed()], ids=str)
-async def test_1_8_1_the_exit_of_a_linked_stranger_does_not(reason: ExitReason) -> None:
-    """An exit signal from anyone but parent and children is ignored, whatever its reason."""
-    stage = Stage()
-    async with stage.serve(stage.children("ab"), max_restarts=0) as app:
-        await app.system.spawn(partial(Stranger, stage, "stranger"))
-        stage.end("stranger", reason)
-        await settle()
-        assert await stage.states() == {"a": "running", "b": "running"}
-        stage.take()
-    assert stage.take() == ends("ba")
-
-
-async def test_1_8_1_a_kill_is_obeyed_from_anyone() -> None:
-    """A supervisor that is killed by a stranger ends, killed, and is restarted by its parent."""
-    stage = Stage()
-    async with stage.serve([SupervisorSpec("in", stage.children("xy"))]) as app:
-        stranger = await app.system.spawn(partial(Worker, stage, "stranger"))
-        stage.act("stranger", lambda worker: app.find("in").kill())
-        await settle()
-        assert stranger.is_alive
-        assert exits(stage) == ["in: restart"]
-        assert await stage.states() == {"in": "running"}
 
 
 @pytest.mark.parametrize("how", ["detail", "give up", "stop", "shutdown"])
@@ -190,20 +123,6 @@ async def test_1_8_2_children_are_asked_with_a_plain_shutdown(how: str) -> None:
     assert others == [("y", Shutdown()), ("x", Shutdown())]
 
 
-async def test_1_8_3_children_stop_in_reverse_order_one_by_one() -> None:
-    """Children stop in reverse start order, those added last first, each before the next."""
-    stage = Stage()
-    diary: list[str] = []
-    async with stage.serve(stage.children("abc")):
-        await stage.top.ask(StartChild(stage.child("d")))
-        stage.crash("a")
-        await settle()
-        slow_stops(stage, "abcd", 1.0, diary)
-        stage.take()
-    assert stage.take() == ends("dcba")
-    assert diary == [f"{id} {what}" for id in "dcba" for what in ("stops", "is done")]
-
-
 async def test_1_8_3_a_nested_supervisor_is_one_child() -> None:
     """A whole subtree is gone before the sibling before it is asked."""
     stage = Stage()
@@ -215,20 +134,6 @@ async def test_1_8_3_a_nested_supervisor_is_one_child() -> None:
     subtree = ["-in/y", "-in/deep/q", "-in/deep/p", "-in/deep", "-in/x", "-in"]
     assert stage.take() == ["-b", *subtree, "-a"]
     assert [id for id, _ in stage.reasons] == list("byqpxa")
-
-
-async def test_1_8_4_dynamic_children_stop_all_at_once() -> None:
-    """A dynamic supervisor asks all its children at once, so the slowest one sets the time."""
-    stage = Stage()
-    diary: list[str] = []
-    async with stage.serve(DynamicSupervisorSpec("top")):
-        for id in "abcd":
-            await stage.top.ask(StartChild(stage.child(id, shutdown=9.0)))
-        slow_stops(stage, "abcd", 3.0, diary)
-        began = anyio.current_time()
-    assert anyio.current_time() - began == pytest.approx(3.0)
-    assert sorted(diary[:4]) == [f"{id} stops" for id in "abcd"]
-    assert sorted(diary[4:]) == [f"{id} is done" for id in "abcd"]
 
 
 async def test_1_8_4_each_dynamic_child_has_its_own_shutdown_value() -> None:
@@ -292,13 +197,15 @@ async def test_1_8_5_exits_after_the_stop_are_only_taken_in(strategy: str) -> No
     assert stopped(stage)["b"] == ("crashed: Boom: b", False)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", [*STRATEGIES, "dynamic"])
 async def test_1_8_5_no_restart_happens_while_it_stops(strategy: str) -> None:
     """Whoever dies while the supervisor is stopping the others does not come back."""
     stage = Stage()
     slow = Backoff(1.0, 1.0, jitter=False)
-    tree = [*stage.children("ab"), stage.child("r", backoff=slow), stage.child("z", stop=5.0)]
-    async with stage.serve(tree, strategy=strategy):
+    async with stage.serve(supervisor(strategy)):
+        for id in "abrz":
+            await add(stage, id, backoff=slow if id == "r" else None)
+        stage.stops["z"] = 5.0
         stage.crash("r")
         await anyio.sleep(0.5)
         stage.take()

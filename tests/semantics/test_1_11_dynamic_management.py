@@ -14,7 +14,6 @@ from supervision import (
     CountChildren,
     DeleteChild,
     DynamicSupervisorSpec,
-    GetChild,
     GetChildSpec,
     RestartChild,
     StartChild,
@@ -24,7 +23,9 @@ from supervision import (
 from tests.semantics.kit import (
     Boom,
     Stage,
+    add,
     answer_to,
+    dynamic,
     ends,
     exits,
     failing_after,
@@ -34,16 +35,6 @@ from tests.semantics.kit import (
 )
 
 pytestmark = pytest.mark.dead_letters
-
-
-def dynamic(**options: Any) -> DynamicSupervisorSpec:
-    """Make a dynamic supervisor."""
-    return DynamicSupervisorSpec("top", **options)
-
-
-async def add(stage: Stage, id: str, **options: Any) -> Ref[Any] | None:
-    """Start one more child."""
-    return await stage.top.ask(StartChild(stage.child(id, **options)), timeout=None)
 
 
 async def test_1_11_1_start_child_answers_with_the_child() -> None:
@@ -108,21 +99,6 @@ async def test_1_11_1_there_is_nothing_to_restart_or_delete() -> None:
         await retries_done()
         assert answers == ["ChildRestarting"] * 2
         assert stage.take() == ["+a", "-a", "!a", "+a"]
-
-
-async def test_1_11_1_a_restarting_child_is_addressed_as_before() -> None:
-    """A child that is restarting keeps its id and its ref, and can be looked up and terminated."""
-    stage = Stage()
-    answers: list[str] = []
-    fail = failing_after(stage, answers, GetChild("a"), TerminateChild("a"), GetChild("a"))
-    async with stage.serving(dynamic()) as app:
-        ref = await add(stage, "a", start=[None, fail])
-        assert ref == app.find("a")
-        stage.crash("a")
-        await retries_done()
-        assert answers == ["/top/a", "None", "ChildNotFound"]
-        assert await stage.states() == {}
-        assert stage.take() == ["+a", "-a", "!a"]
 
 
 async def test_1_11_1_the_children_are_listed_and_counted() -> None:

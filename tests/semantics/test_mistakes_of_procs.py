@@ -189,7 +189,10 @@ async def test_mistake_25_a_call_to_oneself_fails_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("where", "how"),
-    [(where, how) for where in ("in hand", "queued", "kept") for how in ("kill", "crash")],
+    [
+        *((where, how) for where in ("in hand", "queued", "kept") for how in ("kill", "crash")),
+        *(("kept", how) for how in ("stop", "stop itself")),
+    ],
 )
 async def test_mistake_25_a_call_fails_with_the_end_of_its_server(where: str, how: str) -> None:
     """Whoever waits for an answer learns of the end of the server at once, with its reason."""
@@ -213,6 +216,10 @@ async def test_mistake_25_a_call_fails_with_the_end_of_its_server(where: str, ho
         await settle()
         if how == "kill":
             ref.kill()
+        elif how == "stop":
+            ref.stop()
+        elif how == "stop itself":
+            ref.tell(Do(lambda server: server.context.stop()))
         elif where == "kept":
             ref.tell(Do(crash_later))
         elif where == "in hand":
@@ -225,65 +232,33 @@ async def test_mistake_25_a_call_fails_with_the_end_of_its_server(where: str, ho
         ((error, at),) = errors
         assert at == ended
         assert error.reason == reason
-        assert isinstance(reason, Killed if how == "kill" else Crashed)
-
-
-@pytest.mark.parametrize("how", ["from outside", "by itself"])
-async def test_mistake_25_a_server_that_stops_well_without_a_reply_fails_its_caller(
-    how: str,
-) -> None:
-    """Also an end for a good reason leaves nobody waiting."""
-    async with ActorSystem() as system:
-        ref, _ = await serve(system)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(expect_end, ref)
-            await settle()
-            if how == "from outside":
-                ref.stop()
-            else:
-                ref.tell(Do(lambda server: server.context.stop()))
-
-
-async def expect_end(ref: Ref[Any]) -> None:
-    """Ask for what is kept, and be told of the end."""
-    with pytest.raises(ProcExited) as caught:
-        await ref.ask(Held(), timeout=None)
-    assert caught.value.reason == Normal()
+        assert isinstance(reason, {"kill": Killed, "crash": Crashed}.get(how, Normal))
 
 
 @pytest.mark.parametrize("how", ["cancelled", "timed out", "killed"])
-async def test_mistake_26_a_caller_that_is_gone_does_not_harm_the_server(how: str) -> None:
-    """A request whose asker is gone is worked off, and the answer to nobody harms nobody."""
+@pytest.mark.parametrize("request_type", [Slow, Held])
+async def test_mistake_26_a_caller_that_is_gone_does_not_harm_the_server(
+    how: str, request_type: type[Slow | Held]
+) -> None:
+    """A request whose asker is gone is worked off; the answer to nobody, however given, is none."""
+    request: Any = Slow("gone", 3.0) if request_type is Slow else Held()
     async with ActorSystem() as system:
         ref, log = await serve(system)
         asker, _ = await serve(system)
         if how == "killed":
-            asker.tell(Do(lambda server: ref.ask(Slow("gone", 3.0), timeout=None)))
+            asker.tell(Do(lambda server: ref.ask(request, timeout=None)))
             await settle()
             asker.kill()
         elif how == "cancelled":
             with anyio.move_on_after(1.0):
-                await ref.ask(Slow("gone", 3.0), timeout=None)
+                await ref.ask(request, timeout=None)
         else:
             with pytest.raises(AskTimeout):
-                await ref.ask(Slow("gone", 3.0), timeout=1.0)
+                await ref.ask(request, timeout=1.0)
+        if request_type is Held:
+            ref.tell(Do(lambda server: server.held.pop().send(1)))
         assert await ref.ask(Slow("next")) == "next"
-        assert log == ["started", "gone", "next"]
-
-
-@pytest.mark.parametrize("how", ["cancelled", "timed out"])
-async def test_mistake_26_nor_does_an_explicit_reply_to_one_that_is_gone(how: str) -> None:
-    """`reply.send` to an asker that gave up does nothing, and is no error."""
-    async with ActorSystem() as system:
-        ref, _ = await serve(system)
-        if how == "cancelled":
-            with anyio.move_on_after(1.0):
-                await ref.ask(Held(), timeout=None)
-        else:
-            with pytest.raises(AskTimeout):
-                await ref.ask(Held(), timeout=1.0)
-        ref.tell(Do(lambda server: server.held.pop().send(1)))
-        assert await ref.ask(Slow("well")) == "well"
+        assert log == ["started", *(["gone"] if request_type is Slow else []), "next"]
 
 
 async def test_mistake_27_what_a_start_goes_on_with_comes_before_all_mail() -> None:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.semantics.model_comparison import agree
 from tests.semantics.model_rules import RULES, Rule
 from tests.semantics.scripts import (
+    Command,
     Count,
     Crash,
     Kill,
@@ -36,23 +37,21 @@ PROFILE = settings(
     suppress_health_check=[*SLOW, HealthCheck.large_base_example],
 )
 
+
+def in_t(workers: list[Worker], commands: list[Command]) -> Script:
+    """Make a script about the workers of a supervisor below the root."""
+    return Script(Tree("top", [Tree("t", workers)]), commands)
+
+
 FOUND = (
     # A retry that waited in the mail of a supervisor that was killed, taken for one of the next
     # incarnation's own: that one was tried again ahead of what was queued before it (1.6.1).
-    Script(
-        Tree(
-            "top",
-            [
-                Tree(
-                    "t",
-                    [
-                        Worker("a", starts=["ok", "slow fail", "ok", "fail"]),
-                        Worker("b", stop=2),
-                        Worker("c", starts=["ok", "slow"]),
-                    ],
-                )
-            ],
-        ),
+    in_t(
+        [
+            Worker("a", starts=["ok", "slow fail", "ok", "fail"]),
+            Worker("b", stop=2),
+            Worker("c", starts=["ok", "slow"]),
+        ],
         [
             Crash("top/t/a"),
             Terminate("top/t", "b"),
@@ -64,29 +63,18 @@ FOUND = (
         ],
     ),
     # Told to stop in the middle of its start: what was started goes in reverse order.
-    Script(
-        Tree(
-            "top",
-            [
-                Tree(
-                    "t",
-                    [
-                        Worker("qa"),
-                        Worker("b", shutdown="brutal_kill", stop=2),
-                        Worker("c", stop=1),
-                        Worker("d", starts=["ok", "slow"]),
-                    ],
-                )
-            ],
-        ),
+    in_t(
+        [
+            Worker("qa"),
+            Worker("b", shutdown="brutal_kill", stop=2),
+            Worker("c", stop=1),
+            Worker("d", starts=["ok", "slow"]),
+        ],
         [Kill("top/t"), Stop("top/t"), Wait(9)],
     ),
     # The same, and a child raises while it stops: that is no crash that nobody heard of (1.7.3).
-    Script(
-        Tree(
-            "top",
-            [Tree("t", [Worker("a", stop_fails=True), Worker("c", starts=["ok", "slow"])])],
-        ),
+    in_t(
+        [Worker("a", stop_fails=True), Worker("c", starts=["ok", "slow"])],
         [Kill("top/t"), Stop("top/t")],
     ),
 )

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
-from attrs import frozen
 
 HERE = Path(__file__).parent
 
@@ -32,83 +29,26 @@ STATEMENTS = """
 # The mistakes of re-implementations: those with a number on that page, and those of Python alone.
 MISTAKES = [f"mistake {number}" for number in range(1, 30 + 7 + 1)]
 
-NUMBER = r"\d+\.\d+\.\d+|mistake \d+"
-
-FEWEST_WORDS = 4
-"""A reason with less than so many words is none."""
+ROW = re.compile(r"\| (\d+\.\d+\.\d+|mistake \d+) \| (none|`\w+`(?:<br>`\w+`)*) \| (.*)\|")
 
 
-@frozen
-class Row:
-    """Hold one row of the table: a statement, its tests, and what is different here."""
-
-    statement: str
-    tests: tuple[str, ...]
-    difference: str
-
-
-def read_rows(text: str) -> list[Row]:
-    """Read the rows of all tables. Raises ValueError when one cannot be read."""
-    rows: list[Row] = []
-    for line in text.splitlines():
+def rows() -> Iterator[tuple[str, list[str], str]]:
+    """Go through the table: a statement, its tests, and what is different here."""
+    for line in (HERE / "STATEMENTS.md").read_text("utf-8").splitlines():
         if not line.startswith("|") or set(line) <= set("|- ") or "| Tests |" in line:
             continue
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) != 3 or not re.fullmatch(NUMBER, cells[0]):
-            raise ValueError(f"not a row: {line}")
-        parts = [] if cells[1] == "none" else cells[1].split("<br>")
-        names = [re.fullmatch(r"`(\w+)`", part.strip()) for part in parts]
-        if None in names:
-            raise ValueError(f"not a list of tests: {line}")
-        rows.append(Row(cells[0], tuple(name[1] for name in names if name), cells[2]))
-    return rows
+        match = ROW.fullmatch(line)
+        assert match, f"not a row: {line}"
+        yield match[1], re.findall(r"`(\w+)`", match[2]), match[3]
 
 
-def list_tests(sources: Mapping[str, str]) -> list[tuple[str, str]]:
-    """List file and name of each test in these sources."""
-    return [
-        (file, node.name)
-        for file, source in sources.items()
-        for node in ast.parse(source).body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.name.startswith("test_")
-    ]
-
-
-def faults(
-    statements: Sequence[str], rows: Sequence[Row], tests: Iterable[tuple[str, str]]
-) -> list[str]:
-    """List what is wrong: with the table, with the tests, or between the two."""
-    found: list[str] = []
-    listed = [row.statement for row in rows]
-    if listed != list(statements):
-        found.append(f"the statements are not those of the page: {' '.join(listed)}")
-    names = [name for _, name in tests]
-    found += [f"{name} is there twice" for name in dict.fromkeys(names) if names.count(name) > 1]
-    for row in rows:
-        found += faults_of(row, names)
-    known = tuple(map(beginning, statements))
-    found += [f"{name} is named after no statement" for name in names if not name.startswith(known)]
-    return found
-
-
-def faults_of(row: Row, names: Sequence[str]) -> list[str]:
-    """List what is wrong with one row, given the names of all tests."""
-    own = beginning(row.statement)
-    found = [
-        f"{name} is not named after {row.statement}"
-        for name in row.tests
-        if not name.startswith(own)
-    ]
-    found += [f"{row.statement}: there is no {name}" for name in row.tests if name not in names]
-    found += [
-        f"{name} is not in the row of {row.statement}"
-        for name in names
-        if name.startswith(own) and name not in row.tests
-    ]
-    if not row.tests and len(row.difference.split()) < FEWEST_WORDS:
-        found.append(f"{row.statement}: neither a test nor a reason")
-    return found
+def all_tests() -> Iterator[tuple[str, str]]:
+    """Go through the tests of statements and mistakes: file and name."""
+    for path in (*HERE.glob("test_1_*.py"), *HERE.glob("test_mistakes*.py")):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            name = getattr(node, "name", "")
+            if name.startswith("test_"):
+                yield path.name, name
 
 
 def beginning(statement: str) -> str:
@@ -119,93 +59,22 @@ def beginning(statement: str) -> str:
 
 
 def test_every_statement_has_its_tests_or_a_reason() -> None:
-    """Each statement has one row in order, whose tests exist and are all that bear its number."""
-    sources = {path.name: path.read_text("utf-8") for path in HERE.glob("test_1_*.py")}
-    sources |= {path.name: path.read_text("utf-8") for path in HERE.glob("test_mistakes*.py")}
-    rows = read_rows((HERE / "STATEMENTS.md").read_text("utf-8"))
-    assert faults([*STATEMENTS.split(), *MISTAKES], rows, list_tests(sources)) == []
-    assert [row.statement for row in rows[-len(MISTAKES) :] if not row.tests] == []
+    """Each statement has one row in order, whose tests exist, and who bears its number is there."""
+    assert [statement for statement, _, _ in rows()] == [*STATEMENTS.split(), *MISTAKES]
+    names = [name for _, name in all_tests()]
+    assert len(names) == len(set(names))
+    for statement, listed, difference in rows():
+        own = {name for name in names if name.startswith(beginning(statement))}
+        assert own <= set(listed) <= set(names), statement
+        assert listed or len(difference.split()) > 3, f"{statement}: neither a test nor a reason"
+        assert listed or statement not in MISTAKES, statement
 
 
 def test_each_test_stands_in_the_file_of_its_section() -> None:
-    """The files are named after the sections whose tests they hold."""
-    strays = [
-        f"{path.name}: {name}"
-        for path in HERE.glob("test_1_*.py")
-        for _, name in list_tests({path.name: path.read_text("utf-8")})
-        if [int(part) for part in path.name.split("_")[1:3]]
-        != [int(part) for part in name.split("_")[1:3]]
-    ]
-    assert strays == []
-
-
-GOOD = "| 1.1.1 | `test_1_1_1_a`<br>`test_1_1_1_b` | |\n| 1.1.2 | none | It makes no sense here. |"
-
-
-@pytest.mark.parametrize(
-    ("table", "fault"),
-    [
-        (GOOD, []),
-        (GOOD.partition("\n")[0], ["the statements are not those of the page: 1.1.1"]),
-        (GOOD.replace("1.1.2", "1.1.3"), ["the statements are not those of the page: 1.1.1 1.1.3"]),
-        (
-            GOOD.replace("<br>`test_1_1_1_b`", ""),
-            ["test_1_1_1_b is not in the row of 1.1.1"],
-        ),
-        (
-            GOOD.replace("_b`", "_c`"),
-            ["1.1.1: there is no test_1_1_1_c", "test_1_1_1_b is not in the row of 1.1.1"],
-        ),
-        (GOOD.replace("It makes no sense here.", "No."), ["1.1.2: neither a test nor a reason"]),
-        (
-            GOOD.replace("none", "`test_1_1_1_a`"),
-            ["test_1_1_1_a is not named after 1.1.2"],
-        ),
-    ],
-)
-def test_a_fault_of_the_table_is_found(table: str, fault: list[str]) -> None:
-    """A missing statement, test or reason, and a test in a wrong row, are found."""
-    source = {"test_1_01.py": "def test_1_1_1_a(): ...\nasync def test_1_1_1_b(): ..."}
-    assert faults(["1.1.1", "1.1.2"], read_rows(table), list_tests(source)) == fault
-
-
-def test_mistakes_are_read_like_statements() -> None:
-    """The tests of a mistake bear its number in two digits."""
-    rows = read_rows("| mistake 3 | `test_mistake_03_a` | It is deaf. |")
-    tests = list_tests({"test_mistakes.py": "def test_mistake_03_a(): ..."})
-    assert faults(["mistake 3"], rows, tests) == []
-    more = [*tests, ("test_mistakes.py", "test_mistake_30_b")]
-    assert faults(["mistake 3"], rows, more) == ["test_mistake_30_b is named after no statement"]
-
-
-@pytest.mark.parametrize(
-    ("source", "fault"),
-    [
-        ("def test_1_1_1_a(): ...\ndef test_1_1_1_a(): ...", "test_1_1_1_a is there twice"),
-        (
-            "def test_1_1_1_a(): ...\ndef test_1_1_11_b(): ...",
-            "test_1_1_11_b is named after no statement",
-        ),
-    ],
-)
-def test_a_fault_of_the_tests_is_found(source: str, fault: str) -> None:
-    """Two tests with one name, and one that is named after no statement, are found."""
-    rows = [Row("1.1.1", ("test_1_1_1_a",), "")]
-    assert faults(["1.1.1"], rows, list_tests({"test_1_01.py": source})) == [fault]
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "| 1.1.1 | `test_1_1_1_a` |",
-        "| 1.1 | `test_1_1_1_a` | |",
-        "| mistake | `test_mistake_01_a` | |",
-        "| 1.1.1 | test_1_1_1_a | |",
-        "| 1.1.1 | `test_1_1_1_a`, `test_1_1_1_b` | |",
-        "| 1.1.1 | | |",
-    ],
-)
-def test_a_row_that_cannot_be_read_is_an_error(line: str) -> None:
-    """A row has a number, a list of tests or the word none, and a remark."""
-    with pytest.raises(ValueError, match="not a"):
-        read_rows(line)
+    """Tests are named after statements, and files after the sections whose tests they hold."""
+    known = tuple(map(beginning, [*STATEMENTS.split(), *MISTAKES]))
+    for file, name in all_tests():
+        assert name.startswith(known)
+        if file.startswith("test_1_"):
+            section, own = (list(map(int, text.split("_")[1:3])) for text in (file, name))
+            assert section == own, f"{file}: {name}"

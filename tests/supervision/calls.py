@@ -8,13 +8,8 @@ from typing import Any
 
 import anyio
 
-from supervision import (
-    Application,
-    Tasks,
-    TaskSupervisorSpec,
-    WhichChildren,
-    serve,
-)
+from actors.testing import settle
+from supervision import Application, ChildInfo, Tasks, TaskSupervisorSpec, WhichChildren, serve
 
 Diary = list[str]
 
@@ -34,6 +29,13 @@ async def serving(**options: Any) -> AsyncGenerator[tuple[Application, Tasks], N
 async def ids(app: Application) -> list[str]:
     """List the ids of the children, without the numbers."""
     return [info.id.rpartition("-")[0] for info in await app.supervisor.ask(WhichChildren())]
+
+
+async def only(app: Application) -> ChildInfo:
+    """Return what is known of the only child, which runs by now."""
+    await settle()
+    (info,) = await app.supervisor.ask(WhichChildren())
+    return info
 
 
 async def double(number: int) -> int:

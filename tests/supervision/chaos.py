@@ -16,12 +16,7 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import evolve
 
-from actors import (
-    ActorError,
-    AnyRef,
-    Event,
-    Refusal,
-)
+from actors import ActorError, AnyRef, Event, Refusal
 from actors.testing import settle
 from supervision import (
     Application,
@@ -39,11 +34,7 @@ from supervision import (
 from supervision.specs import walk
 from supervision.supervisors import GetPartition, ResizePartitions
 from tests.supervision.chaos_checks import Budgets, Check, Lives, Mail, Order
-from tests.supervision.chaos_rules import (
-    Numbered,
-    Rules,
-    parent_of,
-)
+from tests.supervision.chaos_rules import Numbered, Rules, parent_of
 from tests.supervision.chaos_tree import Fault, Question, World, grow, worker
 
 __all__ = ["Chaos"]

@@ -383,7 +383,7 @@ class Mail(Check):
                     self.fault(f"{ref.path} handled {number}, which it had not in hand")
                 self._settle(number, "handled")
             case DeadLetter(ref=ref, message=Numbered(number=number), why=why):
-                self._died(ref, number, why)
+                self._died(ref, number, str(why))
             case ProcEnded(ref=ref, in_hand=in_hand):
                 self._put_down(ref, in_hand)
                 self._owner_ended(ref)

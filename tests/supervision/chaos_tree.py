@@ -14,17 +14,7 @@ from typing import Any, final
 import anyio
 from attrs import evolve, frozen
 
-from actors import (
-    Actor,
-    CancellationToken,
-    ExitReason,
-    Ignore,
-    Mailbox,
-    Name,
-    Refusal,
-    Request,
-    on,
-)
+from actors import Actor, CancellationToken, ExitReason, Ignore, Mailbox, Name, Refusal, Request, on
 from supervision import (
     BRUTAL_KILL,
     Backoff,
@@ -36,13 +26,7 @@ from supervision import (
     Watchdog,
     WhenSpent,
 )
-from tests.supervision.chaos_rules import (
-    Beginning,
-    Handled,
-    Ignored,
-    Numbered,
-    Taken,
-)
+from tests.supervision.chaos_rules import Beginning, Handled, Ignored, Numbered, Taken
 
 __all__ = ["Fault", "Hand", "Message", "No", "Question", "World", "grow", "worker"]
 

@@ -39,7 +39,6 @@ from actors import (
     ProcFailedToStart,
     ProcStarted,
     Ref,
-    StopError,
 )
 from actors.testing import settle
 from supervision import (
@@ -99,13 +98,11 @@ class Stage:
         self.decisions: list[Event] = []
         self.dead: list[DeadLetter] = []
         self.losable: tuple[type, ...] = (Act,)
-        self.errors: list[BaseException] = []
         self.notes: list[tuple[str, int, str]] = []
         self.reasons: list[tuple[str, ExitReason]] = []
         self.refs: dict[str, Ref[Act | Note | Life]] = {}
         self.starts: dict[str, deque[Step]] = {}
         self.stops: dict[str, Step] = {}
-        self.answers: dict[str, BaseException] = {}
         self.app: Application
         self.tasks: TaskGroup
         self.exited: TreeExited
@@ -169,7 +166,7 @@ class Stage:
         """Check that nothing runs, that all was announced, and that no message was lost."""
         assert +self._inside == Counter(), "code still runs"
         assert +self._lives == Counter(), "an end was not announced"
-        assert [(letter.ref.path, letter.message, letter.why) for letter in self.dead] == []
+        assert [(letter.ref.path, letter.message, str(letter.why)) for letter in self.dead] == []
 
     # -- watching ---------------------------------------------------------------------------------
 
@@ -186,8 +183,6 @@ class Stage:
                 self._mark("!", ref)
             case DeadLetter(message=message) if not isinstance(message, self.losable):
                 self.dead.append(event)
-            case StopError(error=error):
-                self.errors.append(error)
             case _ if isinstance(event, DECISIONS):
                 self.decisions.append(event)
             case _:
@@ -229,7 +224,7 @@ class Stage:
                 entry.message.text
                 if isinstance(entry.message, Note)
                 else type(entry.message).__name__,
-                entry.why,
+                str(entry.why),
             )
             for entry in dead
         ]
@@ -256,6 +251,13 @@ class Stage:
             raise Boom(id) if error is None else error
 
         self.act(id, crash)
+
+    async def crash_often(self, id: str, times: int, *, every: float = 0.0) -> None:
+        """Make a worker crash so many times, each time after it is up again."""
+        for _ in range(times):
+            self.crash(id)
+            await settle()
+            await anyio.sleep(every)
 
     def end(self, id: str, reason: ExitReason = Normal()) -> None:  # noqa: B008 - a frozen value
         """Make a worker end by itself."""

@@ -35,11 +35,11 @@ class World:
         self.tasks: Tasks
 
     @asynccontextmanager
-    async def serve(self, **options: Any) -> AsyncGenerator[Tasks, None]:
+    async def serve(self, **options: Any) -> AsyncGenerator[World, None]:
         """Serve a task supervisor, and check that no task is left when it is quiet."""
         async with serve(TaskSupervisorSpec("jobs", **options)) as self.app:
             self.tasks = Tasks(self.app.supervisor)
-            yield self.tasks
+            yield self
             assert await self.ids() == []
             assert self.running == 0
             assert not self.early

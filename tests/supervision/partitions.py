@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
-from supervision import (
-    ChildSpec,
-    Partitions,
-    PartitionSupervisorSpec,
-)
+from supervision import ChildSpec, Partitions, PartitionSupervisorSpec
 from tests.supervision.kit import Life, Note, Stage, Step
 
 
@@ -29,3 +26,13 @@ def spec(stage: Stage, partitions: int | None, **options: Any) -> PartitionSuper
 def handle(stage: Stage) -> Partitions[Note | Life]:
     """Make a handle of the partitions at the root."""
     return Partitions[Note | Life](stage.top)
+
+
+@asynccontextmanager
+async def serving(
+    partitions: int | None, **options: Any
+) -> AsyncGenerator[tuple[Stage, Partitions[Note | Life]]]:
+    """Serve a partition supervisor with scripted workers; yield their stage and a handle."""
+    stage = Stage()
+    async with stage.serve(spec(stage, partitions, **options)):
+        yield stage, handle(stage)

@@ -1,23 +1,22 @@
 """A pool whose jobs are in the hand of the test: each waits until it is told how to end.
 
-    bench = Bench(size=2)
-    async with bench.serve() as pool:
-        await bench.ask_all("abc")
+    async with Bench(size=2).serve() as bench:
+        await bench.ask("ab")
         assert bench.in_hand == {"worker-1": "a", "worker-2": "b"}
-        bench.finish("a")
-        bench.crash("b")
-        await settle()
+        await bench.finish("a")
+        await bench.crash("b")
         assert bench.results == {"a": "a done", "b": "crashed: b"}
 
-`begun` lists what was begun, in order, and `results` what became of each job that was asked: the
-answer, or the error in words. Leaving `serve` checks that every asker has got something, once,
-that nothing is in a worker's hand, and that no task is left over.
+What is awaited returns when nothing more happens. `begun` lists what was begun, in order, and
+`results` what became of each job that was asked: the answer, or the error in words. Leaving `serve`
+checks that every asker has got something, once, that nothing is in a worker's hand, and that no
+task is left over.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -122,7 +121,7 @@ class Bench:
         self.tasks: TaskGroup
 
     @asynccontextmanager
-    async def serve(self, **options: Any) -> AsyncGenerator[Pool[Hold], None]:
+    async def serve(self, **options: Any) -> AsyncGenerator[Bench, None]:
         """Serve the pool below a supervisor, whose options may be given.
 
         When `dies` is set, the tree may end by itself; `exited` says how.
@@ -133,7 +132,7 @@ class Bench:
             try:
                 async with serve(tree, observe=[self.hear]) as self.app:
                     self.pool = Pool(self.app.find("pool"))
-                    yield self.pool
+                    yield self
             except TreeExited as error:
                 if not self.dies:
                     raise
@@ -148,21 +147,21 @@ class Bench:
         self.events.append(event)
         match event:
             case DeadLetter(message=Hold(name=name), why=why):
-                self.letters.append((name, why))
+                self.letters.append((name, str(why)))
             case _:
                 pass
 
     # -- asking -----------------------------------------------------------------------------------
 
-    def ask(self, name: str, **options: Any) -> None:
+    def start_asking(self, name: str, **options: Any) -> None:
         """Ask in a task of its own."""
         self.scopes[name] = anyio.CancelScope()
         self.tasks.start_soon(partial(self._ask, name, **{"timeout": None, **options}))
 
-    async def ask_all(self, names: str, **options: Any) -> None:
-        """Ask once for each letter, in this order; returns when nothing more happens."""
+    async def ask(self, names: Iterable[str], **options: Any) -> None:
+        """Ask once for each name (a string: for each letter), in this order."""
         for name in names:
-            self.ask(name, **options)
+            self.start_asking(name, **options)
             await settle()  # the tasks of trio start in any order
 
     async def _ask(self, name: str, **options: Any) -> None:
@@ -181,37 +180,52 @@ class Bench:
         assert name not in self.results, "an asker was answered twice"
         self.results[name] = result
 
-    def cancel(self, name: str) -> None:
+    async def cancel(self, name: str) -> None:
         """Have an asker give up."""
         self.scopes[name].cancel()
+        await settle()
 
     # -- deciding ---------------------------------------------------------------------------------
 
-    def finish(self, *names: str) -> None:
-        """Have jobs in hand answered."""
+    def let_go(self, *names: str, error: type[Exception] | None = None) -> None:
+        """Have jobs in hand end, with an error or without, and do not wait for it."""
         for name in names:
-            self.gates[name][0].open()
+            self.gates[name][0].open(error and error(name))
 
-    def crash(self, *names: str) -> None:
+    async def finish(self, *names: str) -> None:
+        """Have jobs in hand answered, one after the other."""
+        for name in names:
+            self.let_go(name)
+            await settle()
+
+    async def crash(self, *names: str) -> None:
         """Have workers crash over the jobs in their hands."""
-        for name in names:
-            self.gates[name][0].open(Boom(name))
+        self.let_go(*names, error=Boom)
+        await settle()
 
-    def refuse(self, name: str) -> None:
+    async def refuse(self, name: str) -> None:
         """Have a worker say no."""
-        self.gates[name][0].open(No(name))
+        self.let_go(name, error=No)
+        await settle()
 
-    def finish_all(self) -> None:
-        """Have all jobs in hand answered."""
-        self.finish(*list(self.in_hand.values()))
+    async def finish_all(self) -> None:
+        """Have all jobs in hand answered at once."""
+        self.let_go(*self.in_hand.values())
+        await settle()
 
-    def kill(self, worker: str) -> None:
+    async def kill(self, worker: str) -> None:
         """Kill a worker."""
         self.app.find(f"pool/workers/{worker}").kill()
+        await settle()
 
     async def statistics(self) -> PoolStatistics:
         """Return the pool's counts."""
         return await self.pool.statistics()
+
+    async def counts(self, *names: str) -> tuple[object, ...]:
+        """Return some of the pool's counts."""
+        statistics = await self.pool.statistics()
+        return tuple(getattr(statistics, name) for name in names)
 
 
 def spoken(error: BaseException) -> str:

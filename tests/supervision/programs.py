@@ -138,6 +138,12 @@ class Programs:
         self.system.monitor(ref, self.downs.append)
         return ref
 
+    async def ready(self, code: str, **options: Any) -> Ref[Never]:
+        """Start a bit of Python and wait until it says that it is ready."""
+        ref = await self.spawn(code, **options)
+        await self.wait_for("ready")
+        return ref
+
     async def run(self, code: str, **options: Any) -> ExitReason:
         """Start a bit of Python and wait for its end."""
         ref = await self.spawn(code, **options)

@@ -73,15 +73,29 @@ def ask(stage: Stage, request: Request[Any]) -> None:
     stage.tasks.start_soon(asking)
 
 
-def _round(stage: Stage, strategy: str, **scripts: Any) -> Spec:
-    """Make three children of which b takes a second for one part of a round."""
-    b = stage.child("b", **scripts)
-    return top(stage, stage.child("a"), b, stage.child("c"), strategy=strategy)
+def three(strategy: str = "one_for_one", **scripts: Any) -> Callable[[Stage], Spec]:
+    """Make three children of which b takes a second for something."""
+
+    def make(stage: Stage) -> Spec:
+        b = stage.child("b", **scripts)
+        return top(stage, stage.child("a"), b, stage.child("c"), strategy=strategy)
+
+    return make
 
 
-def _nested(stage: Stage) -> Spec:
-    inner = SupervisorSpec("in", [stage.child("x"), stage.child("b", start=[1.0])])
-    return top(stage, stage.child("a"), inner, stage.child("c"))
+def nested(**scripts: Any) -> Callable[[Stage], Spec]:
+    """Make the same of a supervisor's child."""
+
+    def make(stage: Stage) -> Spec:
+        inner = SupervisorSpec("in", [stage.child("x"), stage.child("b", **scripts)])
+        return top(stage, stage.child("a"), inner, stage.child("c"))
+
+    return make
+
+
+def _failing(stage: Stage) -> Spec:
+    children = stage.child("a"), stage.child("b", **STOPPING), stage.child("c", start=[Boom()])
+    return top(stage, *children)
 
 
 def _parking(stage: Stage) -> Spec:
@@ -91,8 +105,20 @@ def _parking(stage: Stage) -> Spec:
     return top(stage, *children, strategy="one_for_all")
 
 
-def _crash_a(stage: Stage) -> None:
-    stage.crash("a")
+def _giving_up(stage: Stage) -> Spec:
+    children = stage.child("a"), stage.child("b", **STOPPING), stage.child("c")
+    return top(stage, *children, max_restarts=0)
+
+
+def _ending(stage: Stage) -> Spec:
+    a = stage.child("a", restart="temporary", significant=True)
+    children = a, stage.child("b", **STOPPING), stage.child("c")
+    return top(stage, *children, auto_shutdown="any_significant")
+
+
+def crash(id: str) -> Callable[[Stage], None]:
+    """Crash a child."""
+    return lambda stage: stage.crash(id)
 
 
 async def _terminate_then_restart(stage: Stage) -> None:
@@ -100,94 +126,43 @@ async def _terminate_then_restart(stage: Stage) -> None:
     ask(stage, RestartChild("b"))
 
 
+async def _start_a_job(stage: Stage) -> None:
+    await stage.app.find("jobs").ask(StartChild(stage.child("b", **STOPPING)))
+
+
 SLOW = Backoff(1.0, 1.0, jitter=False)
-STOPPING = {"stop": 1.0, "shutdown": INFINITY}
+STOPPING: dict[str, Any] = {"stop": 1.0, "shutdown": INFINITY}
+FAILS = [None, Boom(), Boom(), Boom()]
 
 SCENES: dict[str, Scene] = {
-    "starting child 2 of 3": Scene(
-        lambda stage: _round(stage, "one_for_one", start=[1.0]), starting=True
-    ),
-    "starting a nested child": Scene(_nested, starting=True),
-    "stopping after a failed start": Scene(
-        lambda stage: top(
-            stage, stage.child("a"), stage.child("b", **STOPPING), stage.child("c", start=[Boom()])
-        ),
-        starting=True,
-    ),
-    "running": Scene(lambda stage: _round(stage, "one_for_one")),
-    "stop phase of one_for_all": Scene(
-        lambda stage: _round(stage, "one_for_all", **STOPPING), _crash_a
-    ),
-    "start phase of one_for_all": Scene(
-        lambda stage: _round(stage, "one_for_all", start=[None, 1.0]), _crash_a
-    ),
-    "stop phase of rest_for_one": Scene(
-        lambda stage: _round(stage, "rest_for_one", **STOPPING), _crash_a
-    ),
-    "start phase of rest_for_one": Scene(
-        lambda stage: _round(stage, "rest_for_one", start=[None, 1.0]), _crash_a
-    ),
-    "restarting one alone": Scene(
-        lambda stage: _round(stage, "one_for_one", start=[None, 1.0]),
-        lambda stage: stage.crash("b"),
-    ),
-    "waiting for a backoff": Scene(
-        lambda stage: _round(stage, "one_for_all", backoff=SLOW), lambda stage: stage.crash("b")
-    ),
-    "between retries": Scene(
-        lambda stage: _round(
-            stage, "one_for_all", backoff=SLOW, start=[None, Boom(), Boom(), Boom()]
-        ),
-        lambda stage: stage.crash("b"),
-    ),
+    "starting child 2 of 3": Scene(three(start=[1.0]), starting=True),
+    "starting a nested child": Scene(nested(start=[1.0]), starting=True),
+    "stopping after a failed start": Scene(_failing, starting=True),
+    "running": Scene(three()),
+    "stop phase of one_for_all": Scene(three("one_for_all", **STOPPING), crash("a")),
+    "start phase of one_for_all": Scene(three("one_for_all", start=[None, 1.0]), crash("a")),
+    "stop phase of rest_for_one": Scene(three("rest_for_one", **STOPPING), crash("a")),
+    "start phase of rest_for_one": Scene(three("rest_for_one", start=[None, 1.0]), crash("a")),
+    "restarting one alone": Scene(three(start=[None, 1.0]), crash("b")),
+    "waiting for a backoff": Scene(three("one_for_all", backoff=SLOW), crash("b")),
+    "between retries": Scene(three("one_for_all", backoff=SLOW, start=FAILS), crash("b")),
     "retrying": Scene(
-        lambda stage: _round(
-            stage, "rest_for_one", start=[None, Boom(), Boom(), 1.0, Boom(), Boom()]
-        ),
-        lambda stage: stage.crash("b"),
+        three("rest_for_one", start=[None, Boom(), Boom(), 1.0, Boom(), Boom()]), crash("b")
     ),
-    "going on without a parked child": Scene(_parking, _crash_a),
-    "terminating a child": Scene(
-        lambda stage: _round(stage, "one_for_one", **STOPPING),
-        lambda stage: ask(stage, TerminateChild("b")),
-    ),
+    "going on without a parked child": Scene(_parking, crash("a")),
+    "terminating a child": Scene(three(**STOPPING), lambda stage: ask(stage, TerminateChild("b"))),
     "starting a child by request": Scene(
         lambda stage: top(stage, stage.child("a"), stage.child("c")),
         lambda stage: ask(stage, StartChild(stage.child("b", start=[1.0]))),
     ),
-    "restarting a child by request": Scene(
-        lambda stage: _round(stage, "one_for_one", start=[None, 1.0]), _terminate_then_restart
-    ),
-    "giving up": Scene(
-        lambda stage: top(
-            stage, stage.child("a"), stage.child("b", **STOPPING), stage.child("c"), max_restarts=0
-        ),
-        _crash_a,
-        gives_up=True,
-    ),
-    "shutting down automatically": Scene(
-        lambda stage: top(
-            stage,
-            stage.child("a", restart="temporary", significant=True),
-            stage.child("b", **STOPPING),
-            stage.child("c"),
-            auto_shutdown="any_significant",
-        ),
-        lambda stage: stage.end("a"),
-    ),
-    "shutting down": Scene(lambda stage: _round(stage, "one_for_one", **STOPPING), leaving=True),
-    "shutting down a nested one": Scene(
-        lambda stage: top(
-            stage,
-            stage.child("a"),
-            SupervisorSpec("in", [stage.child("x"), stage.child("b", **STOPPING)]),
-            stage.child("c"),
-        ),
-        leaving=True,
-    ),
+    "restarting a child by request": Scene(three(start=[None, 1.0]), _terminate_then_restart),
+    "giving up": Scene(_giving_up, crash("a"), gives_up=True),
+    "shutting down automatically": Scene(_ending, lambda stage: stage.end("a")),
+    "shutting down": Scene(three(**STOPPING), leaving=True),
+    "shutting down a nested one": Scene(nested(**STOPPING), leaving=True),
     "shutting down a dynamic one": Scene(
         lambda stage: top(stage, stage.child("a"), DynamicSupervisorSpec("jobs")),
-        lambda stage: stage.app.find("jobs").ask(StartChild(stage.child("b", **STOPPING))),
+        _start_a_job,
         leaving=True,
     ),
 }

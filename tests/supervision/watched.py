@@ -8,15 +8,7 @@ from typing import Any
 
 import anyio
 
-from actors import (
-    Actor,
-    CancellationToken,
-    Event,
-    Proc,
-    ProcStarted,
-    Request,
-    on,
-)
+from actors import Actor, CancellationToken, Event, Proc, ProcStarted, Request, on
 from supervision import Application, ChildSpec, SupervisorSpec, Watchdog, serve
 from supervision.events import ChildExited, ChildHung, LogLines
 

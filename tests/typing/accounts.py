@@ -82,7 +82,6 @@ async def sending(account: Ref[AccountMessage]) -> None:
     account.tell("deposit")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     account.tell(Deposit)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     account.tell(Deposit("5"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await account.send(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     account.send_all(Deposit(5))  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 
@@ -96,7 +95,6 @@ async def asking(account: Ref[AccountMessage], auditor: Ref[Balance]) -> None:
     text: str = await account.ask(Balance())  # type: ignore[arg-type]  # pyright: ignore[reportAssignmentType]
     await account.ask(Deposit(5))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await auditor.ask(Withdraw(5))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await account.ask(Balance)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await account.ask(Balance(), timeout="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await account.ask(Balance(), 5.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     print(text)
@@ -137,9 +135,7 @@ async def spawning(system: ActorSystem) -> None:
 
     await system.spawn(Account)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await system.spawn(partial(Account, 5))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await system.spawn(partial(Account, "ada", closing=5))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await system.spawn(partial(Account, "ada", opening="5"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await system.spawn(lambda: Account(5))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await system.spawn(Account("ada"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await system.spawn(Auditor, mailbox=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await system.spawn(Auditor, identity="auditor")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

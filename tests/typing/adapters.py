@@ -47,11 +47,8 @@ def pacing() -> None:
     assert_type(ChildSpec("sweep", periodic(sweep, every=1)), ChildSpec[Never])
 
     periodic(sweep)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    periodic(sweep, 1.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     periodic(sweep, every="1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     periodic(two, every=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    periodic(of_text, every=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    periodic(sweep(), every=1)  # type: ignore[arg-type, func-returns-value]  # pyright: ignore[reportArgumentType]
 
 
 class Broker:
@@ -96,11 +93,9 @@ def consuming(stream: MemoryObjectReceiveStream[str]) -> None:
 
     consumer(texts)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     consumer(texts, handle_number)  # type: ignore[misc]  # pyright: ignore[reportArgumentType]
-    consumer(Broker, handle_number)  # type: ignore[misc]  # pyright: ignore[reportArgumentType]
     consumer(stream, handle)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     consumer(lambda: ["one"], handle)  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
     consumer(texts, sweep)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    consumer(texts, handle, concurrency="2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def poll(shutdown: BlockingToken) -> None:
@@ -109,7 +104,6 @@ def poll(shutdown: BlockingToken) -> None:
     assert_type(shutdown.wait(1.0), bool)
     shutdown.on_cancel(sweep)()
 
-    shutdown.wait("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     shutdown.on_cancel(of_text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     shutdown.cancel()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
@@ -138,10 +132,8 @@ def programs() -> None:
 
     subprocess(["ls", 5])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     subprocess(["ls"], output="log")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    subprocess(["ls"], ready="ready")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     subprocess(["ls"], env={"A": 1})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
     subprocess(["ls"], stop_signal="TERM")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    subprocess(["ls"], timeout=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 async def addresses(system: ActorSystem) -> None:

@@ -41,8 +41,6 @@ def specs() -> None:
     assert_type(DynamicSupervisorSpec("top", max_seconds=1).max_seconds, float)
 
     ChildSpec("a", task(work), max_restarts="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    ChildSpec("a", task(work), max_restarts=2.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    ChildSpec("a", task(work), max_seconds="60")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ChildSpec("a", task(work), when_spent="stay down")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ChildSpec("a", task(work), when_spent=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ChildSpec("a", task(work), 3)  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]

@@ -96,10 +96,6 @@ class WrongReturn(Actor[Message]):
     def count(self, message: Count) -> str:
         return "1"
 
-    @on(Find)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator]
-    def find(self, message: Find) -> int:
-        return 1
-
 
 class WrongCoroutine(Actor[Message]):
     @on(Put)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator]
@@ -110,10 +106,6 @@ class WrongCoroutine(Actor[Message]):
     async def count(self, message: Count) -> str:
         return "1"
 
-    @on(Find)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator]
-    async def find(self, message: Find) -> int | None:
-        return None
-
 
 class WrongReply(Actor[Message]):
     @on(Put)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator]
@@ -121,9 +113,6 @@ class WrongReply(Actor[Message]):
 
     @on(Count)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator]
     def count(self, message: Count, reply: Reply[str]) -> None: ...
-
-    @on(Find)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator]
-    async def find(self, message: Find, reply: Reply[int]) -> None: ...
 
 
 class WrongReplyReturn(Actor[Count]):
@@ -135,10 +124,6 @@ class WrongReplyReturn(Actor[Count]):
 class WrongMessage(Actor[Message]):
     @on(Put)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator]
     def put(self, message: Count) -> None: ...
-
-    @on(Count)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator]
-    def count(self, message: Find) -> int:
-        return 1
 
     @on(Find)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator]
     def find(self) -> str:

@@ -84,9 +84,7 @@ def specs() -> SupervisorSpec:
     )
     PoolSpec("renderers", Renderer)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     PoolSpec("renderers", Renderer, 4)  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
-    PoolSpec("renderers", Renderer, size="4")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     PoolSpec("renderers", Renderer, size=4, routing="random")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    PoolSpec("renderers", Renderer, size=4, discard="all")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     PoolSpec("renderers", str, size=4)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     return SupervisorSpec("site", [PoolSpec("renderers", Renderer, size=4)])
 
@@ -105,8 +103,6 @@ async def asking(pool: Pool[Render | Measure]) -> None:
     await pool.ask(Forget())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     pool.tell(Forget())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await pool.ask(Render("home"), key=1.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await pool.ask(Render("home"), attempts="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await pool.resize("8")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def rendering(pool: Pool[Render]) -> None:

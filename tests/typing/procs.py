@@ -17,6 +17,7 @@ from actors import (
     Child,
     Context,
     DeadLetter,
+    DeadLetterReason,
     Down,
     Event,
     Exited,
@@ -140,9 +141,6 @@ async def work(shutdown: CancellationToken) -> None: ...
 async def busy() -> None: ...
 
 
-async def wrong_token(shutdown: int) -> None: ...
-
-
 async def answers(shutdown: CancellationToken) -> int:
     return 1
 
@@ -156,7 +154,6 @@ async def tasks(system: ActorSystem) -> None:
 
     ref.tell(Tick())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     task(busy)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    task(wrong_token)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     task(answers)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     task(plain)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     task(work(CancellationToken()))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -170,7 +167,6 @@ def mailboxes() -> None:
     Mailbox("10")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Mailbox(overflow="wait")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Mailbox(on_restart="lose")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    Mailbox(size=10)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 def events(system: ActorSystem) -> None:
@@ -178,7 +174,7 @@ def events(system: ActorSystem) -> None:
         if isinstance(event, DeadLetter):
             assert_type(event.ref, Ref[Any])
             assert_type(event.message, object)
-            assert_type(event.why, str)
+            assert_type(event.why, DeadLetterReason)
 
     def wrong(event: str) -> None: ...
 

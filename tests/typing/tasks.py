@@ -80,11 +80,9 @@ async def run_tasks(jobs: Ref[SupervisorMessage], anything: AnyRef) -> None:
     await tasks.start(load, 1, restart=Restart.TRANSIENT, id="load")
     await tasks.start(load, 1, restart="transient")
 
-    await tasks.run(fetch, 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await tasks.run(fetch, 1, "2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await tasks.run(fetch(1, 2))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await tasks.run(plain, 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await tasks.start(load, "1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await tasks.start(load, 1, restart="sometimes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await tasks.run(load, 1, restart="transient")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     number: int = await tasks.run(load, 1)  # type: ignore[arg-type]  # pyright: ignore[reportAssignmentType]
@@ -107,7 +105,6 @@ async def map_tasks(tasks: Tasks) -> None:
                 assert_type((item, error), tuple[int, Exception])
 
     tasks.map(load, ["1"], limit=2)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    tasks.map(load, 5, limit=2)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     tasks.map(load, [1])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     tasks.map(load, [1], 2)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     tasks.map(plain, [1], limit=2)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -134,12 +131,10 @@ assert_type(PartitionSupervisorSpec("caches", make), PartitionSupervisorSpec[Put
 def wrong_specs() -> None:
     PartitionSupervisorSpec("caches")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     PartitionSupervisorSpec("caches", CACHE, 4)  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue]
-    PartitionSupervisorSpec("caches", CACHE, partitions="4")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     PartitionSupervisorSpec("caches", Cache)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     TaskSupervisorSpec("jobs", max_task=10)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     TaskSupervisorSpec("jobs", [CACHE])  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue]
     partition_of(1.5, 4)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    partition_of(("a", "b"), 4)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ResizePartitions("4")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     TaskSupervisor(TREE)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     PartitionSupervisor(TREE)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

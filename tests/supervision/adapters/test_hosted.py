@@ -11,7 +11,6 @@ from actors import (
     ActorSystem,
     CancellationToken,
     Crashed,
-    Down,
     ExitReason,
     Ignore,
     Killed,
@@ -60,11 +59,6 @@ async def obey(proc: Open, shutdown: CancellationToken) -> None:
     proc.trace.append("told")
 
 
-async def never_ready(proc: Open, shutdown: CancellationToken) -> None:
-    """Get stuck in the start."""
-    await anyio.sleep_forever()
-
-
 async def deaf(proc: Open, shutdown: CancellationToken) -> None:
     """Be ready, and take no notice of the token."""
     proc.ready()
@@ -75,14 +69,9 @@ async def brief(proc: Open, shutdown: CancellationToken) -> None:
     """End by itself, without ever having been ready."""
 
 
-async def refuses(proc: Open, shutdown: CancellationToken) -> None:
+async def refuses(error: Exception, proc: Open, shutdown: CancellationToken) -> None:
     """Raise before it is ready."""
-    raise Boom("no")
-
-
-async def ignores(proc: Open, shutdown: CancellationToken) -> None:
-    """Be not needed now."""
-    raise Ignore
+    raise error
 
 
 async def crashes(proc: Open, shutdown: CancellationToken) -> None:
@@ -125,69 +114,63 @@ async def test_ready_ends_the_start() -> None:
     assert trace == ["open", "started", "closed"]
 
 
-async def test_an_orderly_stop_lets_it_finish() -> None:
-    """Told to stop, `live` goes on as it likes, and is not cancelled."""
-    trace: list[str] = []
-    async with ActorSystem() as system:
-        proc = await system.spawn(partial(Open, trace, obey))
-        assert await proc.shutdown() == Shutdown()
-    assert trace == ["open", "told", "closed"]
+async def fails_to_stop(proc: Open, shutdown: CancellationToken) -> None:
+    """Raise after it was told to stop."""
+    await obey(proc, shutdown)
+    raise ERROR
 
 
-async def test_returning_is_a_normal_exit() -> None:
-    """The return of `live` is the end; without `ready` the start has succeeded all the same."""
+ERROR = Boom("closing")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "between"),
+    [
+        (obey, Shutdown(), ["told"]),
+        (brief, Normal(), []),
+        (deaf, Killed(), []),
+        (fails_to_stop, Crashed(ERROR), ["told"]),
+    ],
+)
+async def test_a_stop_lets_it_finish(body: Body, reason: ExitReason, between: list[str]) -> None:
+    """It may return by itself, or at a stop, in its time; an error of its own is a crash."""
     trace: list[str] = []
     async with ActorSystem() as system:
         with Recorder(system, ProcStarted, ProcEnded, ProcFailedToStart) as recorder:
-            proc = await system.spawn(partial(Open, trace, brief))
-            assert await proc.wait() == Normal()
-        assert recorder.events == [ProcStarted(proc), ProcEnded(proc, Normal())]
+            proc = await system.spawn(partial(Open, trace, body))
+            system.monitor(proc, lambda down: None)
+            await settle()
+            before = anyio.current_time()
+            assert await proc.shutdown(3.0) == reason
+            assert anyio.current_time() - before == (3.0 if body is deaf else 0.0)
+        assert recorder.events == [ProcStarted(proc), ProcEnded(proc, reason)]
+    assert trace == ["open", *between, "closed"]
 
 
 async def test_an_error_before_it_is_ready_is_a_failed_start() -> None:
     """What `live` raises before `ready` is why the start failed, the same object, unwrapped."""
     trace: list[str] = []
+    error = Boom("no")
     async with ActorSystem() as system:
         with pytest.raises(StartFailed) as caught:
-            await system.spawn(partial(Open, trace, refuses))
-        assert isinstance(caught.value.reason, Crashed)
-        assert isinstance(caught.value.reason.error, Boom)
-    assert trace == ["open", "closed"]
-
-
-async def test_it_may_be_not_needed_now() -> None:
-    """`Ignore` before `ready` means what it means in any `on_start`."""
-    async with ActorSystem() as system:
-        with pytest.raises(Ignore):
-            await system.spawn(partial(Open, [], ignores))
+            await system.spawn(partial(Open, trace, partial(refuses, error)))
+        assert caught.value.reason == Crashed(error)
+        with pytest.raises(Ignore):  # which means what it means in any `on_start`
+            await system.spawn(partial(Open, trace, partial(refuses, Ignore())))
+    assert trace == ["open", "closed"] * 2
 
 
 async def test_an_error_after_it_was_ready_is_a_crash() -> None:
     """What `live` raises once it was ready is a crash of a proc that had started."""
     trace: list[str] = []
-    downs: list[Down] = []
     async with ActorSystem() as system:
         with Recorder(system, ProcStarted, ProcEnded, ProcFailedToStart) as recorder:
             proc = await system.spawn(partial(Open, trace, crashes))
-            system.monitor(proc, downs.append)
+            system.monitor(proc, lambda down: None)
             reason = await proc.wait()
         assert isinstance(reason, Crashed)
         assert isinstance(reason.error, Boom)
         assert [type(event) for event in recorder.events] == [ProcStarted, ProcEnded]
-
-
-@pytest.mark.parametrize("body", [obey, deaf], ids=["obey", "deaf"])
-async def test_killed_while_it_runs(body: Body) -> None:
-    """A kill closes what is open before the end is announced."""
-    trace: list[str] = []
-    async with ActorSystem() as system:
-        system.events.subscribe(partial(note_end, trace))
-        proc = await system.spawn(partial(Open, trace, body))
-        await settle()
-        proc.kill()
-        proc.kill()
-        assert await proc.wait() == Killed()
-    assert trace == ["open", "closed", "ended killed"]
 
 
 def note_end(trace: list[str], event: object) -> None:
@@ -281,87 +264,29 @@ async def test_killed_at_any_turn(turns: int) -> None:
 
 async def test_an_error_while_it_is_killed_is_not_lost() -> None:
     """What is raised while closing after a kill is told as a late error; the exit is Killed."""
-    downs: list[Down] = []
     async with ActorSystem() as system:
         with Recorder(system, StopError) as recorder:
             proc = await system.spawn(partial(Open, [], closes_badly))
-            system.monitor(proc, downs.append)
+            system.monitor(proc, lambda down: None)
             await settle()
             proc.kill()
             assert await proc.wait() == Killed()
         assert [type(event.error) for event in recorder.events] == [Boom]
 
 
-async def test_an_error_while_it_is_stopped_is_a_crash() -> None:
-    """What is raised after it was told to stop makes the exit a crash."""
-
-    async def body(proc: Open, shutdown: CancellationToken) -> None:
-        await obey(proc, shutdown)
-        raise Boom("closing")
-
-    downs: list[Down] = []
-    async with ActorSystem() as system:
-        proc = await system.spawn(partial(Open, [], body))
-        system.monitor(proc, downs.append)
-        assert isinstance(await proc.shutdown(), Crashed)
-
-
-async def test_the_deadline_kills_it() -> None:
-    """A `live` that does not obey is cancelled at the deadline of the stop."""
-    trace: list[str] = []
-    async with ActorSystem() as system:
-        proc = await system.spawn(partial(Open, trace, deaf))
-        before = anyio.current_time()
-        assert await proc.shutdown(3.0) == Killed()
-        assert anyio.current_time() - before == pytest.approx(3.0)
-    assert trace == ["open", "closed"]
-
-
-async def test_closing_may_take_its_time() -> None:
-    """Closing in a shielded scope is waited for, also after a kill."""
-    trace: list[str] = []
-
-    async def body(proc: Open, shutdown: CancellationToken) -> None:
-        proc.ready()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(hold)
-            await anyio.sleep_forever()
-
-    async def hold() -> None:
-        with anyio.CancelScope(shield=True):
-            await anyio.sleep(5)
-            trace.append("held")
-
-    async with ActorSystem() as system:
-        proc = await system.spawn(partial(Open, trace, body))
-        proc.kill()
-        assert await proc.wait() == Killed()
-    assert trace in (["open", "held", "closed"], ["open", "closed"])
-
-
-async def test_it_takes_no_messages() -> None:
-    """A message to such a proc is refused at the sender."""
-    async with ActorSystem() as system:
-        proc = await system.spawn(partial(Open, [], deaf))
-        with pytest.raises(TypeError):
-            proc.tell("hello")  # type: ignore[arg-type]
-        proc.kill()
-
-
 async def test_each_incarnation_opens_anew() -> None:
     """Under a supervisor every incarnation closes before the next one opens."""
     trace: list[str] = []
-    reasons: list[ExitReason] = []
 
     async def body(proc: Open, shutdown: CancellationToken) -> None:
         proc.ready()
         await anyio.sleep(1)
-        raise Boom(str(len(trace)))
+        raise Boom
 
     spec = SupervisorSpec("top", [ChildSpec("open", partial(Open, trace, body))], max_restarts=2)
     with pytest.raises(TreeExited):
         async with serve(spec) as app:
-            reasons.append(await app.wait())
+            await app.wait()
     assert trace == ["open", "closed"] * 3
 
 

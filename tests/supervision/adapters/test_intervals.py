@@ -8,20 +8,11 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from actors import ActorSystem, CancellationToken, Crashed, Killed, Shutdown
+from actors import ActorSystem, CancellationToken, Crashed, Killed, Normal, Ref, Shutdown
 from actors.testing import START, settle
-from supervision import (
-    AutoShutdown,
-    ChildSpec,
-    SpecError,
-    SupervisorSpec,
-    TreeExited,
-    Watchdog,
-    consumer,
-    periodic,
-    serve,
-)
+from supervision import ChildSpec, SpecError, SupervisorSpec, Watchdog, consumer, periodic, serve
 from supervision.adapters.functions import takes_token
+from tests.supervision.spawned import spawned
 
 
 def now() -> float:
@@ -36,32 +27,25 @@ class Boom(Exception):
 # -- the pace --------------------------------------------------------------------------------------
 
 
-async def test_it_calls_at_its_interval() -> None:
-    """The first call comes after one interval, the next ones at its multiples."""
+@pytest.mark.parametrize(("immediately", "expected"), [(False, [10, 20]), (True, [0, 10, 20])])
+async def test_it_calls_at_its_interval(immediately: bool, expected: list[float]) -> None:
+    """The first call comes after one interval, or immediately, the next ones at its multiples."""
     calls: list[float] = []
     async with ActorSystem() as system:
-        await system.spawn(periodic(lambda: calls.append(now()), every=10))
-        await anyio.sleep(35)
-    assert calls == [10, 20, 30]
-
-
-async def test_the_first_call_can_be_made_immediately() -> None:
-    """With `immediately` the first call is made at the start."""
-    calls: list[float] = []
-    async with ActorSystem() as system:
-        await system.spawn(periodic(lambda: calls.append(now()), every=10, immediately=True))
+        work = periodic(lambda: calls.append(now()), every=10, immediately=immediately)
+        await system.spawn(work)
         await anyio.sleep(25)
-    assert calls == [0, 10, 20]
+    assert calls == expected
 
 
 @pytest.mark.parametrize(
     ("takes", "expected"),
     [
-        (4, [10, 20, 30, 40, 50, 60]),
-        (10, [10, 20, 30, 40, 50, 60]),
-        (12, [10, 30, 50]),
-        (20, [10, 30, 50]),
-        (25, [10, 40]),
+        (4, [10, 20, 30, 40, 50, 60, 70]),
+        (10, [10, 20, 30, 40, 50, 60, 70]),
+        (12, [10, 30, 50, 70]),
+        (20, [10, 30, 50, 70]),
+        (52, [10, 70]),
     ],
 )
 async def test_missed_ticks_are_left_out(takes: float, expected: list[float]) -> None:
@@ -72,51 +56,18 @@ async def test_missed_ticks_are_left_out(takes: float, expected: list[float]) ->
         calls.append(now())
         await anyio.sleep(takes)
 
-    async with ActorSystem() as system:
-        await system.spawn(periodic(slow, every=10))
-        await anyio.sleep(65)
+    async with spawned(periodic(slow, every=10)):
+        await anyio.sleep(75)
     assert calls == expected
-
-
-async def test_a_stall_of_the_loop_makes_no_burst() -> None:
-    """When the clock has jumped over many ticks, one call is made, and the next at its time."""
-    calls: list[float] = []
-    stalls = iter([1000.0])
-
-    async def work() -> None:
-        calls.append(now())
-        await anyio.sleep(next(stalls, 0))
-
-    async with ActorSystem() as system:
-        await system.spawn(periodic(work, every=7))
-        await anyio.sleep(1025)
-    assert calls == [7, 1008, 1015, 1022]
 
 
 async def test_the_phase_does_not_drift() -> None:
     """After a thousand calls the ticks are still multiples of the interval."""
     calls: list[float] = []
-    async with ActorSystem() as system:
-        await system.spawn(periodic(lambda: calls.append(anyio.current_time()), every=0.1))
+    async with spawned(periodic(lambda: calls.append(anyio.current_time()), every=0.1)):
         await anyio.sleep(100.05)
     assert len(calls) == 1000
     assert calls[-1] == pytest.approx(START + 100, abs=1e-9)
-
-
-async def test_calls_do_not_overlap() -> None:
-    """A call begins when the one before it has ended."""
-    inside: list[int] = []
-
-    async def work() -> None:
-        assert inside == []
-        inside.append(1)
-        await anyio.sleep(25)
-        inside.pop()
-
-    async with ActorSystem() as system:
-        proc = await system.spawn(periodic(work, every=10))
-        await anyio.sleep(100)
-        assert proc.is_alive
 
 
 async def test_each_incarnation_counts_from_its_own_start() -> None:
@@ -191,8 +142,7 @@ async def test_a_function_takes_the_token_or_nothing(
 ) -> None:
     """A function that has to be given one argument gets the child's token."""
     counter = Counter()
-    async with ActorSystem() as system:
-        proc = await system.spawn(periodic(pick(counter), every=1))
+    async with spawned(periodic(pick(counter), every=1)) as proc:
         await anyio.sleep(1.5)
         assert await proc.shutdown() == Shutdown()
     (call,) = counter.calls
@@ -202,8 +152,7 @@ async def test_a_function_takes_the_token_or_nothing(
 
 
 @pytest.mark.parametrize(
-    "fn",
-    [lambda a, b: None, lambda *, key: None, lambda a, *, key: None, None, "sweep", 5],
+    "fn", [lambda a, b: None, lambda *, key: None, lambda a, *, key: None, None, "sweep", 5]
 )
 def test_other_functions_are_refused(fn: Any) -> None:
     """What cannot be called with one argument or none is refused where it is given."""
@@ -223,20 +172,13 @@ def test_what_says_nothing_of_its_arguments_takes_none() -> None:
     assert not takes_token("periodic", Silent())
 
 
-@pytest.mark.parametrize(
-    "every", [0, -1, float("nan"), float("inf"), 1e-9, True, None, "1", 1j, 10**400]
-)
-def test_bad_intervals_are_refused(every: Any) -> None:
-    """An interval that no clock can keep is refused where it is given, with the option's name."""
+@pytest.mark.parametrize("every", [0, -1, float("nan"), 1e-9, True, None, "1", 1j, 10**400])
+def test_bad_options_are_refused(every: Any) -> None:
+    """An interval that no clock can keep, or another flag than a bool, is refused with its name."""
     with pytest.raises(SpecError, match=r"^periodic: every: "):
         periodic(lambda: None, every=every)
-
-
-def test_a_bad_flag_is_refused() -> None:
-    """`immediately` is a bool."""
-    wrong: Any = 1
-    with pytest.raises(SpecError, match=r"^periodic: immediately: 1 is not a bool"):
-        periodic(lambda: None, every=1, immediately=wrong)
+    with pytest.raises(SpecError, match=r"^periodic: immediately: .* is not a bool"):
+        periodic(lambda: None, every=1, immediately=every if every is not True else 1)
 
 
 # -- the end ---------------------------------------------------------------------------------------
@@ -251,32 +193,21 @@ async def test_a_stop_finishes_the_call_in_hand() -> None:
         await anyio.sleep(3)
         trace.append("ends")
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(periodic(work, every=1, immediately=True))
+    async with spawned(periodic(work, every=1, immediately=True)) as proc:
         await settle()
         assert await proc.shutdown() == Shutdown()
         assert now() == 3
     assert trace == ["begins", "ends"]
 
 
-async def test_a_stop_between_two_calls_is_obeyed_at_once() -> None:
-    """Told to stop while it waits for the next tick, it waits no longer."""
-    async with ActorSystem() as system:
-        proc = await system.spawn(periodic(lambda: None, every=3600))
+@pytest.mark.parametrize("end", [Ref.stop, Ref.kill])
+async def test_an_end_between_two_calls_is_obeyed_at_once(end: Callable[[Ref[Any]], None]) -> None:
+    """Told to stop, or killed, while it waits for the next tick, it waits no longer."""
+    async with spawned(periodic(lambda: None, every=3600)) as proc:
         await anyio.sleep(5)
-        assert await proc.shutdown() == Shutdown()
+        end(proc)
+        assert await proc.wait() == (Killed() if end is Ref.kill else Normal())
         assert now() == 5
-
-
-async def test_stopped_before_the_first_call_it_makes_none() -> None:
-    """A stop in the turn of the start comes before an immediate call."""
-    calls: list[float] = []
-    async with ActorSystem() as system:
-        proc = await system.spawn(periodic(lambda: calls.append(now()), every=1, immediately=True))
-        system.events.subscribe(print)
-        proc.stop()
-        await proc.wait()
-    assert calls in ([], [0.0])
 
 
 @pytest.mark.parametrize("kill", [True, False])
@@ -290,25 +221,13 @@ async def test_a_call_that_takes_too_long_is_cancelled(kill: bool) -> None:
         finally:
             trace.append("cancelled")
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(periodic(work, every=1))
+    async with spawned(periodic(work, every=1)) as proc:
         await anyio.sleep(1.5)
         if kill:
             proc.kill()
-            assert await proc.wait() == Killed()
-        else:
-            assert await proc.shutdown(4) == Killed()
+        assert await proc.shutdown(4) == Killed()
         assert now() == (1.5 if kill else 5.5)
     assert trace == ["cancelled"]
-
-
-async def test_killed_between_two_calls() -> None:
-    """A kill while it waits for the next tick leaves nothing behind."""
-    async with ActorSystem() as system:
-        proc = await system.spawn(periodic(lambda: None, every=3600))
-        await anyio.sleep(5)
-        proc.kill()
-        assert await proc.wait() == Killed()
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -323,16 +242,10 @@ async def test_an_error_is_a_crash(asynchronous: bool) -> None:
         await anyio.sleep(1)
         raise error
 
-    work = broken_later if asynchronous else broken
-    tree = SupervisorSpec("top", [ChildSpec("work", periodic(work, every=1))], max_restarts=0)
-
-    async def scene() -> None:
-        async with serve(tree) as app:
-            await app.wait()
-
-    with pytest.raises(TreeExited) as caught:
-        await scene()
-    assert caught.value.__cause__ is error
+    async with spawned(periodic(broken_later if asynchronous else broken, every=1)) as proc:
+        reason = await proc.wait()
+    assert isinstance(reason, Crashed)
+    assert reason.error is error
 
 
 # -- as part of a spec -----------------------------------------------------------------------------
@@ -350,45 +263,13 @@ def test_factories_are_values() -> None:
     assert consumer(sweep, print) == consumer(sweep, print)
     assert consumer(sweep, print) != consumer(sweep, print, concurrency=2)
     assert len({periodic(sweep, every=1), consumer(sweep, print), consumer(sweep, print)}) == 2
-    assert repr(periodic(sweep, every=60)) == "periodic(sweep, every=60)"
-    assert repr(periodic(sweep, every=0.5, immediately=True)) == (
-        "periodic(sweep, every=0.5, immediately=True)"
-    )
-    assert repr(consumer(sweep, print)) == "consumer(sweep, print)"
-    assert repr(ChildSpec("x", consumer(sweep, print, concurrency=3))) == (
-        "ChildSpec('x', consumer(sweep, print, concurrency=3))"
-    )
-
-
-async def test_each_incarnation_is_a_new_proc() -> None:
-    """A factory can be used for many children at once."""
-    calls: list[float] = []
-    factory = periodic(lambda: calls.append(now()), every=1)
-    tree = SupervisorSpec("top", [ChildSpec("a", factory), ChildSpec("b", factory)])
-    async with serve(tree):
-        await anyio.sleep(1.5)
-    assert calls == [1, 1]
-
-
-async def test_they_take_no_messages() -> None:
-    """A message to such a child is refused at the sender."""
-    async with ActorSystem() as system:
-        proc = await system.spawn(periodic(lambda: None, every=1))
-        with pytest.raises(TypeError):
-            proc.tell("hello")  # type: ignore[arg-type]
-
-
-async def test_its_crash_can_be_significant() -> None:
-    """Such a child takes part in its supervisor's rules like any other."""
-    ends: list[object] = []
-
-    async def once(shutdown: CancellationToken) -> None:
-        raise Boom
-
-    spec = ChildSpec("once", periodic(once, every=1), restart="temporary", significant=True)
-    tree = SupervisorSpec("top", [spec], auto_shutdown=AutoShutdown.ANY_SIGNIFICANT)
-    async with serve(tree) as app:
-        ends.append(await app.find("once").wait())
-        ends.append(await app.wait())
-    assert isinstance(ends[0], Crashed)
-    assert ends[1] == Shutdown()
+    for factory, text in (
+        (periodic(sweep, every=60), "periodic(sweep, every=60)"),
+        (
+            periodic(sweep, every=0.5, immediately=True),
+            "periodic(sweep, every=0.5, immediately=True)",
+        ),
+        (consumer(sweep, print), "consumer(sweep, print)"),
+        (consumer(sweep, print, concurrency=3), "consumer(sweep, print, concurrency=3)"),
+    ):
+        assert repr(ChildSpec("x", factory)) == f"ChildSpec('x', {text})"

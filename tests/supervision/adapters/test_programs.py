@@ -1,16 +1,14 @@
 """Tests of `subprocess`: how a program starts, what it says, and how its exit is told."""
 
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from actors import Crashed, Normal, Shutdown
-from supervision import ChildSpec, SpecError, SupervisorSpec, serve, subprocess
+from supervision import ChildSpec, SpecError, subprocess
 from supervision.adapters.pipes import LONGEST_LINE
 from supervision.errors import ProcessFailed
 from supervision.events import LogLines, ProcessOutput
@@ -32,14 +30,6 @@ pytestmark = [pytest.mark.real_time, pytest.mark.usefixtures("no_processes_left"
 
 
 @pytest.mark.core
-async def test_exit_code_0_is_a_normal_exit() -> None:
-    """A program that ends well ends its child well."""
-    async with programs() as run:
-        assert await run.run("say('hello')") == Normal()
-        assert run.said == ["hello"]
-
-
-@pytest.mark.core
 async def test_another_exit_code_is_a_crash() -> None:
     """The crash tells the command, the exit code and the last lines of standard error."""
     async with programs() as run:
@@ -49,39 +39,6 @@ async def test_another_exit_code_is_a_crash() -> None:
     assert error.argv == tuple(python(code))
     assert error.last_lines == tuple(f"error {i}" for i in range(5, 15))
     assert str(error) == f"{sys.executable} ended with exit code 3: error 14"
-
-
-@pytest.mark.core
-async def test_an_end_by_a_signal_is_a_crash() -> None:
-    """A program that somebody else kills crashes its child, and the text names the signal."""
-    async with programs() as run:
-        error = failure(await run.run("os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)"))
-    assert error.returncode == -signal.SIGTERM
-    assert str(error) == f"{sys.executable} was ended by SIGTERM"
-
-
-async def test_it_is_restarted_like_any_other_child(tmp_path: Path) -> None:
-    """A supervisor restarts a program that failed, and stops the one that runs."""
-    code = """
-if os.path.exists('crashed'):
-    say('second'); time.sleep(60)
-open('crashed', 'w').close()
-sys.exit(1)
-"""
-    lines: list[str] = []
-    second = anyio.Event()
-
-    def hear(event: object) -> None:
-        if isinstance(event, ProcessOutput):
-            lines.append(event.line)
-            second.set()
-
-    program = subprocess(python(code), cwd=tmp_path)
-    tree = SupervisorSpec("top", [ChildSpec("program", program, restart="transient")])
-    async with serve(tree, observe=[hear]) as app:
-        await second.wait()
-        assert app.find("program").is_alive
-    assert lines == ["second"]
 
 
 # -- the start -------------------------------------------------------------------------------------
@@ -101,19 +58,14 @@ async def test_a_missing_program_is_a_failed_start() -> None:
         assert "secret" not in str(error)
 
 
-async def test_a_file_that_is_no_program_is_a_failed_start(tmp_path: Path) -> None:
-    """What the system does not run is a failed start."""
+async def test_what_cannot_be_run_is_a_failed_start(tmp_path: Path) -> None:
+    """A working directory that is not there, or a file that is no program, is a failed start."""
     path = tmp_path / "text"
     path.write_text("no program")
     async with programs() as run:
+        assert "could not be started" in str(await run.fail_to_start("", cwd="/nowhere"))
         with pytest.raises(Exception, match="could not be started"):
             await run.system.spawn(subprocess([path]))
-
-
-async def test_a_missing_folder_is_a_failed_start() -> None:
-    """A working directory that is not there is a failed start."""
-    async with programs() as run:
-        assert "could not be started" in str(await run.fail_to_start("", cwd="/nowhere"))
 
 
 @pytest.mark.core
@@ -153,25 +105,23 @@ async def test_ending_before_it_is_ready_is_a_failed_start(code: int) -> None:
         assert str(cause).endswith(f"ended with exit code {code} before it was ready: no port")
 
 
-async def test_a_start_that_takes_too_long_kills_the_program() -> None:
-    """Past its `start_timeout` the program is killed, and gone when the start has failed."""
-    async with programs() as run:
-        error = await run.fail_to_start(
-            "say('pid', os.getpid()); time.sleep(60)", ready=lambda line: False, timeout=0.2
-        )
-        assert isinstance(error.__cause__, TimeoutError)
-        assert run.left_at_end == []
+@pytest.mark.parametrize(
+    ("error", "timeout"), [(TimeoutError, 0.2), (ValueError, None)], ids=["too long", "an error"]
+)
+async def test_a_start_that_fails_kills_the_program(
+    error: type[Exception], timeout: float | None
+) -> None:
+    """Past its `start_timeout`, or when `ready` raises, the program is killed and gone."""
 
-
-async def test_an_error_in_ready_is_a_failed_start() -> None:
-    """What the predicate raises is why the start failed; the program is killed."""
-
-    def broken(line: str) -> bool:
-        raise ValueError(line)
+    def ready(line: str) -> bool:
+        if timeout is None:
+            raise ValueError(line)
+        return False
 
     async with programs() as run:
-        error = await run.fail_to_start("say('pid', os.getpid()); time.sleep(60)", ready=broken)
-        assert isinstance(error.__cause__, ValueError)
+        code = "say('pid', os.getpid()); time.sleep(60)"
+        failed = await run.fail_to_start(code, ready=ready, timeout=timeout)
+        assert isinstance(failed.__cause__, error)
         assert run.left_at_end == []
 
 
@@ -187,22 +137,8 @@ async def test_environment_and_folder(tmp_path: Path) -> None:
         assert run.said == [f"['A', 'B'] {tmp_path}", os.getcwd()]
 
 
-async def test_its_standard_input_is_empty() -> None:
-    """A program that reads its input does not hang."""
-    async with programs() as run:
-        assert await run.run("say(repr(sys.stdin.read()))") == Normal()
-        assert run.said == ["''"]
-
-
-async def test_it_has_a_session_of_its_own() -> None:
-    """It leads a session and a process group, so a Ctrl-C in the terminal does not reach it."""
-    async with programs() as run:
-        await run.run("say(os.getpid() == os.getpgid(0) == os.getsid(0))")
-        assert run.said == ["True"]
-
-
-async def test_it_inherits_no_files() -> None:
-    """A program has standard input, output and error, and nothing that is open here."""
+async def test_it_inherits_nothing_else() -> None:
+    """It has an empty standard input, no open file of this process, and a session of its own."""
     async with programs() as run:
         code = """
 def is_open(fd):
@@ -211,10 +147,11 @@ def is_open(fd):
     except OSError:
         return False
     return True
-say([fd for fd in range(100) if is_open(fd)])
+say([fd for fd in range(100) if is_open(fd)], repr(sys.stdin.read()))
+say(os.getpid() == os.getpgid(0) == os.getsid(0))  # so a Ctrl-C does not reach it
 """
-        await run.run(code)
-        assert run.said == ["[0, 1, 2]"]
+        assert await run.run(code) == Normal()
+        assert run.said == ["[0, 1, 2] ''", "True"]
 
 
 # -- what it says ----------------------------------------------------------------------------------
@@ -252,22 +189,14 @@ async def test_a_flood_is_told_to_the_last_line() -> None:
         assert run.said == [str(i) for i in range(20_000)]
 
 
-async def test_output_can_be_inherited(capfd: pytest.CaptureFixture[str]) -> None:
-    """With "inherit" the output goes where that of this process goes."""
-    async with programs() as run:
-        code = "say('out'); print('err', file=sys.stderr)"
-        assert await run.run(code, output="inherit") == Normal()
-        assert run.said == []
-    assert capfd.readouterr() == ("out\n", "err\n")
-
-
-async def test_output_can_be_discarded(capfd: pytest.CaptureFixture[str]) -> None:
-    """With "discard" the output goes nowhere, and a crash has no last lines."""
+@pytest.mark.parametrize("output", ["inherit", "discard"])
+async def test_output_can_go_elsewhere(output: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """It can go where that of this process goes, or nowhere; a crash has no last lines then."""
     async with programs() as run:
         code = "say('out'); print('err', file=sys.stderr); sys.exit(1)"
-        assert failure(await run.run(code, output="discard")).last_lines == ()
+        assert failure(await run.run(code, output=output)).last_lines == ()
         assert run.said == []
-    assert capfd.readouterr() == ("", "")
+    assert capfd.readouterr() == (("out\n", "err\n") if output == "inherit" else ("", ""))
 
 
 async def test_it_may_close_its_output() -> None:
@@ -299,7 +228,7 @@ async def test_the_log_has_its_lines() -> None:
 
 
 async def test_no_file_is_left_open() -> None:
-    """After many starts and ends, good and bad ones, as many files are open as before."""
+    """A running program costs two pipes, and after good and bad starts and ends none is left."""
     async with programs() as run:
         await run.run("")
         before = open_files()
@@ -307,27 +236,16 @@ async def test_no_file_is_left_open() -> None:
             await run.run("say('x')")
             await run.fail_to_start("", cwd="/nowhere")
             ref = await run.spawn(FOREVER)
+            assert len(open_files()) <= len(before) + 3  # two pipes, and maybe one of the loop
             ref.kill()
             await ref.wait()
         assert open_files() == before
 
 
-async def test_a_running_program_costs_few_files() -> None:
-    """While a program runs, the ends of the pipes that are its own are not open here."""
-    async with programs() as run:
-        await run.run("")
-        before = len(open_files())
-        ref = await run.spawn(FOREVER)
-        await run.wait_for("ready")
-        assert len(open_files()) <= before + 3  # two pipes, and maybe one of the loop
-        ref.kill()
-        await ref.wait()
-
-
 # -- at the door -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("argv", ["ls -l", b"ls", [], (), None, 5, ["ls", 5], ["a\0b"], {"ls"}])
+@pytest.mark.parametrize("argv", ["ls -l", b"ls", [], None, ["ls", 5], ["a\0b"], {"ls"}])
 def test_bad_commands_are_refused(argv: Any) -> None:
     """A command is a list of texts; one text is refused, as it would mean a shell."""
     with pytest.raises(TypeError, match="subprocess: "):
@@ -352,15 +270,11 @@ def test_bad_options_are_refused(options: Any, text: str) -> None:
         subprocess(["ls"], **options)
 
 
-def test_a_predicate_is_a_function() -> None:
-    """`ready` is called with a line."""
+def test_what_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ready` is a function, and where there are no process groups there are no programs."""
     wrong: Any = "listening"
     with pytest.raises(TypeError, match="ready is a function"):
         subprocess(["ls"], ready=wrong)
-
-
-def test_windows_is_told_that_it_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there are no process groups the factory says so at once."""
     monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(NotImplementedError, match="POSIX"):
         subprocess(["ls"])

@@ -1,6 +1,5 @@
 """Tests of `consumer`: what it opens it closes, and what it has in hand it finishes."""
 
-import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -9,14 +8,29 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from actors import ActorSystem, Crashed, Down, ExitReason, Killed, Normal, Shutdown, StartFailed
+from actors import (
+    ActorSystem,
+    Crashed,
+    Down,
+    ExitReason,
+    Killed,
+    Normal,
+    Ref,
+    Shutdown,
+    StartFailed,
+)
 from actors.testing import START, settle
-from supervision import ChildSpec, SpecError, SupervisorSpec, TreeExited, consumer, serve
+from supervision import SpecError, consumer
+from tests.supervision.spawned import spawned
 
 
 def now() -> float:
     """Return the seconds since the start of the test's clock."""
     return round(anyio.current_time() - START, 6)
+
+
+def unheard(down: Down) -> None:
+    """Take a crash for what is expected."""
 
 
 class Boom(Exception):
@@ -26,7 +40,7 @@ class Boom(Exception):
 class Source:
     """Give numbers, one a second; note what is opened and closed."""
 
-    def __init__(self, trace: list[str], last: float = math.inf) -> None:
+    def __init__(self, trace: list[str], last: int = 1000) -> None:
         self.trace = trace
         self.last = last
 
@@ -56,14 +70,6 @@ class Source:
         await anyio.sleep(1)
         return self.numbers()
 
-    def iterable(self) -> "Iterable":
-        """Be no iterator, but something to iterate over."""
-        return Iterable(self)
-
-    def closable(self) -> "Closable":
-        """Be an iterator with an `aclose` that is no generator."""
-        return Closable(self.trace, self.last)
-
 
 class Iterable:
     """Make a new generator for each iteration."""
@@ -76,12 +82,11 @@ class Iterable:
 
 
 class Closable:
-    """Be an iterator like the streams of anyio."""
+    """Be an iterator with an `aclose` that is no generator, like the streams of anyio."""
 
-    def __init__(self, trace: list[str], last: float) -> None:
-        self.trace = trace
-        self.last = last
-        self.number = 0
+    def __init__(self, source: Source) -> None:
+        self.trace = source.trace
+        self.numbers = iter(range(1, 1 + source.last))
         self.trace.append("open")
 
     def __aiter__(self) -> Self:
@@ -89,10 +94,9 @@ class Closable:
 
     async def __anext__(self) -> int:
         await anyio.sleep(1)
-        if self.number >= self.last:
-            raise StopAsyncIteration
-        self.number += 1
-        return self.number
+        for number in self.numbers:
+            return number
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         """Note it."""
@@ -121,12 +125,20 @@ SHAPES: dict[str, Callable[[Source], Callable[[], Any]]] = {
     "generator": lambda source: source.numbers,
     "context manager": lambda source: source.managed,
     "coroutine function": lambda source: source.connect,
-    "iterable": lambda source: source.iterable,
-    "with aclose": lambda source: source.closable,
+    "iterable": lambda source: lambda: Iterable(source),
+    "with aclose": lambda source: lambda: Closable(source),
     "all in one": lambda source: lambda: AllInOne(source),
 }
 each_shape = pytest.mark.parametrize("shape", SHAPES)
 each_concurrency = pytest.mark.parametrize("concurrency", [1, 3])
+
+
+async def begin(
+    system: ActorSystem, source: Source, shape: str, handle: Callable[[int], Any], concurrency: int
+) -> Ref[Any]:
+    """Start a consumer of a source in this shape."""
+    opening = SHAPES[shape](source)
+    return await system.spawn(consumer(opening, handle, concurrency=concurrency))
 
 
 def open_and_closed(shape: str) -> list[str]:
@@ -137,36 +149,43 @@ def open_and_closed(shape: str) -> list[str]:
 
 # -- the ways to end, for every shape of a source --------------------------------------------------
 
-
-@each_shape
-@each_concurrency
-async def test_an_exhausted_source_is_a_normal_exit(shape: str, concurrency: int) -> None:
-    """Every item is handled once, in order; then the source is closed and the child ends."""
-    trace: list[str] = []
-    items: list[int] = []
-    source = SHAPES[shape](Source(trace, last=3))
-    async with ActorSystem() as system:
-        proc = await system.spawn(consumer(source, items.append, concurrency=concurrency))
-        assert await proc.wait() == Normal()
-    assert items == [1, 2, 3]
-    assert trace == open_and_closed(shape)
+ERROR = Boom("item")
+ENDS: dict[str, tuple[ExitReason, list[int]]] = {
+    "exhausted": (Normal(), [1, 2, 3]),
+    "stop": (Shutdown(), [1, 2]),
+    "kill": (Killed(), [1, 2]),
+    "kill in hand": (Killed(), []),
+    "crash": (Crashed(ERROR), [1]),
+}
 
 
 @each_shape
 @each_concurrency
-async def test_a_stop_between_items_closes_the_source(shape: str, concurrency: int) -> None:
-    """Told to stop while it waits for an item, it waits no longer."""
+@pytest.mark.parametrize("end", ENDS)
+async def test_however_it_ends_the_source_is_closed(shape: str, concurrency: int, end: str) -> None:
+    """Items are handled in order; however it ends, the source is closed before that is told."""
     trace: list[str] = []
     items: list[int] = []
+
+    async def handle(item: int) -> None:
+        if end == "kill in hand":
+            await anyio.sleep_forever()
+        if end == "crash" and item == 2:
+            raise ERROR
+        items.append(item)
+
     async with ActorSystem() as system:
-        source = SHAPES[shape](Source(trace))
-        proc = await system.spawn(consumer(source, items.append, concurrency=concurrency))
+        proc = await begin(system, Source(trace, last=3), shape, handle, concurrency)
+        system.monitor(proc, unheard)
         await anyio.sleep(2.5)
-        before = now()
-        assert await proc.shutdown() == Shutdown()
-        assert now() == before
-    assert items == [1, 2]
-    assert trace == open_and_closed(shape)
+        if end == "stop":
+            before = now()
+            await proc.shutdown()
+            assert now() == before  # it waits for no other item
+        elif end.startswith("kill"):
+            proc.kill()
+        assert (await proc.wait(), items) == ENDS[end]
+        assert trace == open_and_closed(shape)
 
 
 @each_shape
@@ -183,56 +202,10 @@ async def test_a_stop_finishes_what_is_in_hand(shape: str, concurrency: int) -> 
         items.append(item)
 
     async with ActorSystem() as system:
-        source = SHAPES[shape](Source(trace))
-        proc = await system.spawn(consumer(source, handle, concurrency=concurrency))
+        proc = await begin(system, Source(trace), shape, handle, concurrency)
         await anyio.sleep(2.5)
         assert await proc.shutdown(100) == Shutdown()
     assert items == ([1] if concurrency == 1 else [1, 2])
-    assert trace == open_and_closed(shape)
-
-
-@each_shape
-@each_concurrency
-@pytest.mark.parametrize("in_hand", [True, False])
-async def test_a_kill_closes_the_source(shape: str, concurrency: int, in_hand: bool) -> None:
-    """Killed, with or without an item in hand, the source is closed before the end is announced."""
-    trace: list[str] = []
-
-    async def handle(item: int) -> None:
-        if in_hand:
-            await anyio.sleep_forever()
-
-    async with ActorSystem() as system:
-        source = SHAPES[shape](Source(trace))
-        proc = await system.spawn(consumer(source, handle, concurrency=concurrency))
-        await anyio.sleep(2.5)
-        proc.kill()
-        assert await proc.wait() == Killed()
-        assert trace == open_and_closed(shape)
-
-
-@each_shape
-@each_concurrency
-async def test_a_crash_closes_the_source(shape: str, concurrency: int) -> None:
-    """An error of the handler is the crash, the same object; the source is closed."""
-    trace: list[str] = []
-    error = Boom("item")
-    error.__cause__ = KeyError("why")
-
-    async def handle(item: int) -> None:
-        await anyio.sleep(0.1)
-        if item == 2:
-            raise error
-
-    downs: list[Down] = []
-    async with ActorSystem() as system:
-        source = SHAPES[shape](Source(trace))
-        proc = await system.spawn(consumer(source, handle, concurrency=concurrency))
-        system.monitor(proc, downs.append)
-        reason = await proc.wait()
-    assert isinstance(reason, Crashed)
-    assert reason.error is error
-    assert isinstance(error.__cause__, KeyError)
     assert trace == open_and_closed(shape)
 
 
@@ -241,8 +214,7 @@ async def test_a_crash_closes_the_source(shape: str, concurrency: int) -> None:
 
 async def test_it_is_ready_when_the_source_is_open() -> None:
     """The start takes as long as opening does."""
-    async with ActorSystem() as system:
-        await system.spawn(consumer(Source([]).connect, print))
+    async with spawned(consumer(Source([]).connect, print)):
         assert now() == 1
 
 
@@ -286,61 +258,7 @@ async def test_a_source_gives_something_asynchronous(wrong: Any) -> None:
             await system.spawn(consumer(lambda: wrong, print))
 
 
-async def test_given_up_while_opening() -> None:
-    """A start that is too slow cancels the opening; what was entered already is left."""
-    trace: list[str] = []
-
-    @asynccontextmanager
-    async def slow() -> AsyncGenerator[AsyncIterator[int], None]:
-        trace.append("enter")
-        try:
-            await anyio.sleep_forever()
-            yield Source(trace).numbers()
-        finally:
-            trace.append("leave")
-
-    async with ActorSystem() as system:
-        with pytest.raises(StartFailed):
-            await system.spawn(consumer(slow, print), start_timeout=2)
-    assert trace == ["enter", "leave"]
-
-
-async def test_each_incarnation_opens_anew() -> None:
-    """After a crash the next incarnation opens a source of its own, the old one being closed."""
-    trace: list[str] = []
-
-    def handle(item: int) -> None:
-        trace.append(str(item))
-        if item == 2:
-            raise Boom
-
-    tree = SupervisorSpec(
-        "top", [ChildSpec("numbers", consumer(Source(trace).numbers, handle))], max_restarts=1
-    )
-
-    async def scene() -> None:
-        async with serve(tree) as app:
-            await app.wait()
-
-    with pytest.raises(TreeExited):
-        await scene()
-    assert trace == ["open", "1", "2", "closed"] * 2
-
-
 # -- taking ----------------------------------------------------------------------------------------
-
-
-async def test_it_takes_from_a_stream_of_anyio() -> None:
-    """A memory stream is a source as it is: nothing is lost between it and the handler."""
-    send, receive = anyio.create_memory_object_stream[int](5)
-    items: list[int] = []
-    async with ActorSystem() as system:
-        proc = await system.spawn(consumer(lambda: receive, items.append))
-        async with send:
-            for number in range(20):
-                await send.send(number)
-        assert await proc.wait() == Normal()
-    assert items == list(range(20))
 
 
 async def test_what_has_come_when_it_is_told_to_stop_is_handled() -> None:
@@ -348,8 +266,7 @@ async def test_what_has_come_when_it_is_told_to_stop_is_handled() -> None:
     send, receive = anyio.create_memory_object_stream[int](0)
     items: list[int] = []
     with send, receive:
-        async with ActorSystem() as system:
-            proc = await system.spawn(consumer(receive.clone, items.append))
+        async with spawned(consumer(receive.clone, items.append)) as proc:
             await settle()
             send.send_nowait(1)
             proc.stop()
@@ -359,30 +276,8 @@ async def test_what_has_come_when_it_is_told_to_stop_is_handled() -> None:
     assert items == [1]
 
 
-async def test_one_item_at_a_time() -> None:
-    """By default the next item is not taken before the one in hand is done."""
-    inside: list[int] = []
-    taken: list[int] = []
-
-    async def source() -> AsyncGenerator[int, None]:
-        for number in range(5):
-            taken.append(number)
-            assert inside == []
-            yield number
-
-    async def handle(item: int) -> None:
-        inside.append(item)
-        await anyio.sleep(1)
-        inside.remove(item)
-        assert taken[-1] == item
-
-    async with ActorSystem() as system:
-        proc = await system.spawn(consumer(source, handle))
-        assert await proc.wait() == Normal()
-    assert len(taken) == 5
-
-
-async def test_so_many_items_at_a_time() -> None:
+@pytest.mark.parametrize(("concurrency", "seconds"), [(1, 10), (4, 3)])
+async def test_so_many_items_at_a_time(concurrency: int, seconds: int) -> None:
     """With `concurrency` so many items are in hand at once and no more is taken meanwhile."""
     inside: list[int] = []
     taken: list[int] = []
@@ -397,17 +292,14 @@ async def test_so_many_items_at_a_time() -> None:
         nonlocal most
         inside.append(item)
         most = max(most, len(inside))
-        assert len(taken) - 10 <= len(inside) <= 4
         await anyio.sleep(1)
         inside.remove(item)
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(consumer(source, handle, concurrency=4))
+    async with spawned(consumer(source, handle, concurrency=concurrency)) as proc:
         await settle()
-        assert taken == [0, 1, 2, 3]
+        assert taken == list(range(concurrency))
         assert await proc.wait() == Normal()
-    assert most == 4
-    assert now() == 3
+    assert (most, now()) == (concurrency, seconds)
 
 
 async def test_a_stop_while_all_hands_are_full() -> None:
@@ -418,50 +310,24 @@ async def test_a_stop_while_all_hands_are_full() -> None:
         await anyio.sleep(10)
         items.append(item)
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(consumer(Source([]).numbers, handle, concurrency=2))
+    async with spawned(consumer(Source([]).numbers, handle, concurrency=2)) as proc:
         await anyio.sleep(5)
         assert await proc.shutdown(60) == Shutdown()
     assert items == [1, 2]
     assert now() == 12
 
 
-async def test_a_crash_cancels_the_others_in_hand() -> None:
-    """With several items in hand, the error of one is the crash, and the others are cancelled."""
-    trace: list[str] = []
-
-    async def handle(item: int) -> None:
-        try:
-            await anyio.sleep(5 - item)
-            raise Boom(f"item {item}")
-        except anyio.get_cancelled_exc_class():
-            trace.append(f"cancelled {item}")
-            raise
-
-    downs: list[Down] = []
-    async with ActorSystem() as system:
-        proc = await system.spawn(consumer(Source([]).numbers, handle, concurrency=3))
-        system.monitor(proc, downs.append)
-        reason = await proc.wait()
-    # At 5 s all three are over at once: the first ends the others.
-    assert isinstance(reason, Crashed)
-    assert isinstance(reason.error, Boom | ExceptionGroup)
-
-
-async def test_two_errors_at_once_are_a_group() -> None:
-    """When two items fail, the crash holds both errors."""
+async def test_an_error_cancels_the_others_in_hand() -> None:
+    """With several items in hand, the error of one cancels the others; several are a group."""
     gate = anyio.Event()
 
     async def handle(item: int) -> None:
         try:
-            await gate.wait()
+            await (gate.wait() if item == 1 else anyio.sleep_forever())
         finally:
             raise Boom(str(item))
 
-    downs: list[Down] = []
-    async with ActorSystem() as system:
-        proc = await system.spawn(consumer(Source([], last=2).numbers, handle, concurrency=2))
-        system.monitor(proc, downs.append)
+    async with spawned(consumer(Source([], last=2).numbers, handle, concurrency=2)) as proc:
         await anyio.sleep(2.5)
         gate.set()
         reason = await proc.wait()
@@ -478,8 +344,7 @@ async def test_a_source_that_never_waits_holds_nobody_up() -> None:
         while True:
             yield 1
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(consumer(flood, items.append))
+    async with spawned(consumer(flood, items.append)) as proc:
         for _ in range(20):
             await anyio.lowlevel.checkpoint()
         proc.stop()
@@ -503,43 +368,22 @@ async def test_an_error_of_the_source_is_a_crash(when: str) -> None:
             if when == "closing":
                 raise Boom
 
-    downs: list[Down] = []
-    async with ActorSystem() as system:
-        proc = await system.spawn(consumer(broken, lambda item: None))
-        system.monitor(proc, downs.append)
+    async with spawned(consumer(broken, lambda item: None)) as proc:
         await settle()
         reason: ExitReason = await proc.shutdown()
     assert isinstance(reason, Crashed)
     assert isinstance(reason.error, Boom)
 
 
-async def test_the_deadline_cancels_the_item_in_hand() -> None:
-    """An item that takes longer than the stop may take is cancelled, and the source closed."""
-    trace: list[str] = []
-
-    async def hang(item: int) -> None:
-        await anyio.sleep_forever()
-
-    async with ActorSystem() as system:
-        proc = await system.spawn(consumer(Source(trace).numbers, hang))
-        await anyio.sleep(1.5)
-        assert await proc.shutdown(3) == Killed()
-        assert now() == 4.5
-    assert trace == ["open", "closed"]
-
-
 # -- at the door -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("concurrency", [0, -1, 1.5, True, None, "2"])
-def test_a_bad_concurrency_is_refused(concurrency: Any) -> None:
-    """`concurrency` is an int of at least one."""
+@pytest.mark.parametrize("concurrency", [0, -1, 1.5, True, None])
+def test_what_cannot_be_meant_is_refused(concurrency: Any) -> None:
+    """`concurrency` is an int of at least one, and a source and its handler are functions."""
     with pytest.raises(SpecError, match=r"^consumer: concurrency: "):
         consumer(Source([]).numbers, print, concurrency=concurrency)
-
-
-@pytest.mark.parametrize(("source", "handler"), [(None, print), (Source([]).numbers, 5)])
-def test_what_is_no_function_is_refused(source: Any, handler: Any) -> None:
-    """A source that was opened already, or a handler that is none, is refused at once."""
-    with pytest.raises(TypeError, match="is a function"):
-        consumer(source, handler)
+    not_a_function: Any = concurrency
+    for source, handler in ((not_a_function, print), (Source([]).numbers, not_a_function)):
+        with pytest.raises(TypeError, match="is a function"):
+            consumer(source, handler)

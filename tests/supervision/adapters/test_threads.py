@@ -4,6 +4,7 @@ import contextvars
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from actors import (
     ActorSystem,
     CancellationToken,
     Crashed,
-    Down,
     Killed,
     Normal,
     ProcEnded,
@@ -28,6 +28,7 @@ from actors.testing import Recorder
 from supervision import BRUTAL_KILL, ChildSpec, SupervisorSpec, blocking, serve
 from supervision.adapters import BlockingToken
 from supervision.events import LogLines, ThreadAbandoned
+from tests.supervision.spawned import spawned
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.real_time
@@ -42,14 +43,16 @@ class Boom(Exception):
 class Stuck:
     """Be a function that does not end before it is let go; note its thread."""
 
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
         self.gate = threading.Event()
         self.inside = threading.Event()
         self.threads: list[threading.Thread] = []
+        self.token: BlockingToken | None = None
 
     def __call__(self, shutdown: BlockingToken) -> None:
         self.threads.append(threading.current_thread())
+        self.token = shutdown
         self.inside.set()
         self.gate.wait()
         if self.error is not None:
@@ -90,8 +93,7 @@ async def test_it_runs_in_a_thread_of_its_own() -> None:
     def work(shutdown: BlockingToken) -> None:
         threads.append(threading.current_thread())
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(blocking(work), id="poller")
+    async with spawned(blocking(work), id="poller") as proc:
         assert await proc.wait() == Normal()
     (thread,) = threads
     assert thread is not threading.main_thread()
@@ -111,8 +113,7 @@ async def test_an_orderly_stop_waits_for_the_thread() -> None:
         assert shutdown.wait(60)
         trace.extend([shutdown.cancelled, shutdown.reason])
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(blocking(work))
+    async with spawned(blocking(work)) as proc:
         assert await proc.shutdown() == Shutdown()
         assert trace == [True, Shutdown()]
 
@@ -126,8 +127,7 @@ async def test_a_wait_can_time_out() -> None:
         answers.append(shutdown.wait(timeout=0.001))
         answers.append(shutdown.wait(timeout=1e12))
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(blocking(work))
+    async with spawned(blocking(work)) as proc:
         await anyio.sleep(SHORT)
         await proc.shutdown()
     assert answers == [False, False, True]
@@ -144,123 +144,47 @@ async def test_what_blocks_can_be_woken() -> None:
         event.wait()
         shutdown.on_cancel(lambda: trace.append("at once"))
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(blocking(work))
+    async with spawned(blocking(work)) as proc:
         await proc.shutdown()
     assert trace == ["at once"]
 
 
-async def test_an_error_is_a_crash_with_the_traceback_of_the_thread() -> None:
-    """What the function raises is the crash, the same object, and shows where it arose."""
+@pytest.mark.parametrize("stopping", [False, True])
+async def test_an_error_is_a_crash_with_the_traceback_of_the_thread(stopping: bool) -> None:
+    """What the function raises, told to stop or not, is the crash, and shows where it arose."""
     error = Boom("in the thread")
+    gate = threading.Event()
 
     def deep() -> None:
         raise error
 
     def work(shutdown: BlockingToken) -> None:
-        gate.wait()
+        shutdown.wait() if stopping else gate.wait()
         deep()
 
-    gate = threading.Event()
-    downs: list[Down] = []
-    async with ActorSystem() as system:
-        proc = await system.spawn(blocking(work))
-        system.monitor(proc, downs.append)
+    async with spawned(blocking(work)) as proc:
         gate.set()
-        reason = await proc.wait()
+        reason = await (proc.shutdown() if stopping else proc.wait())
     assert isinstance(reason, Crashed)
     assert reason.error is error
-    names: list[str] = []
-    traceback = error.__traceback__
-    while traceback is not None:
-        names.append(traceback.tb_frame.f_code.co_name)
-        traceback = traceback.tb_next
-    assert names[-2:] == ["work", "deep"]
-
-
-async def test_an_error_at_the_stop_is_a_crash() -> None:
-    """What the function raises after it was told to stop is a crash, too."""
-
-    def work(shutdown: BlockingToken) -> None:
-        shutdown.wait()
-        raise Boom
-
-    downs: list[Down] = []
-    async with ActorSystem() as system:
-        proc = await system.spawn(blocking(work))
-        system.monitor(proc, downs.append)
-        assert isinstance(await proc.shutdown(), Crashed)
-
-
-async def test_it_is_restarted_in_a_new_thread() -> None:
-    """Under a supervisor each incarnation has a thread and a token of its own."""
-    threads: list[threading.Thread] = []
-    third = threading.Event()
-
-    def work(shutdown: BlockingToken) -> None:
-        assert not shutdown.cancelled
-        threads.append(threading.current_thread())
-        if len(threads) < 3:
-            raise Boom
-        third.set()
-        shutdown.wait()
-
-    async with serve(SupervisorSpec("top", [ChildSpec("work", blocking(work))])):
-        await anyio.to_thread.run_sync(third.wait)
-    assert len(set(threads)) == 3
-    assert [thread.name for thread in threads] == ["blocking /top/work"] * 3
-
-
-async def test_context_variables_are_those_of_the_child() -> None:
-    """The thread sees the context variables of whoever started the child."""
-    variable = contextvars.ContextVar("variable", default="default")
-    seen: list[str] = []
-    variable.set("set")
-    async with ActorSystem() as system:
-        proc = await system.spawn(blocking(lambda shutdown: seen.append(variable.get())))
-        await proc.wait()
-    assert seen == ["set"]
+    frames = traceback.extract_tb(error.__traceback__)
+    assert [frame.name for frame in frames][-2:] == ["work", "deep"]
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-async def test_an_event_loop_may_run_in_the_thread(backend: str) -> None:
-    """A thread can have an event loop of its own, of either kind."""
-    done: list[str] = []
+async def test_the_thread_has_a_context_of_its_own(backend: str) -> None:
+    """It sees the context variables of whoever started it, and may run an event loop."""
+    variable = contextvars.ContextVar("variable", default="default")
+    seen: list[str] = []
+    variable.set("set")
 
     async def main() -> None:
         await anyio.sleep(0.001)
-        done.append(backend)
+        seen.append(variable.get())
 
-    async with ActorSystem() as system:
-        proc = await system.spawn(blocking(lambda shutdown: anyio.run(main, backend=backend)))
+    async with spawned(blocking(lambda shutdown: anyio.run(main, backend=backend))) as proc:
         assert await proc.wait() == Normal()
-    assert done == [backend]
-
-
-async def test_it_can_send_to_the_tree() -> None:
-    """Through a handle for threads the function reaches the actors of the tree."""
-    async with ActorSystem() as system:
-        stopped = await system.spawn(blocking(wait_for_stop), id="stopped")
-
-        def work(shutdown: BlockingToken) -> None:
-            with pytest.raises(TypeError):
-                system.threadsafe(stopped).tell("x")  # type: ignore[arg-type]
-
-        proc = await system.spawn(blocking(work))
-        assert await proc.wait() == Normal()
-
-
-async def test_many_threads_at_once() -> None:
-    """Each child has a thread of its own, however many there are: none waits for a free one."""
-    barrier = threading.Barrier(60)
-
-    def work(shutdown: BlockingToken) -> None:
-        barrier.wait()
-
-    async with ActorSystem() as system:
-        procs = [await system.spawn(blocking(work)) for _ in range(60)]
-        for proc in procs:
-            assert await proc.wait() == Normal()
+    assert seen == ["set"]
 
 
 # -- threads that do not end -----------------------------------------------------------------------
@@ -282,45 +206,25 @@ async def test_killed_it_abandons_its_thread(stuck: Stuck) -> None:
         assert (abandoned.ref, abandoned.thread) == (proc, "blocking /stuck")
         assert Stuck.__call__.__code__ in [code for code, _ in abandoned.stack]
         assert stuck.threads[0].is_alive()
+        # It was told to stop, so it may still end by itself.
+        assert stuck.token is not None
+        assert stuck.token.cancelled
+        assert stuck.token.wait(0)
 
 
-async def test_an_abandoned_thread_is_told_to_stop(stuck: Stuck) -> None:
-    """After the kill the token of the thread is cancelled, so it may still end by itself."""
-    tokens: list[BlockingToken] = []
-
-    def work(shutdown: BlockingToken) -> None:
-        tokens.append(shutdown)
-        stuck(shutdown)
-
-    async with ActorSystem() as system:
-        proc = await system.spawn(blocking(work))
-        await stuck.wait_inside()
-        proc.kill()
-        await proc.wait()
-        assert tokens[0].cancelled
-        assert tokens[0].wait(0)
-
-
-async def test_the_deadline_abandons_the_thread(stuck: Stuck) -> None:
-    """A thread that does not obey in time is left alone, and its child was killed."""
-    async with ActorSystem() as system:
-        with Recorder(system, ThreadAbandoned) as recorder:
-            proc = await system.spawn(blocking(stuck))
-            await stuck.wait_inside()
-            assert await proc.shutdown(SHORT) == Killed()
-        assert len(recorder.events) == 1
-
-
-async def test_a_brutal_kill_does_not_ask_the_thread(stuck: Stuck) -> None:
-    """Under BRUTAL_KILL the thread is left alone at once."""
-    spec = ChildSpec("stuck", blocking(stuck), shutdown=BRUTAL_KILL)
-    async with serve(SupervisorSpec("top", [spec])) as app:
-        recorder = Recorder(app.system, ThreadAbandoned)
-        with recorder:
+@pytest.mark.parametrize("shutdown", [SHORT, BRUTAL_KILL])
+async def test_the_deadline_abandons_the_thread(stuck: Stuck, shutdown: Any) -> None:
+    """A thread that does not obey in time, or is to have no time, is left alone."""
+    tree = SupervisorSpec("top", [ChildSpec("stuck", blocking(stuck), shutdown=shutdown)])
+    async with serve(tree) as app:
+        with Recorder(app.system, ThreadAbandoned, ProcEnded) as recorder:
             await stuck.wait_inside()
             app.supervisor.stop()
             await app.wait()
-    assert len(recorder.events) == 1
+    abandoned, ended, _ = recorder.events
+    assert isinstance(abandoned, ThreadAbandoned)
+    assert isinstance(ended, ProcEnded)
+    assert ended.reason == Killed()
 
 
 async def test_killed_in_the_turn_in_which_it_starts(stuck: Stuck) -> None:
@@ -340,29 +244,27 @@ async def test_killed_in_the_turn_in_which_it_starts(stuck: Stuck) -> None:
 
 
 async def test_what_an_abandoned_thread_raises_is_not_lost(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, stuck: Stuck
 ) -> None:
     """An error that nobody waits for any more goes where errors of threads go."""
     raised: list[BaseException | None] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: raised.append(args.exc_value))
-    stuck = Stuck(Boom("late"))
-    async with ActorSystem() as system:
-        proc = await system.spawn(blocking(stuck))
+    stuck.error = Boom("late")
+    async with spawned(blocking(stuck)) as proc:
         await stuck.wait_inside()
         proc.kill()
         await proc.wait()
     stuck.let_go()
-    assert [type(error) for error in raised] == [Boom]
+    assert raised == [stuck.error]
 
 
 async def test_an_error_in_the_turn_of_the_kill_is_not_lost(stuck: Stuck) -> None:
     """When the thread has raised before the kill came, the error is told, and nothing abandoned."""
     stuck.error = Boom("just before")
-    downs: list[Down] = []
     async with ActorSystem() as system:
         with Recorder(system, StopError, ThreadAbandoned) as recorder:
             proc = await system.spawn(blocking(stuck))
-            system.monitor(proc, downs.append)
+            system.monitor(proc, lambda down: None)
             await stuck.wait_inside()
             stuck.let_go()  # blocks the loop: it cannot have heard yet
             proc.kill()
@@ -370,17 +272,6 @@ async def test_an_error_in_the_turn_of_the_kill_is_not_lost(stuck: Stuck) -> Non
         (event,) = recorder.events
         assert isinstance(event, StopError)
         assert event.error is stuck.error
-
-
-async def test_a_late_end_of_a_thread_after_its_loop_is_harmless() -> None:
-    """A thread that ends when the system is gone wakes nobody and raises nothing."""
-    stuck = Stuck()
-    async with ActorSystem() as system:
-        proc = await system.spawn(blocking(stuck))
-        await stuck.wait_inside()
-        proc.kill()
-        await proc.wait()
-    stuck.let_go()
 
 
 async def test_the_log_says_where_the_thread_is(stuck: Stuck) -> None:
@@ -423,13 +314,9 @@ run(tree, backend=sys.argv[1])
 @pytest.mark.parametrize("loop", ["asyncio", "trio", "uvloop"])
 def test_the_process_ends_although_a_thread_does_not(loop: str) -> None:
     """`run` leaves with exit code 0 when a thread was abandoned, and does not wait for it."""
+    command = [sys.executable, "-c", PROGRAM, loop]
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, loop],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
+        command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "its thread 'blocking /top/stuck' has not ended" in done.stderr
@@ -444,8 +331,7 @@ async def coroutine_function(shutdown: CancellationToken) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fn", "text"),
-    [(None, "not None"), ("poll", "not 'poll'"), (coroutine_function, "use task")],
+    ("fn", "text"), [(None, "not None"), ("poll", "not 'poll'"), (coroutine_function, "use task")]
 )
 def test_what_is_no_blocking_function_is_refused(fn: Any, text: str) -> None:
     """Anything but a plain function is refused where it is given."""

@@ -5,18 +5,7 @@ from collections.abc import Callable, Sequence
 import anyio
 import pytest
 
-from actors import (
-    ActorSystem,
-    CancellationToken,
-    Crashed,
-    ExitReason,
-    Killed,
-    Name,
-    Proc,
-    ProcStarted,
-    Shutdown,
-    task,
-)
+from actors import CancellationToken, ExitReason, Killed, Name, Proc, Shutdown, task
 from actors.testing import settle
 from supervision import (
     Application,
@@ -26,14 +15,12 @@ from supervision import (
     ChildSpec,
     ChildStartFailed,
     DynamicSupervisorSpec,
-    IntensityExceeded,
     StartChild,
     SupervisorSpec,
     TreeExited,
     WhichChildren,
     serve,
 )
-from supervision.application.application import serve_in
 
 
 class Boom(Exception):
@@ -69,13 +56,6 @@ class BadStop(Worker):
         raise Boom(f"on_stop of {self.id}")
 
 
-class BadStart(Worker):
-    """Do not start."""
-
-    async def on_start(self) -> None:
-        raise Boom(f"on_start of {self.id}")
-
-
 class Diary(list[str]):
     """Note what workers do, and make their specs."""
 
@@ -103,64 +83,34 @@ async def live(
         await anyio.sleep_forever()
 
 
-async def test_a_block_sees_a_ready_tree_that_is_stopped_in_reverse_order() -> None:
-    """All children are ready when the block begins, and are stopped in reverse order after it."""
-    diary = Diary()
-    async with serve(tree(diary.child("a"), diary.child("b"))) as app:
-        assert diary == ["+a", "+b"]
-        assert app.supervisor.is_alive
-        assert app.system.name == "top"
-    assert diary == ["+a", "+b", "-b", "-a"]
-    assert not app.supervisor.is_alive
-    assert await app.wait() == Shutdown()
-
-
 async def test_find_returns_the_ref_at_a_path() -> None:
-    """A path below the root leads to the ref of a child at any depth."""
-    diary = Diary()
+    """A path below the root leads to the ref of a child at any depth, running or not."""
+    diary, crash, name = Diary(), anyio.Event(), Name[object]("the top")
+    waiting = diary.child("a", crash, backoff=Backoff(10.0, 10.0, jitter=False))
     inner = SupervisorSpec("inner", [SupervisorSpec("deep", [diary.child("w")])])
-    async with serve(tree(diary.child("a"), inner)) as app:
-        assert app.find("a").path == "/top/a"
+    children = [waiting, inner, DynamicSupervisorSpec("jobs")]
+    async with serve(SupervisorSpec("top", children, name=name)) as app:
+        assert app.system.name == "top"
+        assert app.system.whereis(name) == app.supervisor
         assert app.find("inner/deep/w").path == "/top/inner/deep/w"
         assert app.find("/inner/").path == "/top/inner"
-        children = await app.supervisor.ask(WhichChildren())
-        assert [child.ref for child in children] == [app.find("a"), app.find("inner")]
+        started = await app.find("jobs").ask(StartChild(diary.child("x")))
+        assert app.find("jobs/x") == started
+        crash.set()
+        await settle()
+        ref = app.find("a")
+        assert (ref.path, ref.is_alive) == ("/top/a", False)
+        found = [child.ref for child in await app.supervisor.ask(WhichChildren())]
+        assert found == [app.find(child.id) for child in children]
 
 
-@pytest.mark.parametrize("path", ["nobody", "a/nobody", "", "a//b", "top", "top/a"])
+@pytest.mark.parametrize("path", ["nobody", "a/nobody", "", "a//b", "top/a"])
 async def test_find_of_an_unknown_path_is_an_error(path: str) -> None:
     """An unknown path raises ChildNotFound, which names it."""
     async with serve(tree(Diary().child("a"))) as app:
         with pytest.raises(ChildNotFound) as caught:
             app.find(path)
         assert caught.value.id == path
-
-
-async def test_find_returns_the_ref_of_a_child_that_is_down() -> None:
-    """The ref of a child that waits for its restart is found, and valid."""
-    diary, crash = Diary(), anyio.Event()
-    spec = diary.child("a", crash, backoff=Backoff(10.0, 10.0, jitter=False))
-    async with serve(tree(spec, restarts=5)) as app:
-        ref = app.find("a")
-        crash.set()
-        await settle()
-        assert not ref.is_alive
-        assert app.find("a") == ref
-
-
-async def test_find_returns_dynamic_children() -> None:
-    """Children that a dynamic supervisor was given at run time are found, too."""
-    diary = Diary()
-    async with serve(tree(DynamicSupervisorSpec("pool"))) as app:
-        started = await app.find("pool").ask(StartChild(diary.child("w")))
-        assert app.find("pool/w") == started
-
-
-async def test_the_root_can_have_a_name() -> None:
-    """The name of a root supervisor is registered like any other."""
-    name = Name[object]("the top")
-    async with serve(SupervisorSpec("top", [], name=name)) as app:
-        assert app.system.whereis(name) == app.supervisor
 
 
 @pytest.mark.parametrize("wrong", [None, "shop", ChildSpec("a", Worker), SupervisorSpec])
@@ -174,62 +124,19 @@ async def test_only_a_supervisors_spec_is_a_tree(wrong: object) -> None:
 # -- the tree fails -------------------------------------------------------------------------------
 
 
-async def test_a_tree_that_cannot_start_raises_and_is_stopped() -> None:
-    """A failed start raises ChildStartFailed, caused by the error, after what had started ended."""
-    diary = Diary()
-    inner = SupervisorSpec("inner", [diary.child("b"), diary.child("c", kind=BadStart)])
-    with pytest.raises(ChildStartFailed) as caught:
-        async with serve(tree(diary.child("a"), inner)):
-            pytest.fail("entered")
-    assert caught.value.path == "inner/c"
-    assert isinstance(caught.value.root, Crashed)
-    cause = caught.value.__cause__
-    while isinstance(cause, ChildStartFailed):
-        cause = cause.__cause__
-    assert isinstance(cause, Boom)
-    assert diary == ["+a", "+b", "-b", "-a"]
-
-
 async def test_a_root_that_is_too_slow_cannot_start() -> None:
     """The start timeout of the root itself is a failed start, too."""
 
-    async def hang() -> None:
-        await anyio.sleep(100)
-
     class Slow(Worker):
         async def on_start(self) -> None:
-            await hang()
+            await anyio.sleep(100)
 
-    diary = Diary()
-    spec = SupervisorSpec("top", [diary.child("a", kind=Slow)], start_timeout=2.0)
+    spec = SupervisorSpec("top", [Diary().child("a", kind=Slow)], start_timeout=2.0)
     began = anyio.current_time()
     with pytest.raises(ChildStartFailed, match="top failed to start: TimeoutError"):
         async with serve(spec):
             pytest.fail("entered")
     assert anyio.current_time() - began == 2.0
-
-
-async def test_a_tree_that_gives_up_cancels_the_block() -> None:
-    """The block is cancelled when the tree gives up; TreeExited is raised, caused by the crash."""
-    diary, crash = Diary(), anyio.Event()
-    reached: list[str] = []
-
-    async def block() -> None:
-        async with serve(tree(diary.child("a"), diary.child("b", crash))):
-            crash.set()
-            try:
-                await anyio.sleep_forever()
-            finally:
-                reached.append("cancelled")
-
-    with pytest.raises(TreeExited) as caught:
-        await block()
-    assert reached == ["cancelled"]
-    assert diary == ["+a", "+b", "-b", "-a"]
-    assert isinstance(caught.value.reason, Shutdown)
-    assert isinstance(caught.value.reason.detail, IntensityExceeded)
-    assert isinstance(caught.value.__cause__, Boom)
-    assert str(caught.value.__cause__) == "b"
 
 
 async def test_several_crashes_are_a_group_in_order() -> None:
@@ -246,41 +153,13 @@ async def test_several_crashes_are_a_group_in_order() -> None:
     assert _texts(caught.value) == ["1", "2", "3"]
 
 
-async def test_errors_raised_while_stopping_join_the_crash() -> None:
-    """What goes wrong while the others are stopped stands behind the crash in the group."""
-    diary, crash = Diary(), anyio.Event()
-    children = [
-        diary.child("a", kind=BadStop),
-        diary.child("b"),
-        diary.child("c", kind=BadStop),
-        diary.child("d", crash),
-    ]
-    with pytest.raises(TreeExited) as caught:
-        await live(tree(*children), lambda app: crash.set())
-    assert _texts(caught.value) == ["d", "on_stop of c", "on_stop of a"]
-
-
-async def test_errors_below_a_nested_supervisor_join_as_well() -> None:
-    """A nested supervisor that gives up passes its crash on, with the errors of its stop."""
-    diary, crash = Diary(), anyio.Event()
-    inner = SupervisorSpec(
-        "inner", [diary.child("b", kind=BadStop), diary.child("c", crash)], max_restarts=0
-    )
-    with pytest.raises(TreeExited) as caught:
-        await live(tree(diary.child("a", kind=BadStop), inner), lambda app: crash.set())
-    assert _texts(caught.value) == ["c", "on_stop of b", "on_stop of a"]
-
-
 async def test_errors_of_a_subtree_that_came_back_are_history() -> None:
     """Errors while a supervisor stopped, that was restarted since, are not part of a later end."""
     diary, first, second = Diary(), anyio.Event(), anyio.Event()
     crashes = iter([first, None])
     inner = SupervisorSpec(
         "inner",
-        [
-            diary.child("b", kind=BadStop),
-            ChildSpec("c", lambda: Worker(diary, "c", next(crashes))),
-        ],
+        [diary.child("b", kind=BadStop), ChildSpec("c", lambda: Worker(diary, "c", next(crashes)))],
         max_restarts=0,
     )
     top = SupervisorSpec("top", [inner, diary.child("d", second)], max_restarts=1, max_seconds=9.0)
@@ -340,10 +219,13 @@ async def test_an_error_of_the_block_while_the_tree_fails_is_not_lost() -> None:
 # -- the tree ends well ---------------------------------------------------------------------------
 
 
-async def test_an_automatic_shutdown_raises_nothing() -> None:
-    """A tree that shuts down by itself does not disturb the block; `wait` tells how it ended."""
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_an_automatic_shutdown_raises_nothing(at_once: bool) -> None:
+    """A tree may shut down by itself, in its first turn or later; `wait` tells how it ended."""
     diary = Diary()
     done = anyio.Event()
+    if at_once:
+        done.set()
 
     async def job(shutdown: CancellationToken) -> None:
         await done.wait()
@@ -362,64 +244,7 @@ async def test_an_automatic_shutdown_raises_nothing() -> None:
     assert diary[-1] == "still here"
 
 
-async def _brief(shutdown: CancellationToken) -> None:
-    """End at once."""
-
-
-async def _crash(shutdown: CancellationToken) -> None:
-    """Crash at once."""
-    raise Boom("at once")
-
-
-async def test_a_tree_may_end_within_its_first_turn() -> None:
-    """A job that is done as soon as it is started ends the tree before the block begins."""
-    top = SupervisorSpec(
-        "top",
-        [ChildSpec("job", task(_brief), restart="transient", significant=True)],
-        auto_shutdown=AutoShutdown.ANY_SIGNIFICANT,
-    )
-    async with serve(top) as app:
-        assert await app.wait() == Shutdown()
-
-
-async def test_a_tree_may_give_up_within_its_first_turn() -> None:
-    """A tree that gives up as soon as it is started raises TreeExited like any other."""
-    with pytest.raises(TreeExited) as caught:
-        async with serve(tree(ChildSpec("a", task(_crash)))):
-            await anyio.sleep_forever()
-    assert isinstance(caught.value.__cause__, Boom)
-
-
-async def test_stopping_the_root_ends_the_tree_well() -> None:
-    """A root that is told to stop by its ref ends without an error."""
-    diary = Diary()
-    async with serve(tree(diary.child("a"))) as app:
-        assert await app.supervisor.shutdown() == Shutdown()
-        assert diary == ["+a", "-a"]
-
-
-async def test_cancelling_a_wait_ends_only_the_wait() -> None:
-    """`wait` can be cancelled, and the tree lives on."""
-    async with serve(tree(Diary().child("a"))) as app:
-        with anyio.move_on_after(5) as scope:
-            await app.wait()
-        assert scope.cancelled_caught
-        assert app.supervisor.is_alive
-
-
 # -- the host is cancelled ------------------------------------------------------------------------
-
-
-async def test_cancelling_the_host_stops_the_tree_in_order() -> None:
-    """A cancelled host goes on being cancelled only after the tree has stopped in order."""
-    diary = Diary()
-    with anyio.CancelScope() as scope:
-        async with serve(tree(diary.child("a"), diary.child("b"))):
-            scope.cancel()
-            await anyio.sleep_forever()
-        pytest.fail("the cancellation was lost")
-    assert scope.cancelled_caught
-    assert diary == ["+a", "+b", "-b", "-a"]
 
 
 async def test_cancelling_the_host_during_the_start_stops_what_had_started() -> None:
@@ -439,7 +264,7 @@ async def test_cancelling_the_host_during_the_start_stops_what_had_started() -> 
 
 
 async def test_each_child_has_its_time_when_the_host_is_cancelled() -> None:
-    """A cancelled host waits for children that are slow to stop, within their shutdown times."""
+    """A cancelled host goes on being cancelled only after the tree has stopped in its time."""
 
     class SlowStop(Worker):
         async def on_stop(self, reason: ExitReason) -> None:
@@ -452,20 +277,13 @@ async def test_each_child_has_its_time_when_the_host_is_cancelled() -> None:
         async with serve(tree(diary.child("a"), diary.child("b", kind=SlowStop))):
             scope.cancel()
             await anyio.sleep_forever()
+        pytest.fail("the cancellation was lost")
+    assert scope.cancelled_caught
     assert diary == ["+a", "+b", "-b", "-a"]
     assert anyio.current_time() - began == 3.0
 
 
 # -- observers ------------------------------------------------------------------------------------
-
-
-async def test_observers_hear_everything_from_the_first_start_on() -> None:
-    """Handlers given to `serve` hear of the first child as of all that follows."""
-    heard: list[object] = []
-    diary = Diary()
-    async with serve(tree(diary.child("a")), observe=[heard.append]):
-        started = [event.ref.path for event in heard if isinstance(event, ProcStarted)]
-        assert started == ["/top/a", "/top"]
 
 
 async def test_a_broken_observer_is_reported_when_the_tree_is_left() -> None:
@@ -480,19 +298,6 @@ async def test_a_broken_observer_is_reported_when_the_tree_is_left() -> None:
             diary.append("undisturbed")
     assert diary == ["+a", "undisturbed", "-a"]
     assert [str(error) for error in caught.value.exceptions] == ["observer"]
-
-
-async def test_a_tree_can_be_served_in_a_system_that_is_there() -> None:
-    """Several trees share one system, which stops them in reverse order."""
-    diary = Diary()
-    async with ActorSystem() as system:
-        async with (
-            serve_in(system, SupervisorSpec("one", [diary.child("a")])) as one,
-            serve_in(system, SupervisorSpec("two", [diary.child("b")])) as two,
-        ):
-            assert [one.find("a").path, two.find("b").path] == ["/one/a", "/two/b"]
-        assert one.supervisor.is_alive
-    assert diary == ["+a", "+b", "-b", "-a"]
 
 
 def _texts(error: TreeExited) -> list[str]:

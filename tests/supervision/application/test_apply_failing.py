@@ -19,13 +19,12 @@ from supervision import (
     ChildSpec,
     ChildStartFailed,
     RestartChild,
-    StartChild,
     Strategy,
     SupervisorSpec,
 )
 from supervision.application import ApplyReport
-from tests.supervision.kit import Boom, Stage, Worker
 from tests.supervision.application.test_apply import Other, Spec, apply, life, other, top
+from tests.supervision.kit import Boom, Stage, Worker
 
 # What crashes a worker, or was in the hand of a supervisor that was killed, is a dead letter.
 pytestmark = pytest.mark.dead_letters
@@ -61,10 +60,7 @@ async def test_a_start_that_fails_leaves_the_rest_as_it_is() -> None:
             "done: start /top/d: new",
         ]
         assert await stage.states() == {"a": "running", "b": "terminated", "d": "running"}
-        assert await apply(stage, new) == [
-            "start /top/b: was not started yet",
-            "start /top/c: new",
-        ]
+        assert await apply(stage, new) == ["start /top/b: was not started yet", "start /top/c: new"]
         assert list(await stage.states()) == ["a", "b", "c", "d"]
         assert await apply(stage, new) == []
 
@@ -131,7 +127,7 @@ async def test_a_supervisor_that_ends_meanwhile_fails_its_steps() -> None:
         await settle()
         (report,) = reports
         assert [(step.path, type(error)) for step, error in report.failed] == [
-            ("/top/in/a", ProcExited),
+            ("/top/in/a", ProcExited)
         ]
         assert [step.path for step in report.left_out] == ["/top/in/a"]
         assert [step.path for step in report.done] == ["/top/b"]
@@ -184,18 +180,6 @@ async def test_changes_at_the_same_time_are_served_one_after_the_other() -> None
         await anyio.sleep(0.5)
         assert (await app.apply(top(other(a), c), dry_run=True)).steps == ()
         assert stage.take() == ["-a", "+a", "+b", "-b", "+c"]
-
-
-async def test_requests_are_served_while_a_change_goes_on() -> None:
-    """A change holds no supervisor up but for the step it is at."""
-    stage = Stage()
-    inner = SupervisorSpec("in", [stage.child("a", stop=10.0, shutdown=20.0)])
-    async with stage.serving(top(inner)) as app:
-        stage.tasks.start_soon(app.apply, top(SupervisorSpec("in")))
-        await anyio.sleep(1.0)
-        began = anyio.current_time()
-        await app.supervisor.ask(StartChild(stage.child("b")))
-        assert anyio.current_time() == began
 
 
 @pytest.mark.parametrize("when", [0.0, 0.5, 1.5, 2.5, 3.5])

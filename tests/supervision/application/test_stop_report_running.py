@@ -4,115 +4,18 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from loguru import logger
 
 from actors import CancellationToken, task
 from supervision import ChildSpec, SupervisorSpec, run
-from tests.supervision.process.test_runner import STARTED, Shop, each_loop
+from tests.supervision.process.test_runner import STARTED, Shop, each_loop, report, start
+
+__all__ = ["start"]
 
 pytestmark = pytest.mark.real_time
-
-TREES = """
-import time
-import anyio
-from actors import Proc
-from supervision import *
-import supervision.process.signals
-supervision.process.signals.PATIENCE = 0.5
-
-class Base(Proc[object]):
-    async def run(self, shutdown):
-        await shutdown.wait()
-
-class BadStop(Base):
-    async def on_stop(self, reason):
-        raise OSError("disk full")
-
-class Deaf(Base):
-    async def run(self, shutdown):
-        await anyio.sleep_forever()
-
-class Undead(Base):
-    async def run(self, shutdown):
-        while True:
-            try:
-                await anyio.sleep(0.01)
-            except BaseException:
-                pass
-
-class Crash(Base):
-    async def run(self, shutdown):
-        await anyio.sleep(0.05)
-        raise ConnectionError("peer is gone")
-
-class BadStart(Base):
-    async def on_start(self):
-        raise OSError("no such device")
-
-class SlowStop(Base):
-    async def on_stop(self, reason):
-        await anyio.sleep(0.3)
-
-class SlowStart(Base):
-    async def on_start(self):
-        print("starts slowly", flush=True)
-        await anyio.sleep(60)
-
-class Blocking(Base):
-    async def run(self, shutdown):
-        print("blocks", flush=True)
-        time.sleep(60)
-
-def shop(*kinds, **options):
-    letters = "abcdef"
-    return SupervisorSpec(
-        "shop", [ChildSpec(letters[n], kind, **options) for n, kind in enumerate(kinds)],
-        max_restarts=0,
-    )
-
-late = shop(Base, Deaf, shutdown=0.1)
-bad_stop = shop(Base, BadStop)
-deaf = shop(Base, Deaf, BadStop, shutdown=INFINITY)
-undead = SupervisorSpec("shop", [
-    ChildSpec("a", Base),
-    SupervisorSpec("in", [ChildSpec("b", Undead, shutdown=0.1), ChildSpec("c", BadStop)]),
-])
-gives_up = shop(BadStop, Crash)
-slow_start = shop(SlowStop, SlowStart)
-bad_start = shop(BadStop, BadStart)
-blocking = shop(Base, Blocking)
-"""
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
-    """Start processes; whatever a test leaves running is killed."""
-    (tmp_path / "shop_of_run.py").write_text(TREES)
-    shops: list[Shop] = []
-
-    def start_one(target: str, loop: str = "asyncio", *options: str) -> Shop:
-        shop = Shop(tmp_path, target, loop, *options)
-        shops.append(shop)
-        return shop
-
-    yield start_one
-    for shop in shops:
-        shop.process.kill()
-        shop.process.communicate()
-
-
-def report(shop: Shop) -> list[str]:
-    """Return the lines of the report, from its summary to the last but one line of the log."""
-    (first,) = (
-        number
-        for number, line in enumerate(shop.said)
-        if re.search(r" /shop \d+ procs? stopped in ", line)
-    )
-    return [re.sub(r"[.]py:\d+", ".py:N", line) for line in shop.said[first:-1]]
 
 
 @each_loop
@@ -122,6 +25,9 @@ def test_who_did_not_stop_in_time(start: Callable[..., Shop], loop: str) -> None
     shop.until(STARTED)
     shop.tell(signal.SIGTERM)
     assert shop.end() == 0
+    killed = re.compile(r"WARNING /shop/b killed( after \d\.\d s)?: did not stop in time")
+    assert any(map(killed.fullmatch, shop.said))
+    assert "INFO /shop/a stopped" in shop.said
     assert report(shop) == [
         "WARNING /shop 2 procs stopped in N s; 1 not in time",
         "WARNING /shop/b did not stop within 0.1 s, and was killed",
@@ -135,6 +41,7 @@ def test_an_error_is_told_with_its_place(start: Callable[..., Shop], loop: str) 
     shop.until(STARTED)
     shop.tell(signal.SIGTERM)
     assert shop.end() == 0
+    assert "INFO /shop/a stopped" in shop.said
     assert report(shop) == [
         "WARNING /shop 2 procs stopped in N s; 1 error",
         "ERROR /shop/b raised while stopping: OSError: disk full"
@@ -149,7 +56,7 @@ def test_nothing_is_lost_when_everything_is_killed(
 ) -> None:
     """Killed after the grace, or by a second signal, the report has what went before, too."""
     options = ["--grace", "0.3"] if how == "grace" else []
-    shop = start("deaf", loop, *options)
+    shop = start("deaf_and_bad", loop, *options)
     shop.until(STARTED)
     shop.tell(signal.SIGTERM)
     if how == "second signal":
@@ -168,7 +75,7 @@ def test_nothing_is_lost_when_everything_is_killed(
 @each_loop
 def test_a_proc_that_swallows_its_kill_is_named(start: Callable[..., Shop], loop: str) -> None:
     """What has not ended when the process is ended by force is named, behind what had ended."""
-    shop = start("undead", loop, "--grace", "0.5")
+    shop = start("impatient_undead", loop, "--grace", "0.5")
     shop.until(STARTED)
     shop.tell(signal.SIGTERM)
     assert shop.end() == 1
@@ -185,44 +92,27 @@ def test_a_proc_that_swallows_its_kill_is_named(start: Callable[..., Shop], loop
 
 def test_a_blocked_loop_names_who_is_left(start: Callable[..., Shop]) -> None:
     """When the loop itself is blocked, all who are left are named, from outside of it."""
-    shop = start("blocking", "asyncio", "--grace", "0.1")
+    shop = start("impatient_blocking", "asyncio", "--grace", "0.1")
     shop.until("blocks")
     shop.tell(signal.SIGTERM)
     assert shop.end() == 1
     assert report(shop)[-1].startswith("ERROR /shop not ended: /shop/a, /shop/b")
+    assert shop.said[-1].endswith(": ending the process, exit code 1")
 
 
 @each_loop
-def test_a_tree_that_gives_up_is_reported(start: Callable[..., Shop], loop: str) -> None:
-    """When the tree ends by itself, its stop is in the log as well, before the last line."""
-    shop = start("gives_up", loop)
+@pytest.mark.parametrize("target", ["gives_up", "bad_both"])
+def test_a_tree_that_ends_by_itself_is_reported(
+    start: Callable[..., Shop], loop: str, target: str
+) -> None:
+    """When the tree gives up or does not start, its stop is in the log, before the last line."""
+    shop = start(target, loop)
     assert shop.end() == 1
     assert report(shop) == [
         "WARNING /shop 1 proc stopped in N s; 1 error",
         "ERROR /shop/a raised while stopping: OSError: disk full"
         " at shop_of_run.py:N in BadStop.on_stop",
     ]
-
-
-@each_loop
-def test_a_failed_start_is_reported(start: Callable[..., Shop], loop: str) -> None:
-    """What had started when a child failed is stopped, and reported."""
-    shop = start("bad_start", loop)
-    assert shop.end() == 1
-    assert [line.split(":")[0] for line in report(shop)] == [
-        "WARNING /shop 1 proc stopped in N s; 1 error",
-        "ERROR /shop/a raised while stopping",
-    ]
-
-
-def test_a_start_that_is_cut_short_is_reported(start: Callable[..., Shop]) -> None:
-    """Told to stop while it starts, the tree reports what had started, and how long it took."""
-    shop = start("slow_start")
-    shop.until("starts slowly")
-    shop.tell(signal.SIGTERM)
-    assert shop.end() == 0
-    (summary,) = [line for line in shop.lines if "1 proc stopped in" in line]
-    assert 0.3 <= float(summary.split("stopped in ")[1].split()[0]) < 1.5
 
 
 async def _brief(shutdown: CancellationToken) -> None:

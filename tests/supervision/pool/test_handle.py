@@ -1,113 +1,69 @@
-"""A pool: jobs are shared among workers, one at a time, and each asker gets its answer."""
+"""A pool: jobs are shared among workers, one at a time, each asker is answered; and its spec."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Never
+from typing import Any
 
 import anyio
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
-from actors import (
-    Actor,
-    ActorSystem,
-    AskTimeout,
-    CancellationToken,
-    Name,
-    Proc,
-    ProcExited,
-    Reply,
-    Request,
-    on,
-)
-from actors.testing import settle
+from actors import Actor, AskTimeout, Mailbox, Name, ProcExited, Reply, Request, on
 from supervision import (
+    INFINITY,
+    Backoff,
     ChildSpec,
     ChildStartFailed,
     CountChildren,
+    DynamicSupervisorSpec,
     Pool,
     PoolSpec,
+    Restart,
     SpecError,
     SupervisorSpec,
     WhichChildren,
+    draw,
     serve,
 )
-from supervision.pool import PoolJob
-from tests.supervision.pools import Bench, Hold
-
-
-async def test_a_worker_answers() -> None:
-    """What a worker answers is the answer to the asker."""
-    bench = Bench()
-    async with bench.serve():
-        bench.ask("a")
-        await settle()
-        bench.finish("a")
-        await settle()
-        assert bench.results == {"a": "a done"}
+from supervision.pool import Discard, PoolJob, Routing
+from supervision.pool.dispatcher import Dispatcher
+from supervision.pool.spec import workers_spec
+from supervision.specs import walk
+from tests.supervision.pools import Bench, Hand, Hold
 
 
 async def test_a_worker_has_one_job_in_hand() -> None:
     """Jobs wait while every worker has one, and are begun in the order in which they came."""
-    bench = Bench(size=2)
-    async with bench.serve():
-        await bench.ask_all("abcd")
+    async with Bench(size=2).serve() as bench:
+        await bench.ask("abcd")
         assert bench.in_hand == {"worker-1": "a", "worker-2": "b"}
-        bench.finish("b")
-        await settle()
+        await bench.finish("b")
         assert bench.in_hand == {"worker-1": "a", "worker-2": "c"}
-        bench.finish("a", "c")
-        await settle()
-        bench.finish("d")
-        await settle()
+        await bench.finish("a", "c", "d")
         assert bench.begun == ["a", "b", "c", "d"]
-        assert set(bench.results.values()) == {"a done", "b done", "c done", "d done"}
+        assert bench.results == {name: f"{name} done" for name in "abcd"}
 
 
 async def test_a_refusal_is_an_answer() -> None:
     """A refusal of a worker reaches the asker as it is, and the worker lives on."""
-    bench = Bench(size=1)
-    async with bench.serve() as pool:
-        await bench.ask_all("ab")
-        bench.refuse("a")
-        await settle()
+    async with Bench(size=1).serve() as bench:
+        await bench.ask("ab")
+        await bench.refuse("a")
         assert bench.results == {"a": "No"}
         assert bench.in_hand == {"worker-1": "b"}
-        bench.finish("b")
-        await settle()
-        statistics = await pool.statistics()
-        assert (statistics.done, statistics.failed) == (2, 0)
-
-
-async def test_a_told_job_is_done() -> None:
-    """A job that was told is done like the others, and its answer is dropped."""
-    bench = Bench(size=1)
-    async with bench.serve() as pool:
-        pool.tell(Hold("a"))
-        pool.tell(Hold("b"))
-        await settle()
-        assert bench.in_hand == {"worker-1": "a"}
-        bench.finish("a")
-        await settle()
-        bench.refuse("b")
-        await settle()
-        assert bench.begun == ["a", "b"]
-        assert (await pool.statistics()).done == 2
+        await bench.finish("b")
+        assert await bench.counts("done", "failed") == (2, 0)
 
 
 async def test_the_pool_answers_while_its_workers_work() -> None:
     """However busy the workers are, the pool takes jobs and answers questions at once."""
-    bench = Bench(size=1)
-    async with bench.serve() as pool:
-        await bench.ask_all("abc")
+    async with Bench(size=1).serve() as bench:
+        await bench.ask("abc")
         with anyio.fail_after(0.001):
-            statistics = await pool.statistics()
-        assert (statistics.running, statistics.queued, statistics.taken) == (1, 2, 3)
-        assert [worker.busy for worker in statistics.workers] == [True]
-        for _ in range(3):
-            bench.finish_all()
-            await settle()
+            assert await bench.counts("running", "queued", "taken") == (1, 2, 3)
+        assert [worker.busy for worker in (await bench.statistics()).workers] == [True]
+        await bench.finish("a", "b", "c")
 
 
 async def test_a_pool_is_found_by_its_name() -> None:
@@ -136,14 +92,6 @@ async def test_a_pool_is_a_supervisor_among_others() -> None:
         ]
         assert (await pool.ref.ask(CountChildren())).active == 3
         assert app.find("inner/pool/workers/worker-2").is_alive
-
-
-async def test_a_pool_is_spawned_in_a_system() -> None:
-    """The start of a pool's spec makes a proc for any actor system."""
-    spec = PoolSpec("doublers", Doubler, size=1)
-    async with ActorSystem() as system:
-        ref = await system.spawn(spec.start, id="doublers", shutdown=None)
-        assert await Pool[Double](ref).ask(Double(21)) == 42
 
 
 async def test_a_wrong_request_fails_its_asker_alone() -> None:
@@ -192,31 +140,23 @@ async def test_what_is_no_job_is_refused_at_the_door() -> None:
 
 async def test_errors_name_the_request() -> None:
     """A timeout, and the end of a pool, name the request of the asker and the path of the pool."""
-    bench = Bench(size=1)
-    async with bench.serve() as pool:
+    async with Bench(size=1).serve() as bench:
         with pytest.raises(AskTimeout, match=r"/top/pool did not answer Hold within 2 s"):
-            await pool.ask(Hold("a"), timeout=2)
-        bench.finish("a")
+            await bench.pool.ask(Hold("a"), timeout=2)
+        await bench.finish("a")
     with pytest.raises(ProcExited, match=r"/top/pool ended before it answered Hold"):
-        await pool.ask(Hold("b"))
+        await bench.pool.ask(Hold("b"))
 
 
 async def test_the_key_of_a_job_can_be_computed() -> None:
     """The spec's `key` makes the key of a request, the asker's own goes before it."""
-    bench = Bench(size=2, routing="sticky", key=lambda request: request.name[0])
-    async with bench.serve():
-        for name in ("a1", "b1", "a2"):
-            bench.ask(name)
-            await settle()
-        bench.ask("a3", key="b")
-        await settle()
+    async with Bench(routing="sticky", key=lambda request: request.name[0]).serve() as bench:
+        await bench.ask(["a1", "b1", "a2"])
+        await bench.ask(["a3"], key="b")
         assert bench.in_hand == {"worker-1": "a1", "worker-2": "b1"}
-        bench.finish("b1")
-        await settle()
+        await bench.finish("b1")
         assert bench.in_hand == {"worker-1": "a1", "worker-2": "a3"}
-        bench.finish("a1", "a3")
-        await settle()
-        bench.finish_all()
+        await bench.finish("a1", "a3", "a2")
 
 
 async def test_a_key_that_cannot_be_computed_fails_its_asker_alone() -> None:
@@ -227,13 +167,11 @@ async def test_a_key_that_cannot_be_computed_fails_its_asker_alone() -> None:
             raise LookupError(request.name)
         return 1.5 if request.name == "b" else request.name  # type: ignore[return-value]
 
-    bench = Bench(size=1, routing="keyed", key=key)
-    async with bench.serve() as pool:
-        await bench.ask_all("abc")
-        bench.finish("c")
-        await settle()
+    async with Bench(size=1, routing="keyed", key=key).serve() as bench:
+        await bench.ask("abc")
+        await bench.finish("c")
         assert bench.results == {"a": "LookupError", "b": "TypeError", "c": "c done"}
-        assert (await pool.statistics()).refused == 2
+        assert (await bench.statistics()).refused == 2
 
 
 async def test_a_pool_with_a_worker_that_does_not_start_does_not_start() -> None:
@@ -243,50 +181,6 @@ async def test_a_pool_with_a_worker_that_does_not_start_does_not_start() -> None
     with pytest.raises(ChildStartFailed, match="workers/worker-2 failed to start: OSError: no"):
         async with serve(bench.spec):
             raise AssertionError
-
-
-async def test_workers_share_a_template() -> None:
-    """Each worker has the options of the template, and the pool's id for it with a number."""
-    spec = PoolSpec("pool", ChildSpec("hand", partial(Doubler), shutdown=7.0), size=2)
-    assert [spec.worker_spec(number).id for number in (1, 2)] == ["hand-1", "hand-2"]
-    assert spec.worker_spec(1).shutdown == 7.0
-    async with serve(spec) as app:
-        assert app.find("workers/hand-2").path == "/pool/workers/hand-2"
-
-
-async def test_an_actor_asks_a_pool() -> None:
-    """An actor that is killed while it waits for a pool takes its job out."""
-    bench = Bench(size=1)
-    async with bench.serve() as pool:
-        await bench.ask_all("a")
-        asker = await bench.app.system.spawn(partial(Asker, pool))
-        await settle()
-        assert (await pool.statistics()).queued == 1
-        asker.kill()
-        await settle()
-        statistics = await pool.statistics()
-        assert (statistics.queued, statistics.withdrawn) == (0, 1)
-        bench.finish("a")
-
-
-async def test_a_worker_may_ask_its_own_pool() -> None:
-    """A worker that asks its own pool is answered by another one."""
-    async with serve(PoolSpec("pool", Delegating, size=2)) as app:
-        pool = Pool[Double](app.supervisor)
-        Delegating.pool = pool
-        assert await pool.ask(Double(2)) == 4
-        assert (await pool.statistics()).done == 2
-
-
-class Asker(Proc[Never]):
-    """Ask a pool, and wait."""
-
-    def __init__(self, pool: Pool[Hold]) -> None:
-        self.pool = pool
-
-    async def run(self, shutdown: CancellationToken) -> None:
-        """Ask, for as long as it takes."""
-        await self.pool.ask(Hold("asked"), timeout=None)
 
 
 @frozen
@@ -305,22 +199,110 @@ class Doubler(Actor[Double]):
         return message.number * 2
 
 
-class Delegating(Actor[Double]):
-    """Have half of the work done by somebody else."""
-
-    pool: Pool[Double]
-
-    @on(Double)
-    async def double(self, message: Double) -> int:
-        """Delegate what is even."""
-        if message.number % 2:
-            return message.number
-        return message.number + 1 + await self.pool.ask(Double(message.number - 1))
-
-
 class Careless(Actor[Double]):
     """Forget to answer."""
 
     @on(Double)
     def double(self, message: Double, reply: Reply[int]) -> None:
         """Throw the reply away."""
+
+
+make = partial(Hand, Bench())
+
+
+def test_the_defaults() -> None:
+    """A pool is a permanent supervisor with all the time it needs, without limits."""
+    spec = PoolSpec("pool", make, size=3)
+    assert (spec.kind, spec.restart, spec.shutdown) == ("supervisor", Restart.PERMANENT, INFINITY)
+    assert (spec.routing, spec.discard, spec.attempts) == (Routing.LEAST_LOADED, Discard.REFUSE, 1)
+    assert (spec.queue_limit, spec.job_timeout, spec.key, spec.name) == (None, None, None, None)
+    assert (spec.max_restarts, spec.max_seconds) == (3, 5.0)
+    assert isinstance(spec.start(), Dispatcher)
+
+
+def test_words_will_do() -> None:
+    """The words of the enums can be given instead of them."""
+    spec = PoolSpec("pool", make, size=1, routing="sticky", discard="oldest", restart="transient")
+    words = (Routing.STICKY, Discard.OLDEST, Restart.TRANSIENT)
+    assert (spec.routing, spec.discard, spec.restart) == words
+    assert [repr(word) for word in words[:2]] == ["Routing.STICKY", "Discard.OLDEST"]
+
+
+def test_a_pool_stands_in_a_tree() -> None:
+    """A pool is walked over and drawn as one supervisor among the others."""
+    name = Name[PoolJob[Hold]]("pool")
+    tree = SupervisorSpec("top", [PoolSpec("pool", make, size=2, name=name), ChildSpec("x", make)])
+    assert [path for path, _ in walk(tree)] == ["top", "top/pool", "top/x"]
+    assert draw(tree).splitlines()[1].split("  ")[:2] == ["|- pool", "pool of 2"]
+
+
+def test_the_workers_have_the_budget() -> None:
+    """The budget of the pool is that of the supervisor that keeps the workers."""
+    spec = PoolSpec("pool", make, size=2, max_restarts=7, max_seconds=3.0)
+    assert workers_spec(spec) == DynamicSupervisorSpec("workers", max_restarts=7, max_seconds=3.0)
+
+
+def test_a_template_is_kept() -> None:
+    """Each worker has all that its template says, but for the number behind its id."""
+    template = ChildSpec("hand", make, backoff=Backoff(1.0, 2.0), mailbox=Mailbox(capacity=5))
+    spec = PoolSpec("pool", template, size=2)
+    assert spec.template is template
+    assert spec.worker_spec(2) == evolve(template, id="hand-2")
+
+
+@pytest.mark.parametrize(
+    ("options", "path", "field", "problem"),
+    [
+        ({"size": 0}, "pool", "size", "0 is not positive; give an int >= 1"),
+        ({"size": True}, "pool", "size", "True is not an int; give an int >= 1"),
+        (
+            {"routing": "random"},
+            "pool",
+            "routing",
+            "'random' is not one of 'round_robin', 'least_loaded', 'keyed', 'sticky'",
+        ),
+        ({"discard": "all"}, "pool", "discard", "'all' is not one of 'refuse', 'oldest', 'newest'"),
+        ({"key": "name"}, "pool", "key", "'name' is not callable"),
+        ({"queue_limit": -1}, "pool", "queue_limit", "-1 is negative; give an int >= 0"),
+        ({"job_timeout": 0}, "pool", "job_timeout", "0 is not positive; give seconds > 0 or None"),
+        ({"job_timeout": float("inf")}, "pool", "job_timeout", "inf is not finite"),
+        ({"attempts": 0}, "pool", "attempts", "0 is not positive; give an int >= 1"),
+        ({"max_restarts": -1}, "pool", "max_restarts", "-1 is negative"),
+        ({"id": "a/b"}, "PoolSpec", "id", "'a/b' is not an id"),
+        ({"worker": 5}, "pool", "worker", "5 is not callable; give a factory that makes a proc"),
+        (
+            {"worker": SupervisorSpec("inner")},
+            "pool",
+            "worker",
+            "'inner' is a supervisor; give a worker's spec",
+        ),
+        (
+            {"worker": ChildSpec("hand", make, restart="transient")},
+            "pool/hand",
+            "restart",
+            "the workers of a pool are permanent, its size is kept; leave it out",
+        ),
+        (
+            {"worker": ChildSpec("hand", make, name=Name("hand"))},
+            "pool/hand",
+            "name",
+            "all workers would have the same; give the name to the pool",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    options: dict[str, Any], path: str, field: str, problem: str
+) -> None:
+    """A wrong option is a SpecError that says where it stands and what would be right."""
+    arguments: dict[str, Any] = {"id": "pool", "worker": make, "size": 2, **options}
+    with pytest.raises(SpecError) as caught:
+        PoolSpec(**arguments)
+    error = caught.value
+    assert (error.path, error.field) == (path, field)
+    assert error.problem.startswith(problem)
+
+
+def test_a_dispatcher_wants_the_spec_of_a_pool() -> None:
+    """The class of a running pool refuses another spec."""
+    with pytest.raises(TypeError, match="wants a PoolSpec, not SupervisorSpec"):
+        Dispatcher(SupervisorSpec("top"))  # type: ignore[arg-type]

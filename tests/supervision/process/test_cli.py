@@ -49,81 +49,36 @@ def test_tree_prints_the_tree(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == (DRAWN, "")
 
 
-@pytest.mark.parametrize("target", ["shop_of_cli:tree", "shop_of_cli.py:make"])
-def test_run_leaves_with_the_code_of_the_tree(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`super-visor run` hands the tree and its options to `run`, which leaves the process."""
-    asked: list[object] = []
-
-    def run(
-        tree: supervision.SupervisorSpec,
-        *,
-        backend: str,
-        grace: float,
-        stall_after: float | None,
-        abort_after: float | None,
-    ) -> None:
-        asked.extend((tree.id, backend, grace, stall_after, abort_after))
-        sys.exit(17)
-
-    monkeypatch.setattr("supervision.process.cli.run", run)
-    options = ["--backend", "trio", "--grace", "2.5", "--stall-after", "0.5", "--abort-after", "60"]
-    with pytest.raises(SystemExit) as caught:
-        main(["run", target, *options])
-    assert caught.value.code == 17
-    assert asked == ["shop_of_cli", "trio", 2.5, 0.5, 60.0]
-
-
-def test_the_defaults_are_asyncio_and_half_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without options it is asyncio, 30 seconds to stop, and a line for a stall of a second."""
-    asked: dict[str, object] = {}
-
-    def run(tree: supervision.SupervisorSpec, **options: object) -> None:
-        asked.update(options)
-        sys.exit(0)
-
-    monkeypatch.setattr("supervision.process.cli.run", run)
-    with pytest.raises(SystemExit):
-        main(["run", "shop_of_cli:tree"])
-    assert asked == {
-        "backend": "asyncio",
-        "grace": 30.0,
-        "stall_after": 1.0,
-        "abort_after": None,
-    }
-
-
-def test_stalls_can_be_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `--stall-after 0` nobody watches the event loop."""
-    asked: dict[str, object] = {}
-
-    def run(tree: supervision.SupervisorSpec, **options: object) -> None:
-        asked.update(options)
-        sys.exit(0)
-
-    monkeypatch.setattr("supervision.process.cli.run", run)
-    with pytest.raises(SystemExit):
-        main(["run", "shop_of_cli:tree", "--stall-after", "0"])
-    assert asked["stall_after"] is None
-
-
 @pytest.mark.parametrize(
-    ("options", "problem"),
+    ("target", "options", "asked"),
     [
-        (["--stall-after", "-1"], "stall_after is a number of seconds > 0, or None, not -1.0"),
-        (["--abort-after", "0.5"], "abort_after is at least stall_after, 1.0, not 0.5"),
-        (["--stall-after", "0", "--abort-after", "5"], "abort_after is at least stall_after, None"),
+        ("shop_of_cli:tree", "", ("asyncio", 30.0, 1.0, None)),
+        (
+            "shop_of_cli.py:make",
+            "--backend trio --grace 2.5 --stall-after 0.5 --abort-after 60",
+            ("trio", 2.5, 0.5, 60.0),
+        ),
+        ("shop_of_cli:tree", "--stall-after 0", ("asyncio", 30.0, None, None)),
     ],
 )
-def test_bad_limits_of_stalls_get_one_line(
-    options: list[str], problem: str, capsys: pytest.CaptureFixture[str]
+def test_run_leaves_with_the_code_of_the_tree(
+    target: str, options: str, asked: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Limits of stalls that cannot be meant get one line and exit code 2."""
-    assert main(["run", "shop_of_cli:tree", *options]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"super-visor: {problem}")
+    """`super-visor run` hands the tree and its options to `run`, which leaves the process."""
+
+    def run(tree: supervision.SupervisorSpec, **options: object) -> None:
+        assert tree.id == "shop_of_cli"
+        assert list(options) == ["backend", "grace", "stall_after", "abort_after"]
+        assert tuple(options.values()) == asked
+        sys.exit(17)
+
+    monkeypatch.setattr("supervision.process.runner.run", run)
+    with pytest.raises(SystemExit) as caught:
+        main(["run", target, *options.split()])
+    assert caught.value.code == 17
 
 
-GRACE = "super-visor: grace is a number of seconds >= 0, not"
+RUN = ["run", "shop_of_cli:tree"]
 
 
 @pytest.mark.parametrize(
@@ -131,9 +86,19 @@ GRACE = "super-visor: grace is a number of seconds >= 0, not"
     [
         (["run", "shop_of_cli:tee"], "super-visor: shop_of_cli has no attribute 'tee'"),
         (["tree", "nowhere.py:tree"], "super-visor: there is no file nowhere.py"),
-        (["run", "shop_of_cli:tree", "--grace", "-1"], f"{GRACE} -1.0"),
-        (["run", "shop_of_cli:tree", "--grace", "nan"], f"{GRACE} nan"),
-        (["run", "shop_of_cli:tree", "--grace", "inf"], f"{GRACE} inf"),
+        ([*RUN, "--grace", "-1"], "super-visor: grace is a number of seconds >= 0, not -1.0"),
+        (
+            [*RUN, "--stall-after", "-1"],
+            "super-visor: stall_after is a number of seconds > 0, or None, not -1.0",
+        ),
+        (
+            [*RUN, "--abort-after", "0.5"],
+            "super-visor: abort_after is at least stall_after, 1.0, not 0.5",
+        ),
+        (
+            [*RUN, "--stall-after", "0", "--abort-after", "5"],
+            "super-visor: abort_after is at least stall_after, None, not 5.0",
+        ),
     ],
 )
 def test_what_cannot_be_run_has_one_line_and_code_2(
@@ -244,3 +209,30 @@ def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
     os.close(writing)
     _, complaint = process.communicate(timeout=30)
     assert (process.returncode, complaint) == (0, b"")
+
+
+LEAN = """
+import sys, types
+# The room alone, whatever the door of the package loads.
+package = sys.modules["supervision"] = types.ModuleType("supervision")
+package.__path__ = [sys.argv.pop()]
+from supervision.process import main
+try:
+    main(["--help"])
+finally:
+    print({"actors.system", "anyio", "attrs", "loguru", "supervision.specs"} & set(sys.modules))
+"""
+
+
+def test_help_loads_no_engine() -> None:
+    """The arguments are understood before anything that is needed to run a tree is loaded."""
+    done = subprocess.run(
+        [sys.executable, "-c", LEAN, str(ROOT / "supervision")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("usage: super-visor")
+    assert done.stdout.endswith("set()\n")

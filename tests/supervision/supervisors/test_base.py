@@ -1,23 +1,31 @@
-"""Tests of what both kinds of supervisor have in common, and of the parts of the keeper."""
+"""Tests of what both kinds of supervisor have in common: requests, and the books on a child."""
+
+from typing import Any, Never, cast
 
 import anyio
 import pytest
 
-from actors import Crashed, Killed, Shutdown
+from actors import Actor, ActorSystem, CancellationToken, Crashed, Killed, Shutdown, task
 from actors.testing import settle
 from supervision import (
     BRUTAL_KILL,
     INFINITY,
+    Backoff,
+    ChildInfo,
     ChildSpec,
     ChildStartFailed,
-    CountChildren,
+    ChildState,
+    DeleteChild,
     DynamicSupervisorSpec,
+    RestartChild,
+    SpecError,
     StartChild,
     SupervisorSpec,
     TerminateChild,
     WhichChildren,
 )
-from supervision.supervisors.child import shutdown_timeout, start_failed
+from supervision.supervisors.child import Record, shutdown_timeout, start_failed
+from supervision.supervisors.plan import Member
 from tests.supervision.kit import Boom, Stage, Worker
 
 pytestmark = pytest.mark.dead_letters
@@ -44,51 +52,6 @@ def test_a_failed_start_carries_its_crash() -> None:
 
 
 @KINDS
-async def test_every_kind_serves_every_request(kind: Kind) -> None:
-    """Both kinds of supervisor serve the same requests with the same answers."""
-    stage = Stage()
-    async with stage.serve(kind("top")) as app:
-        ref = await app.supervisor.ask(StartChild(stage.child("a")))
-        assert ref == app.find("a")
-        assert [info.id for info in await app.supervisor.ask(WhichChildren())] == ["a"]
-        assert (await app.supervisor.ask(CountChildren())).active == 1
-        await app.supervisor.ask(TerminateChild("a"))
-        assert (await app.supervisor.ask(CountChildren())).active == 0
-
-
-@KINDS
-async def test_a_crash_while_a_request_is_served_waits(kind: Kind) -> None:
-    """A child that dies while its supervisor is busy is seen to as soon as it has time."""
-    stage = Stage()
-    async with stage.serve(kind("top")) as app:
-        await app.supervisor.ask(StartChild(stage.child("a")))
-        async with stage.busy():
-            stage.crash("a")
-            await settle()
-            assert stage.take() == ["+a", "-a"]
-        assert stage.take() == ["+a"]
-
-
-@KINDS
-async def test_an_exit_is_seen_before_the_requests_that_wait(kind: Kind) -> None:
-    """Exits overtake requests, so an answer tells the state after the exit."""
-    stage = Stage()
-    async with stage.serve(kind("top")) as app:
-        await app.supervisor.ask(StartChild(stage.child("a", restart="temporary")))
-        seen: list[int] = []
-
-        async def count() -> None:
-            seen.append((await app.supervisor.ask(CountChildren())).specs)
-
-        async with anyio.create_task_group() as tasks, stage.busy():
-            tasks.start_soon(count)
-            await settle()
-            stage.crash("a")
-            await settle()
-        assert seen == [0]
-
-
-@KINDS
 async def test_a_flood_of_requests_delays_no_stop(kind: Kind) -> None:
     """A stop overtakes the requests that wait; they become dead letters."""
     stage = Stage()
@@ -97,22 +60,6 @@ async def test_a_flood_of_requests_delays_no_stop(kind: Kind) -> None:
         for _ in range(1000):
             app.supervisor.tell(WhichChildren())
         assert await app.supervisor.shutdown() == Shutdown()
-
-
-@KINDS
-async def test_a_slow_child_holds_up_only_its_own_supervisor(kind: Kind) -> None:
-    """While one supervisor waits for a slow start, others go on."""
-    stage = Stage()
-    tree = SupervisorSpec("top", [kind("slow"), SupervisorSpec("quick", [stage.child("q")])])
-    async with stage.serve(tree) as app, anyio.create_task_group() as tasks:
-        slow = StartChild(stage.child("a", start=[3.0]))
-        tasks.start_soon(app.find("slow").ask, slow)
-        await settle()
-        began = anyio.current_time()
-        stage.crash("q")
-        await settle()
-        assert await stage.states(app.find("quick")) == {"q": "running"}
-        assert anyio.current_time() - began < 1.0
 
 
 @KINDS
@@ -138,24 +85,84 @@ async def test_a_start_that_catches_everything_cannot_hold_its_supervisor(kind: 
         assert anyio.current_time() - began == pytest.approx(1.0, abs=0.5)
 
 
-@KINDS
-async def test_a_child_may_be_stopped_from_outside(kind: Kind) -> None:
-    """A permanent child that somebody else shut down is restarted like after any exit."""
+def test_requests_are_frozen_values() -> None:
+    """Requests compare by value and cannot be changed; nor can what they are answered with."""
+    assert TerminateChild("a") == TerminateChild("a") != TerminateChild("b")
+    assert repr(DeleteChild("a")) == "DeleteChild(id='a')"
+    with pytest.raises(AttributeError):
+        RestartChild("a").id = "b"  # type: ignore[misc]
+    info = ChildInfo("a", cast("Any", None), ChildState.RUNNING, 0, "worker")
+    assert (info.restart_in, info.failures) == (None, 0), "nothing is pending unless it is said"
+    with pytest.raises(AttributeError):
+        info.failures = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("db", "StartChild: spec: 'db' is not a ChildSpec"),
+        (None, "StartChild: spec: None is not a ChildSpec"),
+        (ChildSpec, f"StartChild: spec: {ChildSpec!r} is not a ChildSpec"),
+    ],
+)
+def test_start_child_takes_a_spec(value: object, text: str) -> None:
+    """`StartChild` of something else is refused when it is made."""
+    with pytest.raises(SpecError) as caught:
+        StartChild(value)  # type: ignore[arg-type]
+    assert str(caught.value) == text
+
+
+async def test_a_told_request_is_carried_out() -> None:
+    """A request that is told instead of asked is carried out; a refusal of it goes nowhere."""
     stage = Stage()
-    async with stage.serve(kind("top")) as app:
-        await app.supervisor.ask(StartChild(stage.child("a")))
-        assert await app.find("a").shutdown() == Shutdown()
+    async with stage.serve([stage.child("a")], max_restarts=0) as app:
+        app.supervisor.tell(TerminateChild("ghost"))
+        app.supervisor.tell(StartChild(stage.child("a")))
+        app.supervisor.tell(StartChild(stage.child("bad", start=[Boom()])))
+        app.supervisor.tell(TerminateChild("a"))
         await settle()
-        assert stage.take() == ["+a", "-a", "+a"]
+        infos = await app.supervisor.ask(WhichChildren())
+        assert [(info.id, str(info.state)) for info in infos] == [("a", "terminated")]
+        assert all(isinstance(info, ChildInfo) for info in infos)
 
 
-def test_a_spec_is_not_started_by_being_made() -> None:
-    """Nothing runs when a spec is made; the factory is called by the supervisor."""
-    called: list[str] = []
+# -- the books on one child ------------------------------------------------------------------------
 
-    def make() -> Worker:
-        called.append("made")
-        return Worker(Stage(), "a")
 
-    SupervisorSpec("top", [ChildSpec("a", make)])
-    assert called == []
+async def nothing(shutdown: CancellationToken) -> None:
+    """Do nothing."""
+
+
+class Owner(Actor[Never]):
+    """Own the address of a child that never runs."""
+
+    async def on_start(self) -> None:
+        """Open the books."""
+        spec = ChildSpec("a", task(nothing), backoff=Backoff(1.0, 8.0))
+        self.record = Record(spec, self.context.child(spec.id))
+
+
+async def test_what_is_shown_follows_the_state() -> None:
+    """`restart_in` is there while restarting, never negative; failures fade when healthy."""
+    owner = Owner()
+    async with ActorSystem() as system:
+        await system.spawn(lambda: owner)
+        record = owner.record
+        record.failures, record.ready_at, record.due = 2, 10.0, 20.0
+        shown: dict[ChildState, tuple[object, ...]] = {}
+        for record.state in ChildState:
+            first, later = record.info(15.0), record.info(21.0)
+            shown[record.state] = (
+                first.restart_in,
+                later.restart_in,
+                first.failures,
+                later.failures,
+            )
+        down = (None, None, 2, 2)
+        assert shown == {
+            ChildState.RUNNING: (None, None, 2, 0),
+            ChildState.TERMINATED: down,
+            ChildState.RESTARTING: (5.0, 0.0, 2, 2),
+            ChildState.PARKED: down,
+        }
+        assert record.member == Member("a", state=ChildState.PARKED)

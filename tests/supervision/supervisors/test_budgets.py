@@ -1,10 +1,7 @@
 """Tests of the two budgets as decisions: who is asked first, what is counted where, what follows.
 
-The decision is compared with a naive one that keeps plain lists of times, over every short history
-there is.
+The decision is compared with a naive one that keeps plain lists of times.
 """
-
-from itertools import product
 
 import pytest
 from hypothesis import given
@@ -16,7 +13,6 @@ from supervision.specs.options import WhenSpent
 from supervision.specs.tree import ChildSpec, DynamicSupervisorSpec, SupervisorSpec
 from supervision.supervisors.intensity import (
     CRASHES_KEPT,
-    Attempt,
     Budget,
     Intensity,
     Permit,
@@ -65,35 +61,23 @@ def compare(
     when_spent: WhenSpent,
     shared: tuple[int, float],
     gaps: tuple[float, ...],
-) -> list[str]:
-    """Make the same attempts in both until the supervisor gives up; return what they said."""
+) -> None:
+    """Make the same attempts in both until the supervisor gives up."""
     naive = Naive(own, when_spent.value, shared)
     one, all_ = None if own is None else Intensity(*own), Intensity(*shared)
-    now, said = 100.0, list[str]()
+    now = 100.0
     for gap in gaps:
         now += gap
         before = all_
         answer = attempt_restart(one, when_spent, all_, now)
         one, all_ = answer.own, answer.shared
-        said.append(WORDS[answer.permit])
-        assert said[-1] == naive.attempt(now)
+        assert WORDS[answer.permit] == naive.attempt(now)
         if answer.permit is Permit.PARK:
             assert all_ is before, "an attempt that parks is not charged to the supervisor"
         if answer.permit is Permit.GIVE_UP:
             own_was_it = one is not None and one.exceeded
             assert own_was_it or all_.exceeded
             break
-    return said
-
-
-def test_every_short_history_is_decided_as_the_rules_say() -> None:
-    """For all small budgets and all histories of five attempts, both say the same."""
-    seen: set[str] = set()
-    budgets = [(0, 2.0), (1, 2.0), (2, 4.0)]
-    for own, when_spent, shared in product((None, *budgets), WhenSpent, ((1, 1.0), *budgets)):
-        for gaps in product((0.0, 1.0, 2.5), repeat=5):
-            seen.update(compare(own, when_spent, shared, gaps))
-    assert seen == {"restart", "park", "give up"}
 
 
 # Quarters of a second can be added and subtracted without rounding.
@@ -106,26 +90,14 @@ seconds = st.integers(1, 400).map(lambda quarters: quarters / 4)
     st.tuples(st.integers(0, 6), seconds),
     st.lists(st.just(0.0) | seconds, max_size=30).map(tuple),
 )
-def test_long_histories_are_decided_as_the_rules_say(
+def test_every_history_is_decided_as_the_rules_say(
     own: tuple[int, float] | None,
     when_spent: WhenSpent,
     shared: tuple[int, float],
     gaps: tuple[float, ...],
 ) -> None:
-    """The same for any budgets and times."""
+    """For any budgets and times, both say the same."""
     compare(own, when_spent, shared, gaps)
-
-
-def test_the_childs_own_budget_is_looked_at_first() -> None:
-    """When both are spent, it is the child's own that counts, and what it says."""
-    own, shared = Intensity(0, 5.0), Intensity(0, 5.0)
-    assert attempt_restart(own, PARK, shared, 1.0) == Attempt(Permit.PARK, own.attempt(1.0), shared)
-    assert attempt_restart(own, ESCALATE, shared, 1.0) == Attempt(
-        Permit.GIVE_UP, own.attempt(1.0), shared
-    )
-    assert attempt_restart(None, PARK, shared, 1.0) == Attempt(
-        Permit.GIVE_UP, None, shared.attempt(1.0)
-    )
 
 
 def test_only_workers_have_a_budget_of_their_own() -> None:
@@ -154,14 +126,9 @@ def test_a_budget_keeps_the_crashes_of_its_window() -> None:
     assert budget.crashes == tuple(errors)
     budget.note(Normal(), 10.5)
     assert budget.crashes == tuple(errors[1:])
-
-
-def test_a_supervisor_that_gave_up_leaves_its_crashes() -> None:
-    """The crashes of a supervisor that gave up count as crashes of that child."""
     inner = IntensityExceeded("/s", 1, 5.0, (KeyError("a"), KeyError("b")))
-    budget = Budget(Intensity(3, 10.0))
-    budget.note(Shutdown(inner), 0.0)
-    assert budget.crashes == inner.crashes
+    budget.note(Shutdown(inner), 10.5)
+    assert budget.crashes == (*errors[1:], *inner.crashes), "those of a supervisor are its own"
 
 
 def test_a_budget_does_not_grow_without_limit() -> None:

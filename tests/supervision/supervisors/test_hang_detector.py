@@ -10,12 +10,7 @@ import anyio.lowlevel
 import pytest
 from attrs import evolve
 
-from actors import (
-    Actor,
-    Crashed,
-    ProcExited,
-    on,
-)
+from actors import Actor, Crashed, on
 from actors.ref import address_of
 from actors.testing import settle
 from supervision import ChildSpec, DynamicSupervisorSpec, StartChild, TerminateChild, Watchdog
@@ -84,20 +79,12 @@ async def test_a_handler_within_its_limit_lives(kind: type[Worker]) -> None:
         assert seen.exits() == []
 
 
-async def test_the_asker_is_told() -> None:
-    """Whoever asked the request at which the actor hangs gets ProcExited, caused by the Wedged."""
-    async with Observed().serve(watched(Worker)) as app:
-        with pytest.raises(ProcExited) as caught:
-            await app.find("child").ask(Take(1000.0), timeout=1000)
-        assert isinstance(caught.value.__cause__, Wedged)
-
-
 async def test_a_child_without_a_watchdog_may_take_its_time() -> None:
     """Without a watchdog nothing is looked at: no timer is there, and a handler may take hours."""
     seen = Observed()
     async with seen.serve(watched(Worker, watchdog=None)) as app:
         life: Any = address_of(app.supervisor).occupant
-        assert not life.timers
+        assert not life.background.timers
         await app.find("child").ask(Take(10_000.0), timeout=20_000)
         assert seen.hung() == []
         assert life.proc._hang_detector is None
@@ -115,13 +102,13 @@ async def test_one_timer_serves_all() -> None:
             await crowd.ask(StartChild(ChildSpec(str(number), Worker, watchdog=dog)))
             if number % 100 == 0:
                 await anyio.sleep(0.37)
-            assert len(life.timers) == 1
+            assert len(life.background.timers) == 1
             if number % 100 == 50:
-                (timer,) = life.timers
-        assert timer in life.timers, "as long as it is due first it stays"
+                (timer,) = life.background.timers
+        assert timer in life.background.timers, "as long as it is due first it stays"
         handled = life.handled
         await anyio.sleep(LIMIT * 10)
-        assert len(life.timers) == 1
+        assert len(life.background.timers) == 1
         # The looks are gathered: four wake-ups in a period, of which a limit has four.
         assert 0 < life.handled - handled <= 4 * 4 * 10 + 2
         crowd_child: Any = app.find("crowd/500")
@@ -138,27 +125,12 @@ async def test_watching_ends_with_the_last_child() -> None:
         life: Any = address_of(crowd).occupant
         await crowd.ask(StartChild(watched(Worker)))
         await anyio.sleep(100.1)
-        assert len(life.timers) == 1
+        assert len(life.background.timers) == 1
         await crowd.ask(TerminateChild("child"))
         await anyio.sleep(LIMIT)
-        assert not life.timers
+        assert not life.background.timers
         await crowd.ask(StartChild(watched(Worker)))
-        assert len(life.timers) == 1
-
-
-async def test_a_new_incarnation_begins_anew() -> None:
-    """The time that the last incarnation took is not charged to the next one."""
-    seen = Observed()
-    async with seen.serve(watched(Worker), max_restarts=100, max_seconds=1.0) as app:
-        child = app.find("child")
-        for _ in range(3):
-            child.tell(Note(LIMIT - 1.0))
-            child.tell(Note(LIMIT - 1.0))
-            await anyio.sleep(LIMIT - 2.0)
-            child.kill()
-            await settle()
-        await child.ask(Take(0), timeout=1000)
-        assert seen.hung() == []
+        assert len(life.background.timers) == 1
 
 
 async def test_a_new_incarnation_has_its_own_time_to_beat() -> None:
@@ -268,6 +240,9 @@ async def test_a_child_is_watched_once() -> None:
         await anyio.sleep(LIMIT)
         detector = life.proc._hang_detector
         assert len(detector._due) == len(detector._watched) == 1
+        life.proc.adopt(record, evolve(spec, watchdog=None))
+        await anyio.sleep(LIMIT)
+        assert len(detector._due) == len(detector._watched) == 0
 
 
 # -- time --------------------------------------------------------------------------------------

@@ -14,14 +14,6 @@ pytestmark = pytest.mark.dead_letters
 PARKING = {"max_restarts": 0, "when_spent": "park"}
 
 
-async def crash_often(stage: Stage, id: str, times: int, *, every: float = 0.0) -> None:
-    """Crash a child so many times, each time after it is up again."""
-    for _ in range(times):
-        stage.crash(id)
-        await settle()
-        await anyio.sleep(every)
-
-
 # -- what is spent, and when -------------------------------------------------------------------
 
 
@@ -30,13 +22,19 @@ async def test_exactly_as_many_restarts_as_its_own_budget_allows() -> None:
     stage = Stage()
     child = stage.child("a", max_restarts=2, when_spent="park")
     async with stage.serve([child, stage.child("b")], max_restarts=100):
-        await crash_often(stage, "a", 2)
+        await stage.crash_often("a", 2)
         assert await stage.states() == {"a": "running", "b": "running"}
-        await crash_often(stage, "a", 1)
+        await stage.crash_often("a", 1)
         assert await stage.states() == {"a": "parked", "b": "running"}
         assert stage.take() == ["+a", "+b", "-a", "+a", "-a", "+a", "-a"]
         await anyio.sleep(1000.0)
         assert stage.take() == []
+        (event,) = stage.told(ChildParked)
+        assert event.ref == stage.refs["a"]
+        said = "/top parked child a: more than 2 restarts in 5 s; last crash: Boom: a"
+        assert str(event.error) == said
+    nexts = [Next.RESTART, Next.RESTART, Next.PARK]
+    assert [event.next for event in stage.told(ChildExited)] == nexts
 
 
 async def test_its_own_window_is_its_own() -> None:
@@ -45,31 +43,10 @@ async def test_its_own_window_is_its_own() -> None:
     child = stage.child("a", max_restarts=1, max_seconds=60.0, when_spent="park")
     async with stage.serve([child], max_restarts=1, max_seconds=1.0):
         for _ in range(5):
-            await crash_often(stage, "a", 1, every=60.25)
+            await stage.crash_often("a", 1, every=60.25)
         assert await stage.states() == {"a": "running"}
-        await crash_often(stage, "a", 2, every=30.0)
+        await stage.crash_often("a", 2, every=30.0)
         assert await stage.states() == {"a": "parked"}
-
-
-async def test_the_attempt_that_parks_is_not_charged_to_the_supervisor() -> None:
-    """Parking costs the supervisor nothing; the restarts before it were charged to both."""
-    stage = Stage()
-    children = [stage.child("a", max_restarts=1, when_spent="park"), *stage.children("bc")]
-    async with stage.dying(children, max_restarts=2) as app:
-        await crash_often(stage, "a", 2)
-        await crash_often(stage, "b", 1)
-        assert await stage.states() == {"a": "parked", "b": "running", "c": "running"}
-        await crash_often(stage, "b", 1)
-        await app.wait()
-
-
-async def test_a_child_that_parks_at_once_can_do_so_under_a_budget_of_none() -> None:
-    """A child without any restart is parked by its first crash, also where no restart is left."""
-    stage = Stage()
-    async with stage.serve([stage.child("a", **PARKING), stage.child("b")], max_restarts=0):
-        stage.crash("a")
-        await settle()
-        assert await stage.states() == {"a": "parked", "b": "running"}
 
 
 @pytest.mark.parametrize("reason", [Normal(), Shutdown("enough"), Killed()], ids=str)
@@ -97,28 +74,14 @@ async def test_an_exit_that_is_not_restarted_spends_nothing() -> None:
         assert await stage.states() == {"a": "parked"}
 
 
-async def test_failed_retries_are_counted_in_both_budgets() -> None:
-    """Each retry of a failed restart is an attempt of the child's own budget as well."""
-    stage = Stage()
-    starts = [None, *(Boom(str(number)) for number in range(9))]
-    child = stage.child("a", start=starts, max_restarts=3, when_spent="park")
-    async with stage.serve([child, stage.child("b")], max_restarts=3):
-        stage.crash("a")
-        await settle()
-        assert stage.take() == ["+a", "+b", "-a", "!a", "!a", "!a"]
-        assert await stage.states() == {"a": "parked", "b": "running"}
-    (event,) = stage.told(ChildParked)
-    assert [str(error) for error in event.error.crashes] == ["a", "0", "1", "2"]
-
-
 async def test_a_round_is_charged_to_the_child_that_caused_it() -> None:
     """A sibling that a round moves has not spent anything of its own budget."""
     stage = Stage()
     children = [stage.child("a"), stage.child("b", **PARKING)]
     async with stage.serve(children, strategy="one_for_all", max_restarts=5):
-        await crash_often(stage, "a", 3)
+        await stage.crash_often("a", 3)
         assert await stage.states() == {"a": "running", "b": "running"}
-        await crash_often(stage, "b", 1)
+        await stage.crash_often("b", 1)
         assert await stage.states() == {"a": "running", "b": "parked"}
 
 
@@ -128,11 +91,11 @@ async def test_a_restarted_supervisor_begins_with_empty_budgets() -> None:
     children = [stage.child("a", max_restarts=1, when_spent="park"), stage.child("b")]
     inner = SupervisorSpec("in", children, max_restarts=1)
     async with stage.serve([inner], max_restarts=5) as app:
-        await crash_often(stage, "a", 2)
+        await stage.crash_often("a", 2)
         assert await stage.states(app.find("in")) == {"a": "parked", "b": "running"}
-        await crash_often(stage, "b", 1)
+        await stage.crash_often("b", 1)
         assert await stage.states(app.find("in")) == {"a": "running", "b": "running"}
-        await crash_often(stage, "a", 1)
+        await stage.crash_often("a", 1)
         assert await stage.states(app.find("in")) == {"a": "running", "b": "running"}
 
 
@@ -149,7 +112,7 @@ async def test_escalating_is_giving_up() -> None:
     ]
     async with stage.dying(children, max_restarts=100) as app:
         stage.take()
-        await crash_often(stage, "b", 1, every=30.0)
+        await stage.crash_often("b", 1, every=30.0)
         stage.crash("b", last := Boom("again"))
         await app.wait()
     assert stage.take() == ["-b", "+b", "-b", "-c", "-a"]
@@ -165,30 +128,12 @@ async def test_escalating_is_giving_up() -> None:
     assert [event.error for event in stage.told(SupervisorGaveUp)] == [error]
 
 
-async def test_escalating_in_a_retry_stops_what_is_up() -> None:
-    """A child whose own budget ends between attempts ends the supervisor, too."""
-    stage = Stage()
-    children = [
-        stage.child("a"),
-        stage.child("b", start=[None, Boom("1"), Boom("2")], max_restarts=0),
-        stage.child("c"),
-    ]
-    async with stage.dying(children, strategy="one_for_all", max_restarts=9) as app:
-        stage.take()
-        stage.crash("a")
-        await app.wait()
-    assert stage.take() == ["-a", "-c", "-b", "+a", "!b", "-a"]
-    assert isinstance(stage.exited.reason, Shutdown)
-    assert isinstance(stage.exited.reason.detail, IntensityExceeded)
-    assert stage.exited.reason.detail.child == "b"
-
-
 async def test_the_supervisors_own_budget_is_not_blamed_on_a_child() -> None:
     """When the supervisor's budget is spent first, the error is its own, with all crashes."""
     stage = Stage()
     children = [stage.child("a", max_restarts=9), stage.child("b")]
     async with stage.dying(children, max_restarts=1) as app:
-        await crash_often(stage, "b", 1)
+        await stage.crash_often("b", 1)
         stage.crash("a")
         await app.wait()
     assert isinstance(stage.exited.reason, Shutdown)

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from actors import Crashed, Mailbox, Name, ProcExited, Shutdown
+from actors import Name, ProcExited
 from actors.testing import settle
 from supervision import (
     Backoff,
@@ -15,14 +15,12 @@ from supervision import (
     DeleteChild,
     DynamicSupervisorSpec,
     GetChild,
-    IntensityExceeded,
     RestartChild,
     StartChild,
-    SupervisorSpec,
     TerminateChild,
     TooManyChildren,
 )
-from supervision.events import ChildExited, ChildParked, ChildRestarted, ChildStopped, Next
+from supervision.events import ChildParked
 from tests.supervision.kit import Act, Boom, Life, Note, Stage
 
 pytestmark = pytest.mark.dead_letters
@@ -30,14 +28,6 @@ pytestmark = pytest.mark.dead_letters
 ROUNDS = pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
 PARKING = {"max_restarts": 0, "when_spent": "park"}
 NAME = Name[Act | Note | Life]("worker")
-
-
-async def crash_often(stage: Stage, id: str, times: int, *, every: float = 0.0) -> None:
-    """Crash a child so many times, each time after it is up again."""
-    for _ in range(times):
-        stage.crash(id)
-        await settle()
-        await anyio.sleep(every)
 
 
 # -- what parked means -------------------------------------------------------------------------
@@ -55,47 +45,6 @@ async def test_parking_touches_no_sibling(strategy: str) -> None:
         assert stage.take() == ["-b"]
         assert await stage.states() == {"a": "running", "b": "parked", "c": "running"}
         assert await stage.top.ask(CountChildren()) == ChildCounts(3, 2, 0, 3)
-
-
-async def test_parking_is_told_loudly() -> None:
-    """The exit says that the child is parked; an event has the budget and the crashes."""
-    stage = Stage()
-    async with stage.serve([stage.child("a", max_restarts=1, when_spent="park")]):
-        errors = [Boom("one"), Boom("two")]
-        for error in errors:
-            stage.crash("a", error)
-            await settle()
-        (event,) = stage.told(ChildParked)
-        assert event.ref == stage.refs["a"]
-    assert [type(event) for event in stage.decisions] == [
-        ChildExited,
-        ChildRestarted,
-        ChildExited,
-        ChildParked,
-    ]
-    assert [event.next for event in stage.told(ChildExited)] == [Next.RESTART, Next.PARK]
-    assert list(event.error.crashes) == errors
-    assert event.error.__cause__ is errors[-1]
-    assert str(event.error) == (
-        "/top parked child a: more than 1 restart in 5 s; last crash: Boom: two"
-    )
-
-
-@pytest.mark.parametrize("on_restart", ["keep", "drop"])
-async def test_mail_of_a_parked_child_becomes_dead_letters(on_restart: str) -> None:
-    """What waits when a child is parked, and what comes later, are dead letters that say so."""
-    stage = Stage()
-    mailbox = Mailbox(on_restart=on_restart)  # type: ignore[arg-type]
-    async with stage.serve([stage.child("a", mailbox=mailbox, **PARKING)]):
-        stage.crash("a")
-        stage.refs["a"].tell(Note("waits"))
-        await settle()
-        stage.refs["a"].tell(Note("comes later"))
-        dropped = "dropped at the restart of its receiver (crashed: Boom: a)"
-        assert stage.take_dead() == [
-            ("waits", "parked" if on_restart == "keep" else dropped),
-            ("comes later", "parked"),
-        ]
 
 
 async def test_asks_of_a_parked_child_fail_at_once() -> None:
@@ -197,12 +146,12 @@ async def test_restart_child_revives_with_an_empty_budget() -> None:
     """A child that was revived has all its restarts again, and its mail comes again."""
     stage = Stage()
     async with stage.serve([stage.child("a", max_restarts=1, when_spent="park")], max_restarts=9):
-        await crash_often(stage, "a", 2)
+        await stage.crash_often("a", 2)
         assert await stage.top.ask(RestartChild("a")) == stage.refs["a"]
         assert await stage.refs["a"].ask(Life()) == 3
-        await crash_often(stage, "a", 1)
+        await stage.crash_often("a", 1)
         assert await stage.states() == {"a": "running"}
-        await crash_often(stage, "a", 1)
+        await stage.crash_often("a", 1)
         assert await stage.states() == {"a": "parked"}
         assert [info.restarts for info in await stage.infos()] == [2]
 
@@ -250,20 +199,6 @@ async def test_what_else_can_be_asked_about_a_parked_child() -> None:
         assert await stage.top.ask(StartChild(stage.child("a"))) is not None
 
 
-async def test_a_terminated_child_is_parked_no_more() -> None:
-    """`TerminateChild` makes a parked child an ordinary one that is down: a round revives it."""
-    stage = Stage()
-    children = [stage.child("a", **PARKING), stage.child("b")]
-    async with stage.serve(children, strategy="one_for_all", max_restarts=9):
-        stage.crash("a")
-        await settle()
-        await stage.top.ask(TerminateChild("a"))
-        stage.take()
-        stage.crash("b")
-        await settle()
-        assert stage.take() == ["-b", "+a", "+b"]
-
-
 async def test_a_dynamic_supervisor_keeps_a_parked_child() -> None:
     """In a dynamic supervisor it stays, takes up a place, and is revived or removed by request."""
     stage = Stage()
@@ -285,21 +220,6 @@ async def test_a_dynamic_supervisor_keeps_a_parked_child() -> None:
         await stage.top.ask(StartChild(stage.child("c")))
 
 
-async def test_a_dynamic_supervisor_parks_in_a_retry_too() -> None:
-    """A failed restart whose retry is one too many parks the child of a dynamic supervisor."""
-    stage = Stage()
-    async with stage.serve(DynamicSupervisorSpec("top")):
-        await stage.top.ask(
-            StartChild(
-                stage.child("a", start=[None, Boom("no")], max_restarts=1, when_spent="park")
-            )
-        )
-        stage.crash("a")
-        await settle()
-        assert stage.take() == ["+a", "-a", "!a"]
-        assert await stage.states() == {"a": "parked"}
-
-
 # -- automatic shutdown ------------------------------------------------------------------------
 
 
@@ -313,18 +233,6 @@ async def test_parking_ends_no_supervisor(auto_shutdown: str) -> None:
         await settle()
         assert app.supervisor.is_alive
         assert await stage.states() == {"a": "parked", "b": "running"}
-
-
-async def test_a_parked_significant_child_counts_as_gone() -> None:
-    """Under all_significant the last that ends takes the supervisor along, whoever is parked."""
-    stage = Stage()
-    parked = stage.child("a", restart="transient", significant=True, **PARKING)
-    other = stage.child("b", restart="transient", significant=True)
-    async with stage.serve([parked, other], auto_shutdown="all_significant") as app:
-        stage.crash("a")
-        await settle()
-        stage.end("b")
-        assert await app.wait() == Shutdown()
 
 
 # -- at the wrong moment -----------------------------------------------------------------------
@@ -342,7 +250,7 @@ async def test_parking_with_a_backoff_leaves_no_restart_behind() -> None:
     )
     async with stage.serve([child], max_restarts=1):
         for _ in range(2):
-            await crash_often(stage, "a", 1, every=11.0)
+            await stage.crash_often("a", 1, every=11.0)
         stage.crash("a")
         await anyio.sleep(50.0)
         assert stage.take() == ["+a", "-a", "+a", "-a", "+a", "-a"]
@@ -351,56 +259,6 @@ async def test_parking_with_a_backoff_leaves_no_restart_behind() -> None:
         await stage.top.ask(RestartChild("a"))
         (info,) = await stage.infos()
         assert info.failures == 0
-
-
-@pytest.mark.parametrize("strike", ["kill", "stop", "cancel"])
-async def test_the_end_of_a_supervisor_while_a_round_goes_on_without_a_parked_child(
-    strike: str,
-) -> None:
-    """Killed, stopped or cancelled while it starts those who waited, it leaves nothing behind."""
-    stage = Stage()
-    children = [
-        stage.child("a"),
-        stage.child("b", start=[None, Boom("no")], **PARKING),
-        stage.child("c", start=[None, 1.0]),
-        stage.child("d"),
-    ]
-    inner = SupervisorSpec("in", children, strategy="one_for_all", restart="temporary")
-    with anyio.CancelScope() as scope:
-        async with stage.serve([inner]) as app:
-            stage.take()
-            stage.crash("a")
-            await anyio.sleep(0.5)
-            assert stage.is_inside("c", "start")
-            assert stage.take()[-2:] == ["+in/a", "!in/b"]
-            if strike == "kill":
-                app.find("in").kill()
-            elif strike == "stop":
-                await app.find("in").shutdown(timeout=None)
-                assert stage.take() == ["+in/c", "+in/d", "-in/d", "-in/c", "-in/a", "-in"]
-            else:
-                scope.cancel()
-            await anyio.sleep(10.0)
-    stage.check_gone()
-
-
-async def test_a_supervisor_with_a_parked_child_stops_as_ever() -> None:
-    """A parked child is skipped when its supervisor stops, gives up or is killed."""
-    stage = Stage()
-    children = [stage.child("a"), stage.child("b", **PARKING), stage.child("c")]
-    async with stage.serve(children):
-        stage.crash("b")
-        await settle()
-        stage.take()
-    assert stage.take() == ["-c", "-a"]
-    assert [event.ref.path for event in stage.told(ChildStopped)] == ["/top/c", "/top/a"]
-    async with stage.dying(children, max_restarts=0):
-        stage.crash("b")
-        await settle()
-        stage.take()
-        stage.crash("c")
-        await settle()
-    assert stage.take() == ["-c", "-a"]
 
 
 @pytest.mark.parametrize("first", ["exit", "stop"])
@@ -418,37 +276,3 @@ async def test_what_comes_first_counts(first: str) -> None:
             stage.crash("a")
     assert len(stage.told(ChildParked)) == (first == "exit")
     assert stage.take() == ["+a", "+b", "-a", "-b"]
-
-
-async def test_a_handler_of_the_event_may_revive_the_child() -> None:
-    """Who hears that a child is parked can have it revived at once."""
-    stage = Stage()
-    async with stage.serve([stage.child("a", **PARKING)]) as app:
-
-        def revive(event: object) -> None:
-            if isinstance(event, ChildParked):
-                app.supervisor.tell(RestartChild("a"))
-
-        with app.system.events.subscribe(revive):
-            stage.crash("a")
-            await settle()
-            assert await stage.states() == {"a": "running"}
-
-
-def test_an_event_of_parking_is_a_value() -> None:
-    """The event compares by value and cannot be changed."""
-    error = IntensityExceeded("/top", 1, 5.0, child="a", parked=True)
-    ref: object = object()
-    event = ChildParked(ref, error)  # type: ignore[arg-type]
-    assert event == ChildParked(ref, error)  # type: ignore[arg-type]
-    with pytest.raises(AttributeError):
-        event.error = error  # type: ignore[misc]
-
-
-async def test_crashed_is_still_what_the_last_exit_was() -> None:
-    """A parked child's ref tells how it ended."""
-    stage = Stage()
-    async with stage.serve([stage.child("a", **PARKING)]):
-        stage.crash("a", error := Boom("x"))
-        await settle()
-        assert await stage.refs["a"].wait() == Crashed(error)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import ActorSystem, Ignore, ProcExited, Ref
+from actors import ActorSystem, Ignore, ProcExited
 from actors.testing import settle
 from supervision import (
     Backoff,
@@ -28,18 +28,21 @@ from supervision import (
 )
 from supervision.supervisors import GetPartition
 from tests.supervision.kit import Boom, Life, Note, Stage
-from tests.supervision.partitions import handle, spec
+from tests.supervision.partitions import handle, serving, spec
 
 pytestmark = pytest.mark.dead_letters
+
+TEN_SECONDS = Backoff(10.0, 10.0, jitter=False)
 
 # -- resizing --------------------------------------------------------------------------------------
 
 
 async def test_growing_starts_what_is_missing_in_order() -> None:
     """Growing starts the missing partitions in order, and routes to them when all are ready."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 1, starts={2: [10.0]})), anyio.create_task_group() as tasks:
-        partitions = handle(stage)
+    async with (
+        serving(1, starts={2: [10.0]}) as (stage, partitions),
+        anyio.create_task_group() as tasks,
+    ):
         tasks.start_soon(partitions.resize, 4)
         await anyio.sleep(1)
         assert len(partitions) == 1
@@ -51,32 +54,23 @@ async def test_growing_starts_what_is_missing_in_order() -> None:
 
 async def test_shrinking_stops_the_top_in_reverse_order() -> None:
     """Shrinking stops the highest numbers first, one after the other, and keeps their specs."""
-    stage = Stage()
     async with (
-        stage.serve(spec(stage, 4, stops={3: 1.0, 2: 1.0})),
+        serving(4, stops={3: 1.0, 2: 1.0}) as (stage, partitions),
         anyio.create_task_group() as tasks,
     ):
-        partitions = handle(stage)
         stage.take()
         tasks.start_soon(partitions.resize, 1)
         await settle()
         assert len(partitions) == 1, "nothing more is sent to those that go"
         await anyio.sleep(10)
         assert stage.take() == ["-3", "-2", "-1"]
-        assert await stage.states() == {
-            "0": "running",
-            "1": "terminated",
-            "2": "terminated",
-            "3": "terminated",
-        }
+        assert list((await stage.states()).values()) == ["running", *["terminated"] * 3]
         assert (await stage.top.ask(GetChildSpec("3"))).id == "3"
 
 
 async def test_what_comes_back_has_its_old_address() -> None:
     """A partition that comes back with a growth is a new incarnation at the old address."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 2)):
-        partitions = handle(stage)
+    async with serving(2) as (stage, partitions):
         old = partitions.ref(1)
         await partitions.resize(1)
         assert not old.is_alive
@@ -90,9 +84,7 @@ async def test_what_comes_back_has_its_old_address() -> None:
 
 async def test_to_zero_and_back() -> None:
     """Without partitions nothing can be routed, until there are some again."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 2)):
-        partitions = handle(stage)
+    async with serving(2) as (stage, partitions):
         await partitions.resize(0)
         for route in (partitions.ref, partial(partitions.tell, message=Note("x"))):
             with pytest.raises(NoPartitions):
@@ -106,9 +98,7 @@ async def test_to_zero_and_back() -> None:
 
 async def test_a_growth_that_fails_leaves_all_as_it_was() -> None:
     """When a new partition does not start, those started for it are stopped, and n stays."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 1, starts={3: [Boom(), None]}, max_restarts=0)):
-        partitions = handle(stage)
+    async with serving(1, starts={3: [Boom(), None]}, max_restarts=0) as (stage, partitions):
         stage.take()
         with pytest.raises(ChildStartFailed, match="3 failed to start: Boom"):
             await partitions.resize(5)
@@ -122,9 +112,7 @@ async def test_a_growth_that_fails_leaves_all_as_it_was() -> None:
 
 async def test_a_partition_that_does_not_come_back_leaves_all_as_it_was() -> None:
     """When an old partition does not start again, the growth fails, and its spec is kept."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 3, starts={2: [None, Boom(), None]})):
-        partitions = handle(stage)
+    async with serving(3, starts={2: [None, Boom(), None]}) as (stage, partitions):
         await partitions.resize(1)
         stage.take()
         with pytest.raises(ChildStartFailed):
@@ -137,9 +125,7 @@ async def test_a_partition_that_does_not_come_back_leaves_all_as_it_was() -> Non
 
 async def test_a_partition_may_be_ignored() -> None:
     """A partition that is not needed has its place, but no proc, until it is started."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 2, starts={1: [Ignore()]})):
-        partitions = handle(stage)
+    async with serving(2, starts={1: [Ignore()]}) as (stage, partitions):
         assert len(partitions) == 2
         with pytest.raises(ProcExited):
             await partitions.ask(1, Life())
@@ -152,10 +138,7 @@ async def test_a_partition_may_be_ignored() -> None:
 
 async def test_shrinking_takes_a_pending_restart_back() -> None:
     """A partition that waits for its restart when it is to go does not come back."""
-    stage = Stage()
-    options = {"backoff": Backoff(10.0, 10.0, jitter=False)}
-    async with stage.serve(spec(stage, 2, child=options)):
-        partitions = handle(stage)
+    async with serving(2, child={"backoff": TEN_SECONDS}) as (stage, partitions):
         stage.crash("1")
         await settle()
         assert (await stage.states())["1"] == "restarting"
@@ -172,8 +155,7 @@ async def test_shrinking_takes_a_pending_restart_back() -> None:
 async def test_growing_leaves_a_pending_restart_alone() -> None:
     """A partition that stays and waits for its restart is started when that is due, once."""
     stage = Stage()
-    options = {"backoff": Backoff(10.0, 10.0, jitter=False)}
-    async with stage.serve(spec(stage, 2, child=options)):
+    async with stage.serve(spec(stage, 2, child={"backoff": TEN_SECONDS})):
         stage.crash("1")
         await settle()
         stage.take()
@@ -186,9 +168,7 @@ async def test_growing_leaves_a_pending_restart_alone() -> None:
 @pytest.mark.parametrize("first", ["crash", "resize"])
 async def test_a_crash_at_the_moment_of_a_resize_is_handled_once(first: str) -> None:
     """A partition that crashes as it is to go is gone, whichever comes first."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 3)):
-        partitions = handle(stage)
+    async with serving(3) as (stage, partitions):
         async with anyio.create_task_group() as tasks:
             if first == "resize":
                 tasks.start_soon(partitions.resize, 1)
@@ -206,12 +186,10 @@ async def test_a_crash_at_the_moment_of_a_resize_is_handled_once(first: str) -> 
 
 async def test_crashes_that_wait_behind_a_resize_are_not_mistaken() -> None:
     """An exit of an old incarnation that is read after shrink and growth moves nothing."""
-    stage = Stage()
     async with (
-        stage.serve(spec(stage, 3, stops={2: 5.0}, max_restarts=0)),
+        serving(3, stops={2: 5.0}, max_restarts=0) as (stage, partitions),
         anyio.create_task_group() as tasks,
     ):
-        partitions = handle(stage)
         tasks.start_soon(partitions.resize, 1)  # busy with the stop of 2
         await settle()
         tasks.start_soon(partitions.resize, 3)
@@ -219,48 +197,6 @@ async def test_crashes_that_wait_behind_a_resize_are_not_mistaken() -> None:
         await anyio.sleep(20)
         assert list((await stage.states()).values()) == ["running"] * 3
         assert [info.restarts for info in await stage.infos()] == [0, 0, 0]
-
-
-async def test_a_crash_of_one_that_stays_waits_for_the_resize() -> None:
-    """A partition that crashes while others are being stopped is restarted afterwards."""
-    stage = Stage()
-    async with (
-        stage.serve(spec(stage, 3, stops={2: 5.0})),
-        anyio.create_task_group() as tasks,
-    ):
-        partitions = handle(stage)
-        stage.take()
-        tasks.start_soon(partitions.resize, 1)
-        await settle()
-        stage.crash("0")
-        assert await partitions.ask(0, Life(), timeout=60) == 2
-        assert stage.take() == ["-0", "-2", "-1", "+0"]
-
-
-async def test_resizes_are_served_in_order() -> None:
-    """Of several resizes at once, each is carried out whole, and the last one stays."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 1)):
-        partitions = handle(stage)
-        stage.take()
-        async with anyio.create_task_group() as tasks:
-            for size in (3, 0, 2):
-                tasks.start_soon(partitions.resize, size)
-                await anyio.lowlevel.checkpoint()
-        assert len(partitions) == 2
-        assert stage.take() == ["+1", "+2", "-2", "-1", "-0", "+0", "+1"]
-
-
-async def test_a_cancelled_resize_goes_on() -> None:
-    """Cancelling the one who asked for a resize only ends the wait."""
-    stage = Stage()
-    async with stage.serve(spec(stage, 1, starts={1: [10.0]})):
-        partitions = handle(stage)
-        with anyio.move_on_after(1):
-            await partitions.resize(3)
-        assert len(partitions) == 1
-        await anyio.sleep(20)
-        assert len(partitions) == 3
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
@@ -271,15 +207,10 @@ async def test_the_end_may_come_in_the_middle_of_a_resize(how: str, size: int, t
     stage = Stage()
     ended: list[str] = []
     async with ActorSystem() as system:
-        made = spec(stage, 3)
-        tree = SupervisorSpec(
-            "top", [PartitionSupervisorSpec("p", made.child, partitions=3, restart="temporary")]
-        )
         system.events.subscribe(stage.hear)
-        await system.spawn(tree.start, id="top")
-        found = system.find("/top/p")
-        assert found is not None
-        top: Ref[Any] = found
+        made = PartitionSupervisorSpec("p", spec(stage, 3).child, partitions=3, restart="temporary")
+        await system.spawn(SupervisorSpec("top", [made]).start, id="top")
+        top: Any = system.find("/top/p")
 
         async def resize() -> None:
             try:
@@ -294,9 +225,7 @@ async def test_the_end_may_come_in_the_middle_of_a_resize(how: str, size: int, t
                 await anyio.lowlevel.checkpoint()
             if how == "kill":
                 top.kill()
-                await top.wait()
-            else:
-                await top.shutdown()
+            await top.shutdown()
         assert len(ended) == 1
         assert not any(stage.is_inside(str(number), "run") for number in range(6))
 

@@ -19,11 +19,9 @@ from attrs import define, field, frozen
 from actors import (
     Actor,
     ActorSystem,
-    CancellationToken,
     DeadLetter,
     Event,
     Mailbox,
-    Proc,
     ProcEnded,
     ProcExited,
     Ref,
@@ -32,7 +30,7 @@ from actors import (
     StopError,
     on,
 )
-from actors.mailbox import fast_paths
+from actors.address import fast_paths
 from actors.testing import settle
 from supervision import (
     Backoff,
@@ -116,7 +114,7 @@ class Log:
     def __call__(self, event: Event) -> None:
         match event:
             case DeadLetter(message=message, why=why):
-                self.letters.append((message, why))
+                self.letters.append((message, str(why)))
             case ProcEnded(in_hand=message) if event.reason.is_abnormal:
                 self.in_hand.append(message)
             case ChildParked():
@@ -297,27 +295,6 @@ async def test_a_kill_calls_nobody_but_tells_of_the_message() -> None:
     assert log.in_hand == [ToldAwaiting(7)]
 
 
-async def test_requests_that_were_to_be_answered_later_fail_once() -> None:
-    """A crash fails the askers of earlier requests, too; only the message in hand is dead."""
-
-    class Patient(Importer):
-        replies: list[Reply[int]] = []  # noqa: RUF012 - one test, one list
-
-        @on(AskedLater)
-        def keep(self, message: AskedLater, reply: Reply[int]) -> None:
-            self.replies.append(reply)
-
-    log = Log()
-    tree = SupervisorSpec("top", [ChildSpec("importer", partial(Patient, log))])
-    async with serve(tree, observe=[log]) as app, anyio.create_task_group() as tasks:
-        ref: Ref[Row] = app.find("importer")
-        for row in (1, 2):
-            tasks.start_soon(ask_and_see, ref, AskedLater(row))
-        await settle()
-        ref.tell(Told(-3))
-    assert [message for message, _ in log.letters] == [Told(-3)] == log.aside
-
-
 # -- nothing loops -----------------------------------------------------------------------------
 
 PATIENT = Backoff(20.0, 20.0, jitter=False)
@@ -377,19 +354,6 @@ async def test_crashes_too_far_apart_for_the_supervisor_end_with_the_childs_budg
         assert await ref.ask(Asked(2)) == 2
 
 
-async def test_without_a_budget_of_its_own_every_bad_message_is_tried() -> None:
-    """The same messages without the child's budget: each costs one restart, and none is lost."""
-    log = Log()
-    child = ChildSpec("importer", partial(Importer, log), backoff=PATIENT)
-    async with serve(SupervisorSpec("top", [child], max_restarts=1), observe=[log]) as app:
-        sent = [Told(-number) for number in range(1, 9)]
-        for message in (*sent, Told(1)):
-            app.find("importer").tell(message)
-        await anyio.sleep(3600.0)
-    assert log.aside == sent
-    assert log.handled == [1]
-
-
 async def test_a_bad_message_that_was_stashed_comes_again_until_the_budget_ends_it() -> None:
     """A message that its handler stashed before the crash is queued mail; parking ends the loop."""
     log = Log()
@@ -403,58 +367,3 @@ async def test_a_bad_message_that_was_stashed_comes_again_until_the_budget_ends_
     assert [crash.args for crash in event.error.crashes] == [(-1,)] * 4
     assert log.aside == [Stashed(-1)]
     assert log.letters == [(Stashed(-1), "parked")]
-
-
-async def test_a_bad_message_that_is_sent_again_ends_with_the_budget() -> None:
-    """An actor that tries each bad message again cannot do so for ever: it is parked."""
-
-    class Stubborn(Importer):
-        tries = 0
-
-        def on_undelivered(self, message: Row) -> None:
-            super().on_undelivered(message)
-            Stubborn.tries += 1
-            if Stubborn.tries <= 1000 and not log.parked:
-                self.context.ref.tell(message)
-
-    log = Log()
-    child = ChildSpec(
-        "importer", partial(Stubborn, log), max_restarts=5, max_seconds=60.0, when_spent="park"
-    )
-    async with serve(SupervisorSpec("top", [child], max_restarts=99), observe=[log]) as app:
-        app.find("importer").tell(Told(-1))
-        app.find("importer").tell(Told(2))
-        await anyio.sleep(1.0)
-        (info,) = await app.supervisor.ask(WhichChildren())
-        assert info.state is ChildState.PARKED
-    assert log.handled == [2]
-    assert [why for _, why in log.letters] == [*["in hand when its receiver crashed"] * 6, "parked"]
-
-
-async def test_an_application_can_set_bad_messages_aside_and_go_on() -> None:
-    """`on_undelivered` may hand the message to another actor, which keeps it for later."""
-    kept: list[Row] = []
-
-    class Quarantine(Proc[Row]):
-        async def run(self, shutdown: CancellationToken) -> None:
-            async for received in self.context.inbox():
-                kept.append(received.message)
-
-    class Careful(Importer):
-        def __init__(self, log: Log, quarantine: Ref[Row]) -> None:
-            super().__init__(log)
-            self.quarantine = quarantine
-
-        def on_undelivered(self, message: Row) -> None:
-            self.quarantine.tell(message)
-
-    log = Log()
-    async with serve(DynamicSupervisorSpec("top", max_restarts=99), observe=[log]) as app:
-        quarantine: Any = await app.supervisor.ask(StartChild(ChildSpec("q", Quarantine)))
-        child = ChildSpec("importer", partial(Careful, log, quarantine))
-        ref: Any = await app.supervisor.ask(StartChild(child))
-        for row in (1, -2, 3, -4, 5):
-            ref.tell(Told(row))
-        await settle()
-        assert log.handled == [1, 3, 5]
-        assert kept == [Told(-2), Told(-4)]

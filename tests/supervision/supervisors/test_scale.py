@@ -11,14 +11,13 @@ from typing import NamedTuple
 
 import pytest
 
-from actors import Actor, AnyRef, CancellationToken, Crashed, on, task
+from actors import Actor, AnyRef, CancellationToken, on, task
 from actors.testing import settle
 from supervision import (
     Application,
     ChildSpec,
     CountChildren,
     DynamicSupervisorSpec,
-    Restart,
     StartChild,
     SupervisorSpec,
     TerminateChild,
@@ -112,35 +111,6 @@ async def test_a_child_costs_the_same_among_ten_thousand(calls: Callable[[], int
         assert getattr(many, what) < getattr(few, what) * FACTOR, what
 
 
-@pytest.mark.parametrize("strategy", ["one_for_one", "rest_for_one", "one_for_all"])
-async def test_a_static_supervisor_holds_many_children(strategy: str) -> None:
-    """A supervisor of 2 000 children starts them, restarts by its strategy, and stops them."""
-    children = [ChildSpec(f"w{number}", Worker) for number in range(2_000)]
-    async with serve(SupervisorSpec("top", children, strategy=strategy)) as app:  # type: ignore[arg-type]
-        app.find("w1000").tell(Crash())
-        await settle()
-        restarts = [info.restarts for info in await app.supervisor.ask(WhichChildren())]
-        expected = {"one_for_one": 1, "rest_for_one": 1_000, "one_for_all": 2_000}[strategy]
-        assert sum(restarts) == expected
-
-
-async def test_restarts_under_one_for_one_do_not_look_at_the_siblings(
-    calls: Callable[[], int],
-) -> None:
-    """Under one_for_one a restart costs the same with ten times the siblings."""
-
-    async def cost(size: int) -> int:
-        children = [ChildSpec(f"w{number}", Worker) for number in range(size)]
-        async with serve(SupervisorSpec("top", children, max_restarts=1_000)) as app:
-            began = calls()
-            for _ in range(200):
-                app.find(f"w{size // 2}").tell(Crash())
-                await settle()
-            return calls() - began
-
-    assert await cost(3_000) < await cost(300) * FACTOR
-
-
 async def test_a_tree_of_a_hundred_floors_costs_as_much_for_each_floor(
     calls: Callable[[], int],
 ) -> None:
@@ -193,21 +163,3 @@ async def outlive(tree: SupervisorSpec, strike: Callable[[Application], Awaitabl
     async with serve(tree) as app:
         await strike(app)
         await app.wait()
-
-
-async def test_many_children_that_end_leave_nothing_behind() -> None:
-    """Temporary children that come and go by the thousand leave no trace in their supervisor."""
-
-    async def brief(shutdown: CancellationToken) -> None:
-        pass
-
-    async with serve(DynamicSupervisorSpec("top", max_children=10)) as app:
-        spec = ChildSpec("brief", task(brief), restart=Restart.TEMPORARY)
-        for _ in range(2_000):
-            ref = await app.supervisor.ask(StartChild(spec))
-            assert ref is not None
-            assert not isinstance(await ref.wait(), Crashed)
-            await settle()
-        counts = await app.supervisor.ask(CountChildren())
-        assert (counts.specs, counts.active) == (0, 0)
-        assert app.system.snapshot()[0].children == ()

@@ -1,4 +1,4 @@
-"""Tests of `Tasks.run`: coroutines as children, awaited by a caller who may be cancelled."""
+"""Tests of `Tasks.run`, `Tasks.start`, their limits, and the end of a `TaskSupervisor`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import pytest
 
 from actors import (
     Actor,
+    ActorSystem,
     AskCycle,
     Crashed,
+    ExitReason,
     Killed,
     Proc,
     ProcEnded,
@@ -24,18 +26,27 @@ from actors import (
     on,
 )
 from actors.testing import Recorder, settle
-from supervision import ChildSpec, ChildState, StartChild, Tasks, TerminateChild, WhichChildren
+from supervision import (
+    ChildExists,
+    ChildSpec,
+    ChildState,
+    CountChildren,
+    DynamicSupervisorSpec,
+    SpecError,
+    StartChild,
+    Supervisor,
+    SupervisorSpec,
+    Tasks,
+    TaskSupervisorSpec,
+    TerminateChild,
+    TooManyChildren,
+    WhichChildren,
+)
 from supervision.events import ChildExited, Next
-from tests.supervision.calls import Boom, Diary, double, fail, hang, ids, serving
+from supervision.tasks import TaskSupervisor
+from tests.supervision.calls import Boom, Diary, double, fail, hang, ids, only, serving
 
 # -- awaited ---------------------------------------------------------------------------------------
-
-
-async def test_run_returns_the_result() -> None:
-    """An awaited task gives its result to its caller, and is gone by then."""
-    async with serving() as (app, tasks):
-        assert await tasks.run(double, 21) == 42
-        assert await app.supervisor.ask(WhichChildren()) == ()
 
 
 async def test_a_task_is_a_child_with_the_name_of_its_function() -> None:
@@ -67,16 +78,27 @@ async def test_a_task_has_a_context_of_its_own() -> None:
 
 
 async def test_callers_run_side_by_side() -> None:
-    """Ten tasks of a second take a second."""
-    async with serving() as (_, tasks):
+    """Ten tasks of a second take a second; each caller has its result, and nothing is left."""
+    results: list[int] = []
+    async with serving() as (app, tasks):
+
+        async def call(number: int) -> None:
+            results.append(await tasks.run(double, number))
+
         began = anyio.current_time()
         async with anyio.create_task_group() as group:
             for number in range(10):
-                group.start_soon(tasks.run, double, number)
+                group.start_soon(call, number)
         assert anyio.current_time() - began == pytest.approx(1)
+        assert sorted(results) == [2 * number for number in range(10)]
+        assert await app.supervisor.ask(WhichChildren()) == ()
 
 
-@pytest.mark.parametrize("error", [Boom("x"), Refusal("no"), ProcExited("/a", Killed())], ids=repr)
+@pytest.mark.parametrize(
+    "error",
+    [Boom("x"), Refusal("no"), ProcExited("/a", Killed()), ExceptionGroup("two", [Boom(), Boom()])],
+    ids=repr,
+)
 async def test_an_error_raises_in_the_caller_alone(error: Exception) -> None:
     """What an awaited task raises reaches its caller as it is, and nobody else."""
     async with serving(max_restarts=0) as (app, tasks):
@@ -86,15 +108,6 @@ async def test_an_error_raises_in_the_caller_alone(error: Exception) -> None:
             assert caught.value is error
             assert [str(event.reason) for event in recorder.events] == ["normal"]
         assert await tasks.run(double, 1) == 2
-
-
-async def test_a_group_of_errors_raises_as_it_is() -> None:
-    """An exception group of a task is not taken apart."""
-    group = ExceptionGroup("two", [Boom("a"), Boom("b")])
-    async with serving() as (_, tasks):
-        with pytest.raises(ExceptionGroup) as caught:
-            await tasks.run(fail, group)
-        assert caught.value is group
 
 
 async def test_a_cancellation_that_leaks_out_of_a_task_is_no_cancellation_of_the_caller() -> None:
@@ -109,39 +122,26 @@ async def test_a_cancellation_that_leaks_out_of_a_task_is_no_cancellation_of_the
         assert isinstance(caught.value.__cause__, cancelled)
 
 
-async def test_a_killed_task_raises_proc_exited() -> None:
-    """The caller of a task that is killed gets ProcExited with the task's path."""
-    async with serving() as (app, tasks):
-
-        async def killed() -> None:
-            with pytest.raises(ProcExited) as caught:
-                await tasks.run(anyio.sleep_forever)
-            assert caught.value.reason == Killed()
-            assert caught.value.path.startswith("/jobs/sleep_forever-")
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(killed)
-            await settle()
-            (info,) = await app.supervisor.ask(WhichChildren())
-            info.ref.kill()
-
-
-async def test_a_task_that_was_terminated_raises_proc_exited() -> None:
-    """Terminating the task by its id cancels it, and its caller gets ProcExited."""
+@pytest.mark.parametrize("reason", [Killed(), Shutdown()], ids=str)
+async def test_a_task_that_is_ended_raises_proc_exited(reason: ExitReason) -> None:
+    """The caller of a task that is killed or terminated gets ProcExited with the task's path."""
     diary: Diary = []
     async with serving() as (app, tasks):
 
-        async def stopped() -> None:
+        async def call() -> None:
             with pytest.raises(ProcExited) as caught:
                 await tasks.run(hang, diary)
-            assert caught.value.reason == Shutdown()
+            assert caught.value.reason == reason
+            assert caught.value.path.startswith("/jobs/hang-")
 
         async with anyio.create_task_group() as group:
-            group.start_soon(stopped)
-            await settle()
-            (info,) = await app.supervisor.ask(WhichChildren())
-            await app.supervisor.ask(TerminateChild(info.id))
-            assert diary == ["hang begins", "hang is gone"]
+            group.start_soon(call)
+            child = await only(app)
+            if reason == Killed():
+                child.ref.kill()
+            else:
+                await app.supervisor.ask(TerminateChild(child.id))
+        assert diary == ["hang begins", "hang is gone"]
 
 
 async def test_a_result_in_spite_of_a_stop_is_a_result() -> None:
@@ -160,9 +160,7 @@ async def test_a_result_in_spite_of_a_stop_is_a_result() -> None:
             assert await tasks.run(stubborn) == "done"
 
         group.start_soon(call)
-        await settle()
-        (info,) = await app.supervisor.ask(WhichChildren())
-        await app.supervisor.ask(TerminateChild(info.id))
+        await app.supervisor.ask(TerminateChild((await only(app)).id))
 
 
 # -- cancelled callers -----------------------------------------------------------------------------
@@ -236,21 +234,16 @@ async def test_a_caller_may_be_cancelled_in_any_turn(turns: int) -> None:
 async def test_a_caller_cancelled_while_the_supervisor_is_busy_goes_at_once() -> None:
     """A task that waits to be started when its caller is cancelled is never begun."""
     diary: Diary = []
+
+    class Slow(Proc[Any]):
+        async def on_start(self) -> None:
+            await anyio.sleep(10)
+
+        async def run(self, shutdown: object) -> None: ...
+
     async with serving() as (app, tasks), anyio.create_task_group() as group:
-
-        class Slow(Proc[Any]):
-            async def on_start(self) -> None:
-                await anyio.sleep(10)
-
-            async def run(self, shutdown: object) -> None: ...
-
-        group.start_soon(
-            partial(
-                app.supervisor.ask,
-                StartChild(ChildSpec("slow", Slow, restart="temporary")),
-                timeout=None,
-            )
-        )
+        slow = StartChild(ChildSpec("slow", Slow, restart="temporary"))
+        group.start_soon(partial(app.supervisor.ask, slow, timeout=None))
         await settle()
         began = anyio.current_time()
         with anyio.move_on_after(1):
@@ -324,3 +317,140 @@ async def test_a_task_that_asks_its_waiting_caller_is_told_so() -> None:
         with pytest.raises(ProcExited) as caught:
             await reader.ask(Report())
         assert isinstance(caught.value.__cause__, AskCycle)
+
+
+# -- fire and forget -------------------------------------------------------------------------------
+
+
+async def test_start_does_not_wait() -> None:
+    """A task that is started runs on its own, and its ref can stop it."""
+    diary: Diary = []
+    async with serving() as (app, tasks):
+        ref = await tasks.start(hang, diary)
+        await settle()
+        assert await ids(app) == ["hang"]
+        assert await ref.shutdown() == Shutdown()
+        assert diary == ["hang begins", "hang is gone"]
+        await settle()
+        assert await ids(app) == []
+
+
+async def test_a_transient_task_is_restarted() -> None:
+    """A transient task is called again after a crash, and leaves when it has returned."""
+    calls: list[int] = []
+
+    async def flaky(argument: int) -> None:
+        calls.append(argument)
+        if len(calls) < 3:
+            raise Boom
+
+    async with serving() as (app, tasks):
+        await tasks.start(flaky, 7, restart="transient")
+        await settle()
+        assert calls == [7, 7, 7]
+        assert await ids(app) == []
+
+
+async def test_an_id_is_taken_once() -> None:
+    """A task can be given an id, and a second one with it is refused while the first is there."""
+    async with serving() as (app, tasks):
+        ref = await tasks.start(anyio.sleep, 10, id="nightly")
+        assert ref.path == "/jobs/nightly"
+        with pytest.raises(ChildExists):
+            await tasks.start(anyio.sleep, 10, id="nightly")
+        await ref.wait()
+        await tasks.start(anyio.sleep, 10, id="nightly")
+        assert (await app.supervisor.ask(CountChildren())).active == 1
+
+
+# -- limits, and mistakes --------------------------------------------------------------------------
+
+
+async def test_too_many_tasks_are_refused() -> None:
+    """A task beyond `max_tasks` is refused in its caller, and there is room again after an end."""
+    async with serving(max_tasks=2) as (_, tasks):
+        first = await tasks.start(anyio.sleep, 1)
+        await tasks.start(anyio.sleep, 2)
+        for call in (tasks.run(double, 1), tasks.start(anyio.sleep, 1)):
+            with pytest.raises(TooManyChildren, match="max_tasks=2"):
+                await call
+        await first.wait()
+        assert await tasks.run(double, 1) == 2
+        assert await tasks.run(double, 2) == 4
+
+
+@pytest.mark.parametrize("wrong", [None, "double"])
+async def test_what_is_no_function_is_refused_at_the_door(wrong: Any) -> None:
+    """Each call raises TypeError for what cannot be called, and names itself."""
+    async with serving() as (_, tasks):
+        with pytest.raises(TypeError, match="run wants a coroutine function"):
+            await tasks.run(wrong)
+        with pytest.raises(TypeError, match="start wants a coroutine function"):
+            await tasks.start(wrong)
+        with pytest.raises(TypeError, match="map wants a coroutine function"):
+            tasks.map(wrong, [], limit=1)
+
+
+async def test_what_is_no_coroutine_function_fails_in_its_caller() -> None:
+    """A coroutine in place of its function, or a plain function, is a TypeError of the call."""
+    async with serving() as (_, tasks):
+        with pytest.raises(TypeError, match="give double, without calling it"):
+            await tasks.run(double(1))  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            await tasks.run(lambda: 5)  # type: ignore[arg-type, return-value]
+
+
+def test_specs_and_handles_check_what_they_are_given() -> None:
+    """A wrong option raises where it is written."""
+    with pytest.raises(SpecError, match="jobs: max_tasks: -1 is negative"):
+        TaskSupervisorSpec("jobs", max_tasks=-1)
+    with pytest.raises(SpecError, match="jobs: max_tasks: '3' is not an int"):
+        TaskSupervisorSpec("jobs", max_tasks="3")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="Tasks wants the Ref"):
+        Tasks("jobs")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="TaskSupervisor wants a TaskSupervisorSpec"):
+        TaskSupervisor(DynamicSupervisorSpec("jobs"))  # type: ignore[arg-type]
+    spec = TaskSupervisorSpec("jobs", max_tasks=3)
+    assert repr(spec) == "TaskSupervisorSpec('jobs', max_tasks=3)"
+    assert spec.kind == "supervisor"
+
+
+# -- the end ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.dead_letters  # the request that nobody could answer any more
+@pytest.mark.parametrize("how", ["shutdown", "kill", "stop"])
+async def test_callers_hear_of_the_supervisors_end(how: str) -> None:
+    """Callers whose supervisor is stopped or killed get ProcExited, and no task is left."""
+    diary: Diary = []
+    ended: list[type[Exception]] = []
+    async with ActorSystem() as system:
+        spec = SupervisorSpec("top", [TaskSupervisorSpec("jobs", restart="temporary")])
+        await system.spawn(lambda: Supervisor(spec), id="top")
+        jobs = system.find("/top/jobs")
+        assert jobs is not None
+        tasks = Tasks(jobs)
+
+        async def call() -> None:
+            try:
+                await tasks.run(hang, diary)
+            except ProcExited as error:
+                ended.append(type(error))
+
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(call)
+            await settle()
+            group.start_soon(call)  # this one is still being started
+            if how == "kill":
+                jobs.kill()
+            elif how == "stop":
+                jobs.stop()
+            else:
+                await jobs.shutdown()
+        assert ended == [ProcExited] * 4
+        assert diary.count("hang begins") == diary.count("hang is gone")
+        with pytest.raises(ProcExited):
+            await tasks.run(hang, diary)
+        with pytest.raises(ProcExited):
+            await tasks.start(hang, diary)

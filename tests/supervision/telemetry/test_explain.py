@@ -52,14 +52,10 @@ def test_an_error_is_told_with_its_cause() -> None:
 
 
 def test_a_group_is_told_with_all_that_is_in_it() -> None:
-    """A group tells each of its errors, also those of groups inside."""
+    """A group tells its errors, also of groups inside, but no more than five, and how many more."""
     inner = ExceptionGroup("inner", [KeyError("a"), ValueError("b")])
     group = ExceptionGroup("outer", [inner, OSError("c")])
     assert explain_error(group) == "outer: inner: KeyError: 'a'; ValueError: b; OSError: c"
-
-
-def test_a_large_group_is_cut() -> None:
-    """Of a group with many errors the first five are told, and how many there are beyond."""
     group = ExceptionGroup("many", [ValueError(str(number)) for number in range(12)])
     assert explain_error(group).endswith("; ValueError: 4; and 7 more")
 
@@ -139,13 +135,9 @@ run(SupervisorSpec(
 
 
 def _program(setup: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(setup=setup)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        env={"PYTHONPATH": str(ROOT), **environment},
-    )
+    command = [sys.executable, "-c", PROGRAM.format(setup=setup)]
+    environment = {"PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, env=environment)
 
 
 @pytest.mark.real_time
@@ -163,18 +155,16 @@ def test_the_usual_log_is_compact_and_leaves_other_lines_alone() -> None:
 
 
 @pytest.mark.real_time
-def test_a_configured_log_is_left_as_it_is() -> None:
-    """Handlers that you have set up yourself are not touched, and none is added."""
-    done = _program('logger.remove(); logger.add(sys.stdout, format="mine {message}")')
-    assert done.returncode == 0
-    assert done.stderr == ""
-    assert "mine /shop/job started\n" in done.stdout
-    assert all(line.startswith("mine ") for line in done.stdout.splitlines())
-
-
-@pytest.mark.real_time
-def test_a_format_from_the_environment_is_kept() -> None:
-    """LOGURU_FORMAT is a configuration, too."""
-    done = _program("", LOGURU_FORMAT="theirs {message}")
-    assert "theirs /shop/job started\n" in done.stderr
-    assert all(line.startswith("theirs ") for line in done.stderr.splitlines())
+@pytest.mark.parametrize(
+    ("setup", "environment"),
+    [
+        ('logger.remove(); logger.add(sys.stderr, format="mine {message}")', {}),
+        ("", {"LOGURU_FORMAT": "mine {message}"}),
+    ],
+)
+def test_a_configured_log_is_left_as_it_is(setup: str, environment: dict[str, str]) -> None:
+    """Handlers that you have set up, or LOGURU_FORMAT, are not touched, and none is added."""
+    done = _program(setup, **environment)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "mine /shop/job started\n" in done.stderr
+    assert all(line.startswith("mine ") for line in done.stderr.splitlines())

@@ -1,0 +1,530 @@
+"""Keep the mail of an address: what is taken, in which order, and who is told when it is lost.
+
+An `Address` is the engine's record of one address, which outlives the incarnations of its proc.
+Mail waits in one queue in the order of arrival. Control (stop requests, exit notices) waits in a
+second one that is emptied first.
+
+Guarantees: messages of one sender keep their order; what is not handled becomes a dead letter,
+its request fails at once; a bounded mailbox never holds more than its capacity of messages.
+
+>>> import anyio
+>>> from actors import Actor, ActorSystem, Mailbox, MailboxFull, on
+>>> class Slow(Actor[str]):
+...     @on(str)
+...     def work(self, message: str) -> None: ...
+>>> async def main() -> None:
+...     async with ActorSystem() as system:
+...         slow = await system.spawn(Slow, mailbox=Mailbox(capacity=1))
+...         slow.tell("waits")
+...         try:
+...             slow.tell("one too many")
+...         except MailboxFull as error:
+...             print(error.capacity)
+...         slow.stop()
+...         await slow.wait()
+>>> anyio.run(main)
+1
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable
+from contextvars import ContextVar
+from threading import get_ident
+from typing import Any, Protocol, final
+
+from actors.backends import Backend, Waiter, Wakeable
+from actors.dead_letters import FULL, DeadLetterKind, DeadLetterReason
+from actors.deadlines import Deadlines
+from actors.errors import MailboxFull, NameTaken, ended
+from actors.exits import ExitReason, NoProc
+from actors.mailbox import Mailbox, Overflow
+from actors.messages import Envelope
+
+__all__ = ["Accepts", "Address", "Occupant", "Runtime", "current_occupant", "waits_for"]
+
+
+class Accepts(Protocol):
+    """Know which message types an address takes; a door that was passed once stays open.
+
+    `inline` has the functions that may answer a request in the asker's turn. Both are the same
+    dictionaries for ever: an address holds on to them.
+    """
+
+    types: dict[type, object]
+    inline: dict[type, Callable[..., Any]]
+
+    def admit(self, kind: type, path: str) -> None:
+        """Add `kind` to `types` when it is taken. Raises TypeError when it is not."""
+        ...
+
+
+class Occupant(Protocol):
+    """The incarnation that lives at an address, as far as senders and refs know it.
+
+    `task` is None while it has none; `asking` is the address that its task waits for, if any, and
+    `asked` the request that it waits with, if it is one. `number` counts starts, from 1;
+    `handled` the messages that it was given.
+    """
+
+    address: Address
+    task: object
+    asking: Address | None
+    asked: Envelope | None
+    number: int
+    handled: int
+
+    @property
+    def stashed(self) -> int:
+        """Return how many messages it has put aside."""
+        ...
+
+    def answer_now(self, request: object, function: Callable[..., Any], /) -> Any:
+        """Answer in the asker's turn; an Envelope when the answer has to be waited for."""
+        ...
+
+    def wait_is_over(self) -> None:
+        """Note that its task waits for nobody that is known."""
+        ...
+
+    def finish_queued(self) -> None:
+        """Stop it after what is queued, with exit reason Normal."""
+        ...
+
+    def tell_to_stop(self, timeout: float | None) -> None:
+        """Stop it after the message in hand; kill it `timeout` seconds later (None: never)."""
+        ...
+
+    def kill(self) -> None:
+        """Cancel it and all that it started."""
+        ...
+
+    def on_end(self, waiter: Waiter[Any]) -> bool:
+        """Wake `waiter` with the exit reason when it has ended; False when that is past."""
+        ...
+
+
+current_occupant: ContextVar[Occupant | None] = ContextVar("current_occupant", default=None)
+"""The incarnation in whose code we are; inherited by the tasks that this code starts."""
+
+
+def waits_for(occupant: Occupant, address: Address) -> bool:
+    """Note that the task of `occupant` waits for an address; False when another task does."""
+    if occupant.task is None or address.runtime.backend.current_task() is not occupant.task:
+        return False
+    occupant.asking, occupant.asked = address, None
+    return True
+
+
+@final
+class FastPaths:
+    """Switch what is only there for speed off, for tests that compare both ways."""
+
+    enabled = True
+
+
+fast_paths = FastPaths()
+
+
+@final
+class Runtime:
+    """Share what all addresses of one actor system need."""
+
+    __slots__ = (
+        "backend",
+        "dead_letter",
+        "deadlines",
+        "heard",
+        "home",
+        "in_a_row",
+        "inline",
+        "name",
+        "names",
+        "spare",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        backend: Backend,
+        dead_letter: Callable[[Address, object, DeadLetterReason], None],
+        heard: Callable[[], bool],
+    ) -> None:
+        self.name = name
+        self.backend = backend
+        self.heard = heard
+        self.home = get_ident()
+        self.deadlines = Deadlines(backend)
+        self.dead_letter = dead_letter
+        self.names: dict[str, Address] = {}
+        self.inline = fast_paths.enabled
+        self.in_a_row = 0
+        # The envelope for the next question that is answered at once: nearly always it comes back.
+        self.spare: Envelope | None = None
+
+
+@final
+class Control:
+    """Mark the head of the queue: there is control to see to first."""
+
+
+@final
+class StopMark:
+    """Mark the place in the queue up to which a stopping proc still works."""
+
+
+CONTROL = Control()
+STOP = StopMark()
+
+
+class Notice:
+    """Be mail that the engine sends: it needs no room and is no message."""
+
+    __slots__ = ()
+
+
+@final
+class Parked:
+    """Hold the message of a sender that waits for room."""
+
+    __slots__ = ("item", "waiter")
+
+    def __init__(self, item: object, waiter: Waiter[None] | None) -> None:
+        self.item = item
+        self.waiter = waiter
+
+    @property
+    def gone(self) -> bool:
+        """Tell whether the sender gave up."""
+        waiter = self.waiter
+        if waiter is not None:
+            return waiter.done()
+        return isinstance(self.item, Envelope) and self.item.settled
+
+
+UNLIMITED = sys.maxsize
+
+NEVER_RAN = NoProc()
+
+NOTHING: Any = ()
+"""Stands for the queue of an address whose actor sleeps: an empty deque is larger than all else."""
+
+
+@final
+class Address:
+    """Be one address: its mail, its state and who lives there.
+
+    `simple` is true while a message can be queued without another look: open, no capacity, and a
+    queue is there.
+    """
+
+    __slots__ = (
+        "accepts",
+        "capacity",
+        "control",
+        "extra",
+        "runtime",
+        "id",
+        "incarnation",
+        "keep",
+        "marked",
+        "occupant",
+        "open",
+        "overflow",
+        "name",
+        "owned",
+        "parked",
+        "path",
+        "shutdown_timeout",
+        "queue",
+        "reason",
+        "ref",
+        "simple",
+        "types",
+        "undelivered",
+        "waiter",
+        "why",
+    )
+
+    def __init__(
+        self, runtime: Runtime, path: str, id: str, mailbox: Mailbox, accepts: Accepts
+    ) -> None:
+        self.runtime = runtime
+        self.path = path
+        self.id = id
+        self.take(accepts)
+        self.capacity = UNLIMITED if mailbox.capacity is None else mailbox.capacity
+        self.overflow = mailbox.overflow
+        self.keep = mailbox.on_restart == "keep"
+        self.queue: deque[object] = deque()
+        self.control: deque[object] | None = None
+        self.parked: deque[Parked] | None = None
+        self.extra = 0
+        self.marked = False
+        self.waiter: Wakeable | None = None
+        self.occupant: Occupant | None = None
+        self.name: str | None = None
+        self.owned = False
+        self.shutdown_timeout: float | None = None
+        self.ref: object = None
+        self.incarnation = 0
+        self.undelivered: Callable[[object], None] | None = None
+        self.open = True
+        self.simple = mailbox.capacity is None
+        self.reason: ExitReason = NEVER_RAN
+        self.why: object = ""
+
+    def take(self, accepts: Accepts) -> None:
+        """Take from now on what `accepts` says."""
+        self.accepts = accepts
+        self.types = accepts.types  # under a name of its own: one look less for every message
+
+    def pack(self) -> None:
+        """Do without a queue while nothing is in it and nobody reads it."""
+        if not self.queue:
+            self.queue = NOTHING
+            self.simple = False
+
+    def unpack(self) -> deque[object]:
+        """Return the queue, a new one if there is none."""
+        if self.queue is NOTHING:
+            self.queue = deque()
+            self.simple = self.open and self.capacity == UNLIMITED
+        return self.queue
+
+    # -- sending ---------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Wake the receiver if it is parked."""
+        waiter = self.waiter
+        if waiter is not None:
+            if get_ident() != self.runtime.home:
+                # Told from another thread, although `system.threadsafe` is the way for that. The
+                # queue takes it well; a task of the loop can only be woken by the loop.
+                self.runtime.backend.call_soon_threadsafe(self.wake)
+                return
+            self.waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def put(self, item: object) -> None:
+        """Queue a message that has its room."""
+        self.unpack().append(item)
+        if self.waiter is not None:
+            self.wake()
+
+    def notify(self, notice: object) -> None:
+        """Queue what needs no room: a notice, or a stop mark."""
+        if self.open:
+            self.extra += 1
+            self.put(notice)
+
+    def signal(self, control: object, *, first: bool = False) -> None:
+        """Queue control: it is seen before any message that waits.
+
+        In the order of arrival, but for what a proc decides itself: that comes `first`.
+        """
+        if self.control is None:
+            self.control = deque()
+        if first:
+            self.control.appendleft(control)
+        else:
+            self.control.append(control)
+        self.mark()
+        if self.waiter is not None:
+            self.wake()
+
+    def mark(self) -> None:
+        """Put the mark at the head of the queue that makes the reader look at control."""
+        if not self.marked:
+            self.marked = True
+            self.extra += 1
+            self.unpack().appendleft(CONTROL)
+
+    def unmark(self) -> None:
+        """Take note that the reader has taken the mark."""
+        self.marked = False
+        self.extra -= 1
+
+    @property
+    def size(self) -> int:
+        """Return how many messages wait."""
+        return len(self.queue) - self.extra
+
+    @property
+    def full(self) -> bool:
+        """Tell whether there is no room for one more message."""
+        return len(self.queue) - self.extra >= self.capacity
+
+    def offer(self, item: object) -> bool:
+        """Try to queue a message without waiting; True when it found its way (or its end).
+
+        False when the sender has to wait for room. Raises MailboxFull under `Overflow.RAISE`.
+        """
+        if not self.open:
+            self.refuse(item, self.gone)
+        elif not self.full and not self.parked:
+            self.put(item)
+        elif self.overflow is Overflow.DROP_NEW:
+            self._drop(item)
+        elif self.overflow is Overflow.DROP_OLD:
+            oldest = self._oldest()
+            self.put(item)  # first: whoever hears of the dead letter may send again
+            self._drop(oldest)
+        elif self.overflow is Overflow.RAISE:
+            raise self.overfull(item, "the receiver is too slow, or its capacity too small")
+        else:
+            return False
+        return True
+
+    def _drop(self, item: object) -> None:
+        if isinstance(item, Envelope):
+            item.fail(self.overfull(item, f"it was dropped ({self.overflow.value})"))
+        self.refuse(item, FULL)
+
+    def overfull(self, item: object, hint: str) -> MailboxFull:
+        """Return the error for a message that found no room."""
+        return MailboxFull(self.path, type(unwrap(item)).__name__, self.capacity, hint)
+
+    def park(self, item: object, waiter: Waiter[None] | None) -> None:
+        """Let a message wait in front of the mailbox, in its sender's turn."""
+        if self.parked is None:
+            self.parked = deque()
+        self.parked.append(Parked(item, waiter))
+
+    def room(self) -> None:
+        """Let in those who wait, as far as there is room; called when room was made."""
+        parked = self.parked
+        while parked and not self.full:
+            entry = parked.popleft()
+            if entry.gone:
+                continue
+            self.put(entry.item)
+            if entry.waiter is not None:
+                entry.waiter.set_result(None)
+
+    def _oldest(self) -> object:
+        queue = self.queue
+        for index, item in enumerate(queue):
+            if not isinstance(item, Control | StopMark | Notice):
+                del queue[index]
+                return item
+        raise AssertionError("a full mailbox without a message")
+
+    # -- what becomes of mail that is not handled -------------------------------------------
+
+    def refuse(self, item: object, why: DeadLetterReason) -> None:
+        """Make a dead letter of a message; its request fails at once, if it did not yet."""
+        if isinstance(item, Control | StopMark | Notice):
+            return
+        if isinstance(item, Envelope):
+            self.fail(item)
+        message = unwrap(item)
+        if not getattr(type(message), "__dead_letter__", True):
+            return
+        undelivered = self.undelivered
+        if undelivered is not None:
+            # Not heard of meanwhile: what it sends to this very address is a dead letter like any.
+            self.undelivered = None
+            try:
+                undelivered(message)
+            finally:
+                self.undelivered = undelivered
+        self.runtime.dead_letter(self, message, why)
+
+    def fail(self, envelope: Envelope) -> None:
+        """Tell an asker that its receiver has ended; dropped when it is settled."""
+        if not envelope.settled:
+            envelope.fail(ended(self.path, self.reason, type(envelope.message).__name__))
+
+    @property
+    def gone(self) -> DeadLetterReason:
+        """Return why an address that has ended takes no mail."""
+        why = self.why
+        if not isinstance(why, DeadLetterReason):  # made only when somebody asks
+            why = self.why = DeadLetterReason(DeadLetterKind.ENDED, str(why))
+        return why
+
+    def flush(self, why: DeadLetterReason | None = None) -> None:
+        """Make dead letters of all that waits; by default because the address has ended."""
+        parked, self.parked = self.parked, None
+        for entry in parked or ():
+            if not entry.gone:
+                self.unpack().append(entry.item)
+                if entry.waiter is not None:
+                    entry.waiter.set_result(None)
+        # A new one: whoever hears of a dead letter may send again, to this very address.
+        items, self.queue = self.queue, NOTHING
+        self.simple = False
+        self.extra = 0
+        self.marked = False
+        if self.undelivered is not None or self.runtime.heard():
+            for item in items:
+                self.refuse(item, why or self.gone)
+            return
+        # Nobody hears of dead letters; only askers must be told. So a flood ends in no time.
+        if Envelope in map(type, items):
+            for item in items:
+                if type(item) is Envelope:
+                    self.fail(item)
+
+    def end(self, why: object) -> None:
+        """End for good: free the name and take no more mail.
+
+        What waits and what comes are dead letters; `why` (the exit reason, or a text) says why.
+        """
+        self.drop_name()
+        self.open = self.simple = False
+        self.why = why
+        self.flush()
+        self.undelivered = None
+        self.ref = None  # no cycle: what has ended goes without the garbage collector
+
+    def take_name(self) -> None:
+        """Register the name, if it has one. Raises NameTaken when another address holds it."""
+        if self.name is not None:
+            holder = self.runtime.names.setdefault(self.name, self)
+            if holder is not self:
+                raise NameTaken(self.name, holder.path)
+
+    def drop_name(self) -> None:
+        """Free the name, if it holds one."""
+        if self.name is not None and self.runtime.names.get(self.name) is self:
+            del self.runtime.names[self.name]
+
+    def reopen(self) -> None:
+        """Take mail again."""
+        self.open = True
+        self.simple = self.capacity == UNLIMITED and self.queue is not NOTHING
+
+    def put_back(self, items: deque[object]) -> None:
+        """Queue messages again, in front of all that wait but behind control."""
+        if self.marked:
+            self.queue.popleft()
+        self.unpack().extendleft(reversed(items))
+        if self.marked:
+            self.queue.appendleft(CONTROL)
+
+    def clear_control(self) -> tuple[object, ...]:
+        """Drop what was meant for the incarnation that has ended: control, marks and notices.
+
+        Returns the control that nobody saw.
+        """
+        unseen = tuple(self.control or ())
+        self.control = None
+        if self.marked:
+            self.queue.popleft()
+            self.unmark()
+        if self.extra:
+            kept = [item for item in self.queue if not isinstance(item, StopMark | Notice)]
+            self.queue.clear()
+            self.queue.extend(kept)
+            self.extra = 0
+        return unseen
+
+
+def unwrap(item: object) -> object:
+    """Return the message in a queued item."""
+    return item.message if isinstance(item, Envelope) else item

@@ -1,0 +1,127 @@
+"""Answer a request in the turn of the event loop in which it is asked.
+
+An idle actor need not be woken up to answer: whoever asks runs its handler. Nobody can tell the
+difference but by the clock. It is the actor's context, and what the handler raises is the actor's
+crash; what it sends to itself, or decides, waits its turn.
+
+Only handlers that cannot wait are run so: plain functions, and coroutine functions without any
+`await` in them. (`asyncio.current_task()` in them is the asker's.)
+
+>>> import anyio
+>>> from actors import Actor, ActorSystem, Request, on
+>>> class Double(Request[int]):
+...     def __init__(self, number: int) -> None:
+...         self.number = number
+>>> class Doubler(Actor[Double]):
+...     @on(Double)
+...     async def double(self, message: Double) -> int:
+...         return message.number * 2
+>>> async def main() -> int:
+...     async with ActorSystem() as system:
+...         doubler = await system.spawn(Doubler)
+...         return sum([await doubler.ask(Double(number)) for number in range(10)])
+>>> anyio.run(main)
+90
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from actors.engine.life import Life
+from actors.engine.receiver import is_coroutine
+from actors.errors import Refusal
+from actors.messages import NOBODY, NOT_NOW, Envelope
+
+__all__ = ["answer_now"]
+
+IN_A_ROW = 64
+"""Of so many questions that could be answered at once, one lets the event loop turn."""
+
+# An ask through the mailbox costs a waiter, an envelope, a wake-up and two turns of the loop; asked
+# inline, an idle actor costs a call. What must not be noticed, and why it is not:
+#
+# - One message at a time: only an actor that is parked is asked, with nothing queued, and it counts
+#   as busy meanwhile (`address.waiter` is None), so what the handler sends to its own address, or
+#   whoever asks it from there, waits in the queue as always.
+# - Its own context variables, not the asker's: the handler runs in `variables`.
+# - Its own crash, not the asker's: what the handler raises is caught here; the actor's task is
+#   woken to end, and the asker waits for the news like any other.
+# - Fairness: a loop of asks that never waits would hold up everybody, so one in 64 goes the long
+#   way.
+# - `sys.exc_info()`: inside an `except` block of the asker's the handler would see that exception,
+#   and a bare `raise` in it would raise it. So not there.
+#
+# The spare envelope. A handler that stashes its request, or crashes, needs an envelope to be in
+# hand; nearly always it does neither. So one envelope is kept for all in `Runtime.spare`, taken
+# while a handler runs (then it is None, and a nested ask makes its own) and put back when nobody
+# can have seen it. It has NOBODY for a waiter, which counts as settled: an answer to it goes
+# nowhere.
+
+
+def answer_now(life: Life, request: object, function: Callable[..., Any]) -> Any:
+    """Answer in the asker's own turn, when this actor is idle; returns the answer.
+
+    Returns an Envelope to wait for when there is no answer yet, NOT_NOW when nothing was done.
+    Raises the Refusal that it answered.
+    """
+    address = life.address
+    runtime = address.runtime
+    parked = address.waiter
+    if parked is None or parked.done() or address.queue or sys.exc_info()[1] is not None:
+        return NOT_NOW
+    # Once in a while we take the long way, so that a loop of questions lets others run.
+    runtime.in_a_row += 1
+    if not runtime.in_a_row % IN_A_ROW:
+        return NOT_NOW
+    envelope, runtime.spare = runtime.spare, None
+    if envelope is None:
+        envelope = Envelope(request, NOBODY, address.path, None)
+    else:
+        envelope.message = request
+    life.in_hand = envelope
+    # Not idle meanwhile: what the handler sends to itself, or decides, waits its turn.
+    address.waiter = None
+    crash: BaseException | None = None
+    result: Any = None
+    assert life.variables is not None
+    try:
+        result = life.variables.run(function, life.proc, request)
+    except BaseException as error:
+        crash = error
+    finally:
+        life.handled += 1
+        address.waiter = parked
+        if address.queue or life.verdict is not None:
+            address.wake()
+    if life.in_hand is envelope and crash is None and not is_coroutine(result):
+        life.in_hand = envelope.message = None
+        runtime.spare = envelope  # nobody has seen it
+        return result
+    return _not_yet(life, envelope, result, crash)
+
+
+def _not_yet(
+    life: Life, envelope: Envelope, result: object, crash: BaseException | None
+) -> Envelope:
+    """Give the asker something to wait for; raises the Refusal that is the answer."""
+    address = life.address
+    if isinstance(crash, Refusal):
+        if life.in_hand is envelope:
+            life.in_hand = None
+            raise crash
+        crash = None  # it was stashed first: it will be handled again, and answered then
+    elif isinstance(crash, StopIteration):
+        # What a coroutine makes of it, and so the receive loop.
+        cause, crash = crash, RuntimeError("coroutine raised StopIteration")
+        crash.__cause__ = cause
+    envelope.path = address.path
+    envelope.waiter = address.runtime.backend.new_waiter()
+    if crash is not None:
+        life.crash(crash)
+    elif is_coroutine(result):
+        life.begun = result  # the actor's own task has to go on
+        address.wake()
+    return envelope

@@ -1,0 +1,87 @@
+"""Tests of the voice of watching threads, and of what a log line loads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from supervision.telemetry.speaker import Speaker, helper_thread, is_helper
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_a_line_is_said_by_a_thread_of_its_own() -> None:
+    """Whoever speaks waits for the line, which is written by a helper thread."""
+    said: list[tuple[str, str, bool]] = []
+
+    def speak(level: str, text: str) -> None:
+        said.append((level, text, is_helper(threading.current_thread())))
+
+    assert Speaker(speak).say("INFO", "text")
+    assert said == [("INFO", "text", True)]
+    assert not is_helper(threading.current_thread())
+
+
+def test_a_line_that_is_stuck_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that never returns holds the speaker up for a moment only, and each line anew."""
+    monkeypatch.setattr("supervision.telemetry.speaker.SPEECH", 0.001)
+    gate = threading.Event()
+    speaker = Speaker(lambda level, text: void(gate.wait(10)))
+    assert [speaker.say("INFO", "one"), speaker.say("INFO", "two")] == [True, True]
+    gate.set()
+
+
+def void(_: object) -> None:
+    """Throw a value away."""
+
+
+def test_without_threads_it_is_said_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no thread can be started, the speaker says so instead of raising."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert not Speaker().say("INFO", "text")
+
+
+def test_a_helper_keeps_no_process_alive() -> None:
+    """The threads of the package are daemons, and known by their names."""
+    thread = helper_thread(lambda: None, "signals")
+    assert (thread.daemon, thread.name, is_helper(thread)) == (True, "supervision signals", True)
+
+
+PROGRAM = """
+import sys
+from supervision.events import LogLines
+from supervision.telemetry import {name}
+print("loguru" in sys.modules, end=" ")
+{act}
+print("loguru" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "act", "loads"),
+    [
+        ("say", "LogLines()", False),
+        ("say", "say('INFO', '/shop', 'text')", True),
+        ("say_about", "say_about('/shop')", True),
+        ("compact_log", "compact_log()", True),
+    ],
+)
+def test_loguru_is_loaded_when_it_is_needed(name: str, act: str, loads: bool) -> None:
+    """Who writes no line does not load loguru; who may have to in a hurry loads it before."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(name=name, act=act)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        cwd=ROOT,
+        check=True,
+    )
+    assert done.stdout.split() == ["False", str(loads)]
