@@ -53,9 +53,11 @@ if TYPE_CHECKING:
         Backoff,
         ChildSpec,
         DynamicSupervisorSpec,
+        PartitionSupervisorSpec,
         Restart,
         Strategy,
         SupervisorSpec,
+        TaskSupervisorSpec,
         Watchdog,
         WhenSpent,
         draw,
@@ -70,7 +72,6 @@ if TYPE_CHECKING:
         GetChild,
         GetChildSpec,
         Partitions,
-        PartitionSupervisorSpec,
         RestartChild,
         StartChild,
         Supervisor,
@@ -78,7 +79,7 @@ if TYPE_CHECKING:
         TerminateChild,
         WhichChildren,
     )
-    from supervision.tasks import Tasks, TaskSupervisorSpec
+    from supervision.tasks import Tasks
 else:
     __getattr__, __dir__ = lazy_door(
         "supervision",
@@ -94,14 +95,15 @@ else:
             "supervision.process": "run",
             "supervision.specs": (
                 "BRUTAL_KILL INFINITY AutoShutdown Backoff ChildSpec DynamicSupervisorSpec "
-                "Restart Strategy SupervisorSpec Watchdog WhenSpent draw"
+                "PartitionSupervisorSpec Restart Strategy SupervisorSpec TaskSupervisorSpec "
+                "Watchdog WhenSpent draw"
             ),
             "supervision.supervisors": (
                 "ChildCounts ChildInfo ChildState CountChildren DeleteChild DynamicSupervisor "
-                "GetChild GetChildSpec Partitions PartitionSupervisorSpec RestartChild "
+                "GetChild GetChildSpec Partitions RestartChild "
                 "StartChild Supervisor SupervisorMessage TerminateChild WhichChildren"
             ),
-            "supervision.tasks": "Tasks TaskSupervisorSpec",
+            "supervision.tasks": "Tasks",
         },
     )
 

@@ -49,12 +49,12 @@ __all__ = [
 
 
 class SupervisionError(Exception):
-    """Be the base of every error of this package."""
+    """The base of every error of this package."""
 
 
 @final
 class SpecError(SupervisionError, ValueError):
-    """Report a spec that cannot be meant, at the moment when it is made.
+    """A spec that cannot be meant; raised at the moment when it is made.
 
     `path` is the place in the tree as far as it is known there (`shop/db`, or `db` alone),
     `field` the option that is wrong, and `problem` says what is wrong with it and what
@@ -70,7 +70,7 @@ class SpecError(SupervisionError, ValueError):
 
 @final
 class ChildExists(SupervisionError, Refusal):
-    """Refuse to start a child whose id is taken.
+    """The refusal to start a child whose id is taken.
 
     `ref` is the running child (OTP: `already_started`), or None when the id is known but
     has no running proc: ended, terminated or restarting (OTP: `already_present`).
@@ -88,7 +88,7 @@ class ChildExists(SupervisionError, Refusal):
 
 @final
 class ChildNotFound(SupervisionError, Refusal):
-    """Refuse a request about a child that the supervisor does not have."""
+    """The refusal of a request about a child that the supervisor does not have."""
 
     def __init__(self, id: str) -> None:
         super().__init__(f"there is no child {id!r}")
@@ -97,7 +97,7 @@ class ChildNotFound(SupervisionError, Refusal):
 
 @final
 class ChildRunning(SupervisionError, Refusal):
-    """Refuse to restart or delete a child that runs; terminate it first."""
+    """The refusal to restart or delete a child that runs; terminate it first."""
 
     def __init__(self, id: str) -> None:
         super().__init__(f"child {id!r} is running; terminate it first")
@@ -106,7 +106,7 @@ class ChildRunning(SupervisionError, Refusal):
 
 @final
 class ChildRestarting(SupervisionError, Refusal):
-    """Refuse to restart or delete a child that is being restarted already."""
+    """The refusal to restart or delete a child that is being restarted already."""
 
     def __init__(self, id: str) -> None:
         super().__init__(f"child {id!r} is being restarted; terminate it first")
@@ -115,7 +115,7 @@ class ChildRestarting(SupervisionError, Refusal):
 
 @final
 class TooManyChildren(SupervisionError, Refusal):
-    """Refuse one more child than a dynamic supervisor's `max_children` allows.
+    """The refusal of one more child than a dynamic supervisor's `max_children` allows.
 
     Or one more task than a task supervisor's `max_tasks` allows; `option` is that word.
     """
@@ -128,7 +128,7 @@ class TooManyChildren(SupervisionError, Refusal):
 
 @final
 class NoPartitions(SupervisionError, Refusal):
-    """Refuse to route a key: the partition supervisor at `path` has no partitions now."""
+    """The refusal to route a key: the partition supervisor at `path` has no partitions now."""
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{path} has no partitions now; resize it, or wait until it is ready")
@@ -137,7 +137,7 @@ class NoPartitions(SupervisionError, Refusal):
 
 @final
 class PartitionsFixed(SupervisionError, Refusal):
-    """Refuse to change a partition supervisor's set of children otherwise than by a resize."""
+    """The refusal to change a partition supervisor's children otherwise than by a resize."""
 
     def __init__(self, id: str) -> None:
         super().__init__(f"partition {id!r} comes and goes with ResizePartitions alone")
@@ -146,7 +146,7 @@ class PartitionsFixed(SupervisionError, Refusal):
 
 @final
 class ChildStartFailed(SupervisionError, Refusal):
-    """Report a child that did not start, and why.
+    """A child that did not start, and why.
 
     `id` is the child, `reason` how its start ended. When the child is a supervisor whose
     own child failed, `reason` holds another `ChildStartFailed`; then `path` is the way
@@ -178,7 +178,7 @@ def _nested(reason: ExitReason) -> ChildStartFailed | None:
 
 @final
 class IntensityExceeded(SupervisionError):
-    """Say that a budget of restarts is spent: a supervisor gave up, or parked a child.
+    """A budget of restarts that is spent: a supervisor gave up, or parked a child.
 
     `path` is the supervisor, `max_restarts` and `max_seconds` (seconds) the budget, and
     `crashes` the errors that used it up, oldest first; it is empty when every restart
@@ -224,7 +224,7 @@ class IntensityExceeded(SupervisionError):
 
 @final
 class Wedged(SupervisionError):
-    """Say that a child hung, and where: what its watchdog makes it crash with.
+    """A child that hung, and where: what its watchdog makes it crash with.
 
     `path` is the child, `activity` what it was busy with, `seconds` for how long, and `stack` where
     in its own code it waited, the outermost call first (empty when it waited for mail). That
@@ -258,7 +258,7 @@ class Wedged(SupervisionError):
 
 @final
 class ProcessFailed(SupervisionError):
-    """Say that a program did not end as it should: the crash of a `subprocess` child.
+    """A program that did not end as it should: the crash of a `subprocess` child.
 
     `argv` is the program and its arguments; `returncode` its exit code, minus the number of the
     signal that ended it, or None when it could not be started; `last_lines` are the last lines of
@@ -298,7 +298,7 @@ def _ended(returncode: int | None) -> str:
 
 @final
 class TreeExited(SupervisionError):
-    """Report that the supervisor at the root of a served tree ended on its own.
+    """The end of a served tree: the supervisor at its root ended on its own.
 
     `path` is that supervisor and `reason` its exit reason.
     """

@@ -1,8 +1,9 @@
-"""Say what supervisors do, on the event stream of the actor system.
+"""What supervisors do, as events on the stream of the actor system.
 
 These stand beside the events of `actors` (`ProcStarted`, `ProcEnded`, ...), which tell what happens
-to procs; here it is what a supervisor decided. Each carries refs, so their paths, and only
-frozen values.
+to procs; here it is what a supervisor decided. The door to them is `supervision.events`.
+
+Guarantees: each carries the ref of the proc that it is about, so its path, and only frozen values.
 
 >>> from supervision.events import Next
 >>> Next.RESTART.value
@@ -41,7 +42,7 @@ __all__ = [
 
 @final
 class Next(Enum):
-    """Tell what a supervisor does after a child's exit."""
+    """What a supervisor does after a child's exit."""
 
     RESTART = "restart"
     WAIT = "restart later"
@@ -54,7 +55,7 @@ class Next(Enum):
 @final
 @frozen
 class ChildExited(Event):
-    """Say that a child ended by itself, and what its supervisor does `next`.
+    """A child ended by itself; `next` is what its supervisor does about it.
 
     `restarts` counts this child's restarts so far; `delay` is in seconds, with `Next.WAIT` only.
     """
@@ -69,7 +70,7 @@ class ChildExited(Event):
 @final
 @frozen
 class ChildRestarted(Event):
-    """Say that a child is ready again; `restarts` counts this one, too."""
+    """A child is ready again; `restarts` counts this one, too."""
 
     ref: Ref[Any]
     restarts: int
@@ -78,7 +79,7 @@ class ChildRestarted(Event):
 @final
 @frozen
 class RestartFailed(Event):
-    """Say that a restart did not succeed; it is tried again, `delay` seconds later."""
+    """A restart did not succeed; it is tried again, `delay` seconds later."""
 
     ref: Ref[Any]
     reason: ExitReason
@@ -89,9 +90,9 @@ class RestartFailed(Event):
 @final
 @frozen
 class ChildHung(Event):
-    """Say that a child was found to hang, and is being ended with `error`.
+    """A child was found to hang, and is being ended with `error`.
 
-    Said again while it is still not dead, because its code takes no notice of being cancelled:
+    Published again while it is still not dead, because its code takes no notice of being cancelled:
     `seconds` after it was found, once for each further limit of its watchdog, with an error that
     has the stack of that moment.
     """
@@ -104,7 +105,7 @@ class ChildHung(Event):
 @final
 @frozen
 class ChildParked(Event):
-    """Say that a child's own budget is spent, and that it stays down; its siblings go on.
+    """A child's own budget is spent, and it stays down; its siblings go on.
 
     `error` has the budget and the crashes that used it up. `RestartChild` revives the child.
     """
@@ -128,7 +129,7 @@ class ChildRemoved(Event):
 @final
 @frozen
 class ChildStopping(Event):
-    """Say that a supervisor tells a child to stop, and how many seconds it gets (None: no limit).
+    """A supervisor tells a child to stop; `timeout` is its seconds for that (None: no limit).
 
     Zero means that it is killed at once. `ChildStopped` follows when it is dead, unless the
     supervisor itself is killed meanwhile.
@@ -141,7 +142,7 @@ class ChildStopping(Event):
 @final
 @frozen
 class ChildStopped(Event):
-    """Say that a supervisor has stopped a child.
+    """A supervisor has stopped a child.
 
     `expected` is False when it did not end as it was told to: it crashed, or was killed at its
     deadline. `seconds` is how long that took.
@@ -156,7 +157,7 @@ class ChildStopped(Event):
 @final
 @frozen
 class LoopStalled(Event):
-    """Say that the event loop has stood still, and goes on.
+    """The event loop has stood still, and goes on.
 
     `seconds` is how long at the least; `stack` where its thread was when that was noticed, the
     outermost call first.
@@ -169,7 +170,7 @@ class LoopStalled(Event):
 @final
 @frozen
 class SupervisorGaveUp(Event):
-    """Say that a supervisor's budget is spent: it stops its children and ends."""
+    """A supervisor's budget is spent: it stops its children and ends."""
 
     ref: Ref[Any]
     error: IntensityExceeded
@@ -178,7 +179,7 @@ class SupervisorGaveUp(Event):
 @final
 @frozen
 class SupervisorStopping(Event):
-    """Say that a supervisor begins to stop what is left of its children, whatever for.
+    """A supervisor begins to stop what is left of its children, whatever for.
 
     It was told to, gave up, shuts down automatically, or could not start. One that is killed or
     crashes need not come to this; then its children end without it.
@@ -190,7 +191,7 @@ class SupervisorStopping(Event):
 @final
 @frozen
 class SupervisorEnding(Event):
-    """Say that a supervisor shuts down because the significant child `id` has ended."""
+    """A supervisor shuts down because the significant child `id` has ended."""
 
     ref: Ref[Any]
     id: str
@@ -199,7 +200,7 @@ class SupervisorEnding(Event):
 @final
 @frozen
 class ProcessOutput(Event):
-    """Say that the program of a `subprocess` child has written a line.
+    """The program of a `subprocess` child has written a line.
 
     `line` has no line end and at most 8192 characters; it may hold control characters.
     """
@@ -212,7 +213,7 @@ class ProcessOutput(Event):
 @final
 @frozen
 class ThreadAbandoned(Event):
-    """Say that a `blocking` child was killed while its thread was running; the thread runs on.
+    """A `blocking` child was killed while its thread was running; the thread runs on.
 
     `thread` is its name, `stack` where it is: code and line of each call, the outermost first.
     """

@@ -10,25 +10,14 @@ known of a function then is checked there and then, and said with the name of th
 (False, 'sweep')
 >>> anyio.run(call, sweep)
 sweeping
->>> check_seconds("periodic", "every", -1, least=0.001)
-Traceback (most recent call last):
-    ...
-supervision.errors.SpecError: periodic: every: -1 is out of range; give seconds >= 0.001
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Final
 
-from supervision.errors import SpecError
-
-__all__ = ["call", "check_seconds", "name_of", "only_error", "takes_token"]
-
-
-LONGEST: Final = 1e9
-"""The longest time in seconds: some thirty years. A longer one is a mistake."""
+__all__ = ["call", "name_of", "only_error", "takes_token"]
 
 
 async def call(fn: Callable[..., object], *arguments: object) -> None:
@@ -65,14 +54,6 @@ def takes_token(what: str, fn: Callable[..., object]) -> bool:
             f"{names}; use functools.partial"
         )
     return bool(needed)
-
-
-def check_seconds(what: str, option: str, value: object, *, least: float) -> None:
-    """Refuse what is no time that can be waited for. Raises SpecError."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SpecError(what, option, f"{value!r} is not a number; give seconds >= {least:g}")
-    if not least <= value <= LONGEST:
-        raise SpecError(what, option, f"{value!r} is out of range; give seconds >= {least:g}")
 
 
 def name_of(fn: Callable[..., object]) -> str:

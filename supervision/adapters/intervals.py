@@ -24,14 +24,18 @@ import anyio
 from attrs import field, frozen
 
 from actors import CancellationToken, Proc
-from supervision.adapters.functions import call, check_seconds, name_of, takes_token
+from supervision.adapters.functions import call, name_of, takes_token
 from supervision.errors import SpecError
+from supervision.specs import check_seconds
 
 __all__ = ["Periodic", "periodic"]
 
 
 LEAST_INTERVAL: Final = 0.001
 """The shortest interval in seconds; the clocks of the event loops are not finer."""
+
+LONGEST_INTERVAL: Final = 1e9
+"""The longest interval in seconds: some thirty years. A longer one is a mistake."""
 
 
 def periodic(
@@ -59,7 +63,8 @@ def periodic(
     Raises TypeError when `fn` cannot be called like that, SpecError for a bad number.
     """
     wants_token = takes_token("periodic", fn)
-    check_seconds("periodic", "every", every, least=LEAST_INTERVAL)
+    hint = f"seconds >= {LEAST_INTERVAL:g}"
+    check_seconds("periodic", "every", every, hint, least=LEAST_INTERVAL, most=LONGEST_INTERVAL)
     if not isinstance(immediately, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SpecError("periodic", "immediately", f"{immediately!r} is not a bool")
     return Periodic(fn, every, immediately, wants_token)

@@ -52,9 +52,10 @@ from supervision.supervisors import (
     BringUp,
     Change,
     ChildState,
-    Inspect,
     Reconfigure,
     Retire,
+    change,
+    inspect,
 )
 
 __all__ = ["ApplyReport", "StepOutcome", "StepReport", "apply_tree", "check_root"]
@@ -172,7 +173,7 @@ async def apply_tree(
 
 async def _look(system: ActorSystem, root: AnyRef) -> Running:
     """Ask all supervisors how they stand; a tree may be deeper than Python's stack."""
-    branches: dict[str, Branch | None] = {root.path: await root.ask(Inspect(), timeout=None)}
+    branches: dict[str, Branch | None] = {root.path: await inspect(root)}
     waiting = [root.path]
     while waiting:
         path = waiting.pop()
@@ -211,10 +212,9 @@ def _child(
 async def _branch(system: ActorSystem, path: str) -> Branch | None:
     ref = system.find(path)
     try:
-        found: Branch | None = None if ref is None else await ref.ask(Inspect(), timeout=None)
+        return None if ref is None else await inspect(ref)
     except ProcExited:
         return None
-    return found
 
 
 # -- doing ----------------------------------------------------------------------------------------
@@ -297,13 +297,13 @@ class _Execution:
         outcome = StepOutcome.DONE if error is None else StepOutcome.FAILED
         self._results[number] = StepReport(self._steps[number], outcome, error)
 
-    async def _ask(self, path: str, change: Change) -> Exception | None:
+    async def _ask(self, path: str, step: Change) -> Exception | None:
         """Ask a supervisor for a step; returns why that failed."""
         ref = self._system.find(path)
         if ref is None:
             return ChildNotFound(path)
         try:
-            await ref.ask(change, timeout=None)
+            await change(ref, step)
         except (ActorError, SupervisionError) as error:
             return error
         return None

@@ -21,7 +21,7 @@ choosing         take
 
 >>> import anyio
 >>> from actors import Actor, Request, on
->>> from supervision import serve
+>>> from supervision import PoolSpec, serve
 >>> class Render(Request[str]):
 ...     def __init__(self, page: str) -> None:
 ...         self.page = page
@@ -50,10 +50,8 @@ from typing import Any, Generic, TypeGuard, TypeVar, cast, final
 
 from actors import AskTimeout, ProcExited, Question, Ref, Request
 from supervision.keys import Key, check_key
-from supervision.pool.dispatcher import Dispatcher
 from supervision.pool.messages import CountJobs, Drain, Forget, PoolJob, PoolStatistics, Resize
-from supervision.pool.spec import PoolSpec, check_size
-from supervision.specs import register_kind
+from supervision.pool.spec import check_size
 from supervision.supervisors import SupervisorMessage
 
 __all__ = ["Pool"]
@@ -216,6 +214,3 @@ def _is_request(value: object) -> TypeGuard[Request[Any]]:
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-register_kind(PoolSpec, Dispatcher)

@@ -41,7 +41,7 @@ from supervision.specs import (
     DynamicSupervisorSpec,
     Restart,
     check_count,
-    check_option_seconds,
+    check_seconds,
     check_word,
 )
 
@@ -102,6 +102,8 @@ class PoolSpec(AnySupervisorSpec, Generic[M]):
     or when `worker` cannot be the spec of a worker.
     """
 
+    run_by = "supervision.pool.dispatcher:Dispatcher"
+
     worker: ChildSpec[M] | Callable[[], Proc[M]]
     name: Name[PoolJob[M]] | None = field(default=None, kw_only=True)
     size: int = field(kw_only=True)
@@ -130,8 +132,8 @@ class PoolSpec(AnySupervisorSpec, Generic[M]):
             check_count(self.id, "queue_limit", self.queue_limit, least=0)
         check_word(self.id, "discard", Discard, self.discard)
         if self.job_timeout is not None:
-            check_option_seconds(self.id, "job_timeout", self.job_timeout, "seconds > 0 or None")
-        _check_positive(self.id, "attempts", self.attempts)
+            check_seconds(self.id, "job_timeout", self.job_timeout, "seconds > 0 or None")
+        check_count(self.id, "attempts", self.attempts, least=1)
 
     @property
     def template(self) -> ChildSpec[M]:
@@ -159,17 +161,11 @@ def workers_spec(spec: PoolSpec[Any]) -> DynamicSupervisorSpec:
 
 def check_size(path: str, size: object) -> None:
     """Check a number of workers. Raises SpecError when it is not an int >= 1."""
-    _check_positive(path, "size", size)
+    check_count(path, "size", size, least=1)
 
 
 def _is_spec(worker: ChildSpec[M] | Callable[[], Proc[M]]) -> TypeGuard[ChildSpec[M]]:
     return isinstance(worker, ChildSpec)
-
-
-def _check_positive(path: str, field: str, value: object) -> None:
-    if value == 0 and value is not False:
-        raise SpecError(path, field, f"{value!r} is not positive; give an int >= 1")
-    check_count(path, field, value, least=1)
 
 
 def _check_worker(path: str, worker: ChildSpec[Any]) -> None:

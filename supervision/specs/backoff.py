@@ -15,12 +15,12 @@ Guarantees:
 
 Worked example:
 
->>> patience = Backoff(0.5, 10.0, jitter=False)
->>> [patience.delay(failures, Random()) for failures in range(1, 8)]
+>>> growing = Backoff(0.5, 10.0, jitter=False)
+>>> [growing.delay(failures, Random()) for failures in range(1, 8)]
 [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
 >>> Backoff(0.5, 10.0).delay(3, lambda: 0.25)           # a quarter of 2.0
 0.5
->>> patience.failures_after(6, healthy=10.0), patience.failures_after(6, healthy=9.9)
+>>> growing.failures_after(6, healthy=10.0), growing.failures_after(6, healthy=9.9)
 (0, 6)
 >>> seeded = Backoff(0.5, 10.0, seed=7)
 >>> generator, again = seeded.generator("/shop/db"), seeded.generator("/shop/db")
@@ -32,13 +32,13 @@ True
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf, isfinite
 from random import Random
 from typing import final
 
 from attrs import field, frozen
 
 from supervision.errors import SpecError
+from supervision.specs.checks import check_seconds, check_type
 
 __all__ = ["Backoff"]
 
@@ -46,7 +46,7 @@ __all__ = ["Backoff"]
 @final
 @frozen
 class Backoff:
-    """Describe growing pauses between the restarts of one child.
+    """Growing pauses between the restarts of one child.
 
     `initial` is the pause after the first failure and `maximum` the longest one, both in
     seconds; `factor` (default 2.0) is the growth from one failure to the next. `jitter`
@@ -72,17 +72,16 @@ class Backoff:
 
     def __attrs_post_init__(self) -> None:
         """Check the fields in order; the first bad one is reported."""
-        initial = _finite("initial", self.initial)
-        if initial <= 0:
-            raise _wrong("initial", f"{self.initial!r} is not positive; give seconds > 0")
-        if _finite("maximum", self.maximum) < initial:
+        check_seconds("Backoff", "initial", self.initial)
+        check_seconds("Backoff", "maximum", self.maximum)
+        if self.maximum < self.initial:
             raise _wrong("maximum", f"{self.maximum!r} is below initial, which is {self.initial!r}")
-        if _finite("factor", self.factor) < 1:
+        check_seconds("Backoff", "factor", self.factor, "a number >= 1")
+        if self.factor < 1:
             raise _wrong("factor", f"{self.factor!r} is below 1; pauses must not shrink")
-        _check_flag("jitter", self.jitter)
-        if self.reset_after is not None and _finite("reset_after", self.reset_after) <= 0:
-            problem = f"{self.reset_after!r} is not positive; give seconds > 0 or None"
-            raise _wrong("reset_after", problem)
+        check_type("Backoff", "jitter", bool, self.jitter, "True or False")
+        if self.reset_after is not None:
+            check_seconds("Backoff", "reset_after", self.reset_after, "seconds > 0 or None")
         if self.seed is not None and (
             isinstance(self.seed, bool) or not isinstance(self.seed, int)  # pyright: ignore[reportUnnecessaryIsInstance]
         ):
@@ -127,23 +126,6 @@ class Backoff:
             # Beyond the largest float is beyond `maximum`, which is finite.
             return float(self.maximum)
         return min(grown, float(self.maximum))
-
-
-def _finite(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong(name, f"{value!r} is not a number; give a finite number")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = inf
-    if not isfinite(number):
-        raise _wrong(name, f"{value!r} is not finite; give a finite number")
-    return number
-
-
-def _check_flag(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise _wrong(name, f"{value!r} is not a bool; give True or False")
 
 
 def _wrong(name: str, problem: str) -> SpecError:

@@ -1,4 +1,22 @@
-"""Compare specs: what differs, and what has to be done about it."""
+"""Compare specs: what differs, and what that means for a child that runs.
+
+A running child takes most changes of its spec in place. `renewal` says which ones it cannot, and
+whether it keeps its address then. Factories are compared by value as far as they have one: two
+partials of one function with equal arguments are the same start.
+
+Guarantees: comparing never fails; arguments that cannot be compared are taken to differ.
+
+>>> from functools import partial
+>>> from supervision.specs import Backoff
+>>> def start(size: int) -> None: ...
+>>> old = ChildSpec("db", partial(start, 1))
+>>> differing(old, ChildSpec("db", partial(start, 1), shutdown=9.0, backoff=Backoff(1, 9)))
+['shutdown', 'backoff']
+>>> renewal(old, ChildSpec("db", partial(start, 1), shutdown=9.0)) is None      # taken in place
+True
+>>> renewal(old, ChildSpec("db", partial(start, 2)))
+Renewal(why='its start changed', same_address=True)
+"""
 
 from __future__ import annotations
 
@@ -9,9 +27,10 @@ from typing import Any, TypeGuard, final
 
 from attrs import fields, frozen
 
-from supervision.specs.tree import ChildSpec, DynamicSupervisorSpec, SupervisorSpec, walk
+from supervision.specs.child import ChildSpec
+from supervision.specs.tree import DynamicSupervisorSpec, SupervisorSpec, walk
 
-__all__ = ["Renewal", "renewal", "same_tree"]
+__all__ = ["Renewal", "differing", "renewal", "same_tree"]
 
 
 _FOR_EACH_CHILD = {"restart", "shutdown", "significant", "backoff", "start_timeout", "watchdog"}
@@ -26,13 +45,10 @@ _OWN: dict[type[ChildSpec[Any]], set[str]] = {
 @final
 @frozen
 class Renewal:
-    """Say that a child has to be stopped and started anew, and whether at the same address."""
+    """Why a child has to be stopped and started anew, and whether at the same address."""
 
     why: str
     same_address: bool
-
-
-# -- what differs ---------------------------------------------------------------------------------
 
 
 def renewal(old: ChildSpec[Any], new: ChildSpec[Any]) -> Renewal | None:

@@ -2,10 +2,11 @@
 
 The second column says what a spec describes: `worker`, or the strategy of a supervisor, `dynamic`
 for one whose children come at run time. Options that stand at their default are left out, but for
-restart type, shutdown and budget, which everybody looks for.
+restart type, shutdown and budget, which everybody looks for. Each kind of spec says for itself what
+it is called and what there is to note of it (`drawn_kind`, `drawn_notes`).
 
 >>> from actors import CancellationToken, task
->>> from supervision import Backoff, ChildSpec, SupervisorSpec
+>>> from supervision.specs import Backoff, ChildSpec, SupervisorSpec
 >>> async def work(shutdown: CancellationToken) -> None: ...
 >>> print(draw(SupervisorSpec("shop", [
 ...     ChildSpec("db", task(work), shutdown=10),
@@ -24,8 +25,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from supervision.specs.child import ChildSpec
 from supervision.specs.options import ShutdownPolicy
-from supervision.specs.tree import ChildSpec, SupervisorSpec
+from supervision.specs.tree import SupervisorSpec
 
 __all__ = ["draw"]
 

@@ -1,7 +1,12 @@
 """The words that specs are written in.
 
->>> Restart("transient")
-Restart.TRANSIENT
+They are OTP's, as enums; an option takes the word itself, too ("transient"). The converters let a
+wrong value through as it is: the checks that follow report it, for only they know the path.
+
+>>> Restart("transient"), Restart("transient") == "transient"
+(Restart.TRANSIENT, True)
+>>> INFINITY
+INFINITY
 """
 
 from __future__ import annotations
@@ -18,13 +23,18 @@ __all__ = [
     "ShutdownPolicy",
     "Strategy",
     "WhenSpent",
+    "as_auto_shutdown",
+    "as_restart",
+    "as_shutdown",
+    "as_strategy",
+    "as_when_spent",
 ]
 
 AnyEnum = TypeVar("AnyEnum", bound=Enum)
 
 
 class _Word(StrEnum):
-    """Be an enum of OTP's words that prints as it is written in code."""
+    """An enum of OTP's words, which prints as it is written in code."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}.{self.name}"
@@ -32,7 +42,7 @@ class _Word(StrEnum):
 
 @final
 class Strategy(_Word):
-    """Say who is restarted when a child needs a restart.
+    """Who is restarted when a child needs a restart.
 
     `ONE_FOR_ONE`: that child alone. `ONE_FOR_ALL`: all children. `REST_FOR_ONE`: that child
     and those that start after it.
@@ -45,7 +55,7 @@ class Strategy(_Word):
 
 @final
 class Restart(_Word):
-    """Say after which exits a child is restarted.
+    """The exits after which a child is restarted.
 
     `PERMANENT`: after every one. `TRANSIENT`: after abnormal ones. `TEMPORARY`: never.
     """
@@ -57,7 +67,7 @@ class Restart(_Word):
 
 @final
 class AutoShutdown(_Word):
-    """Say when the end of significant children ends their supervisor.
+    """When the end of significant children ends their supervisor.
 
     `NEVER`; `ANY_SIGNIFICANT`: with the first of them; `ALL_SIGNIFICANT`: with the last.
     """
@@ -69,7 +79,7 @@ class AutoShutdown(_Word):
 
 @final
 class WhenSpent(_Word):
-    """Say what happens when a child needs more restarts than its own budget allows.
+    """What happens when a child needs more restarts than its own budget allows.
 
     `ESCALATE`: its supervisor gives up. `PARK`: the child stays down until `RestartChild`
     revives it, and its siblings go on.
@@ -81,7 +91,7 @@ class WhenSpent(_Word):
 
 @final
 class ShutdownPolicy(Enum):
-    """Name the two ways of stopping a child that are not a number of seconds.
+    """The two ways of stopping a child that are not a number of seconds.
 
     `INFINITY`: ask and wait for as long as it takes. `BRUTAL_KILL`: kill without asking.
     """
@@ -99,10 +109,6 @@ INFINITY: Final = ShutdownPolicy.INFINITY
 BRUTAL_KILL: Final = ShutdownPolicy.BRUTAL_KILL
 
 
-# The converters let a wrong value through as it is. The checks that follow report it; only
-# they know the path.
-
-
 def _as_word(kind: type[AnyEnum], value: object) -> AnyEnum:
     try:
         return kind(value)
@@ -113,26 +119,31 @@ def _as_word(kind: type[AnyEnum], value: object) -> AnyEnum:
 def as_strategy(
     value: Strategy | Literal["one_for_one", "one_for_all", "rest_for_one"],
 ) -> Strategy:
+    """Return the `Strategy` that a word stands for."""
     return _as_word(Strategy, value)
 
 
 def as_restart(value: Restart | Literal["permanent", "transient", "temporary"]) -> Restart:
+    """Return the `Restart` that a word stands for."""
     return _as_word(Restart, value)
 
 
 def as_auto_shutdown(
     value: AutoShutdown | Literal["never", "any_significant", "all_significant"],
 ) -> AutoShutdown:
+    """Return the `AutoShutdown` that a word stands for."""
     return _as_word(AutoShutdown, value)
 
 
 def as_when_spent(value: WhenSpent | Literal["escalate", "park"]) -> WhenSpent:
+    """Return the `WhenSpent` that a word stands for."""
     return _as_word(WhenSpent, value)
 
 
 def as_shutdown(
     value: float | ShutdownPolicy | Literal["infinity", "brutal_kill"],
 ) -> float | ShutdownPolicy:
+    """Return seconds as they are, or the `ShutdownPolicy` that a word stands for."""
     if isinstance(value, str):
         return _as_word(ShutdownPolicy, value)
     return INFINITY if value == inf else value

@@ -1,26 +1,13 @@
-"""Decide whether a child hangs, from what was seen of it at a few looks.
+"""When a running child counts as hung: how long one message may take, how often a proc must beat.
 
-A `Watchdog` in a child's spec says how long one message may take, and how often a proc promised to
-beat. Its supervisor looks at the child a few times within that time; this module holds the rules
-for what it sees. They are pure: no clock, no loop.
+A `Watchdog` stands in a child's spec. Its supervisor looks at the child a few times within the
+shortest limit, and ends it when one is exceeded; the rules for what it sees are in the supervisors'
+`hang_detector`. Here is the value alone: what can be said, and how often that makes it look.
 
-Guarantees:
+Guarantees: at least one limit is set, and each is a finite number of seconds above zero.
 
-- Nobody is accused early: the same piece of work must have been in sight for the whole limit.
-- Time in which the supervisor could not look (the event loop stood still, the process was stopped)
-  counts for two looks at the most: whoever could not run did not hang.
-- A child that hangs is found within one and a half times its limit of a running event loop.
-
->>> dog = Watchdog(handler=30.0)
->>> sight = Sight("job 7", 100.0, 100.0)
->>> for now in (107.5, 115.0, 122.5):
-...     sight = sight.again("job 7", now, dog.period)
->>> sight.seconds, sight.seconds >= 30.0
-(22.5, False)
->>> sight.again("job 7", 130.0, dog.period).seconds, sight.again("job 8", 130.0, dog.period).seconds
-(30.0, 0.0)
->>> sight.again("job 7", 500.0, dog.period).seconds
-37.5
+>>> Watchdog(handler=30.0).period, Watchdog(handler=30.0, heartbeat=10.0).period
+(7.5, 2.5)
 >>> Watchdog()
 Traceback (most recent call last):
     ...
@@ -29,12 +16,12 @@ supervision.errors.SpecError: Watchdog: handler: set handler or heartbeat, or le
 
 from __future__ import annotations
 
-from sys import float_info
 from typing import final
 
 from attrs import field, frozen
 
 from supervision.errors import SpecError
+from supervision.specs.checks import check_seconds
 
 __all__ = ["Watchdog"]
 
@@ -46,7 +33,7 @@ LOOKS = 4
 @final
 @frozen(kw_only=True)
 class Watchdog:
-    """Describe when a running child counts as hung; its supervisor then treats it as crashed.
+    """The limits past which a running child counts as hung; its supervisor has it crash then.
 
     - `handler`: the seconds that one message may take, default None: no limit. That is one call
       of an actor's handler, of `on_down` or `on_exit`, or one turn of a proc's loop over its
@@ -73,22 +60,10 @@ class Watchdog:
         if self.handler is None and self.heartbeat is None:
             problem = "set handler or heartbeat, or leave the watchdog out"
             raise SpecError("Watchdog", "handler", problem)
-        _check("handler", self.handler)
-        _check("heartbeat", self.heartbeat)
-        limits = [limit for limit in (self.handler, self.heartbeat) if limit is not None]
+        limits: list[float] = []
+        for option, limit in (("handler", self.handler), ("heartbeat", self.heartbeat)):
+            if limit is not None:
+                check_seconds("Watchdog", option, limit, "seconds > 0 or None")
+                limits.append(limit)
         # The class is frozen for everybody else; thousands of children are looked at by this.
         object.__setattr__(self, "period", min(limits) / LOOKS)
-
-
-def _check(field: str, value: object) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-        wrong = "not a number"
-    elif value <= 0:
-        wrong = "not positive"
-    elif value > float_info.max:
-        wrong = "not finite"
-    else:
-        return
-    raise SpecError("Watchdog", field, f"{value!r} is {wrong}; give seconds > 0 or None")

@@ -1,36 +1,66 @@
-"""Run the children of a spec: supervisors, their requests, and what they decide."""
+"""Run the children of a spec: the supervisors, what they can be asked, and how they decide.
+
+A supervisor is an ordinary actor that owns the addresses of its children. Deciding is apart from
+doing: `plan`, `intensity` and `sight` are pure functions over frozen values, and what stands
+above them carries the decisions out.
+
+Guarantees: those of OTP's supervisors. A stop waits for death; a restart that fails never loops
+inside a supervisor, so each request has its turn; nothing is charged to two incarnations.
+
+Read `requests` first, it is what users see; then `base`, which follows a crash from the exit
+to the restart, and `plan`, which says what an exit means. `supervisor`, `dynamic` and
+`partition_supervisor` are the kinds. The parts that a supervisor is made of are `child` (the record
+of one), `limits`, `hang_detector` and `reconfigure`; `partition` is the handle by which
+keys find their partition, `internal` what supervisors tell themselves.
+
+>>> import anyio
+>>> from actors import ActorSystem, task
+>>> from supervision import ChildSpec, SupervisorSpec
+>>> async def work(shutdown: object) -> None:
+...     await anyio.sleep_forever()
+>>> async def main() -> None:
+...     async with ActorSystem() as system:
+...         shop = await system.spawn(SupervisorSpec("shop").start, id="shop")
+...         await shop.ask(StartChild(ChildSpec("db", task(work), shutdown=0)))
+...         await shop.ask(TerminateChild("db"))
+...         for child in await shop.ask(WhichChildren()):
+...             print(child.id, child.state)
+>>> anyio.run(main)
+db terminated
+"""
 
 from supervision.keys import Key, partition_of
-from supervision.supervisors.child import Record, shutdown_timeout, start_failed
+from supervision.supervisors.child import ChildRecord, shutdown_timeout, start_failed
 from supervision.supervisors.dynamic import DynamicSupervisor
-from supervision.supervisors.partition import (
-    GetPartition,
-    PartitionMessage,
-    Partitions,
-    PartitionSupervisor,
-    PartitionSupervisorSpec,
-    ResizePartitions,
-)
-from supervision.supervisors.plan import ChildState
-from supervision.supervisors.requests import (
+from supervision.supervisors.internal import (
     Arrange,
     Branch,
     BringUp,
     Change,
+    Reconfigure,
+    Retire,
+    change,
+    inspect,
+)
+from supervision.supervisors.partition import (
+    GetPartition,
+    PartitionMessage,
+    Partitions,
+    ResizePartitions,
+)
+from supervision.supervisors.partition_supervisor import PartitionSupervisor
+from supervision.supervisors.plan import ChildState
+from supervision.supervisors.requests import (
     ChildCounts,
     ChildInfo,
     CountChildren,
     DeleteChild,
     GetChild,
     GetChildSpec,
-    Inspect,
-    Reconfigure,
     RestartChild,
-    Retire,
     StartChild,
     SupervisorMessage,
     TerminateChild,
-    TryAgain,
     WhichChildren,
 )
 from supervision.supervisors.supervisor import Supervisor
@@ -42,6 +72,7 @@ __all__ = [
     "Change",
     "ChildCounts",
     "ChildInfo",
+    "ChildRecord",
     "ChildState",
     "CountChildren",
     "DeleteChild",
@@ -49,14 +80,11 @@ __all__ = [
     "GetChild",
     "GetChildSpec",
     "GetPartition",
-    "Inspect",
     "Key",
     "PartitionMessage",
     "PartitionSupervisor",
-    "PartitionSupervisorSpec",
     "Partitions",
     "Reconfigure",
-    "Record",
     "ResizePartitions",
     "RestartChild",
     "Retire",
@@ -64,8 +92,9 @@ __all__ = [
     "Supervisor",
     "SupervisorMessage",
     "TerminateChild",
-    "TryAgain",
     "WhichChildren",
+    "change",
+    "inspect",
     "partition_of",
     "shutdown_timeout",
     "start_failed",

@@ -1,8 +1,14 @@
-"""Keep children: what both kinds of supervisor do with one child.
+"""What all kinds of supervisor do with one child: start, restart, stop it, and answer about it.
 
-A `BaseSupervisor` is an ordinary actor that owns the addresses of its children. This module starts
-and stops one child, keeps the record of its state, spends the budget, and answers the requests that
-read. What a child's exit means for the others is decided in `plan` and carried out by the kinds.
+A `BaseSupervisor` is an ordinary actor that owns the addresses of its children. A crash goes
+through it like this:
+
+1. `on_exit` hears of it, and asks `plan.verdict` whether the child comes back.
+2. `limits` counts the attempt: it is granted, or the child is parked, or the supervisor gives up.
+3. Without a backoff `restart` starts the child again at once, with the siblings that its kind of
+   supervisor moves; with one, `TryAgain` comes back as a message after the pause.
+4. A restart that fails becomes such a message, too. So every other request has its turn between
+   two attempts, and stopping has precedence.
 
 Guarantees: a failed restart never loops in here, it goes through the mailbox; an exit counts only
 for the incarnation that made it; a stop waits for death; an error while stopping one child
@@ -28,7 +34,7 @@ from abc import abstractmethod
 from functools import partial
 from itertools import count
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import anyio
 
@@ -71,30 +77,33 @@ from supervision.event_types import (
     SupervisorStopping,
 )
 from supervision.specs import BRUTAL_KILL, ChildSpec, Restart, Watchdog, renewal
-from supervision.supervisors.child import Record, shutdown_timeout, start_failed
+from supervision.supervisors.child import ChildRecord, shutdown_timeout, start_failed
 from supervision.supervisors.hang_detector import HangDetector
-from supervision.supervisors.intensity import Budget, Intensity, Permit, exceeded, spend
-from supervision.supervisors.plan import ChildState, Verdict, is_expected, verdict
+from supervision.supervisors.intensity import Permit
+from supervision.supervisors.internal import Branch, Change, Inspect, Internal, LookAround, TryAgain
+from supervision.supervisors.limits import RestartLimits
+from supervision.supervisors.plan import (
+    ChildState,
+    Verdict,
+    ends_the_process,
+    is_expected,
+    verdict,
+)
 from supervision.supervisors.reconfigure import Reconfiguration
 from supervision.supervisors.requests import (
     AnyStartChild,
-    Branch,
-    Change,
     ChildCounts,
     ChildInfo,
     CountChildren,
     DeleteChild,
     GetChild,
     GetChildSpec,
-    Inspect,
-    LookAround,
     RestartChild,
     TerminateChild,
-    TryAgain,
     WhichChildren,
 )
 
-__all__ = ["BaseSupervisor", "Record", "shutdown_timeout", "start_failed"]
+__all__ = ["BaseSupervisor"]
 
 
 M = TypeVar("M")
@@ -104,19 +113,24 @@ M = TypeVar("M")
 _TICKETS = count(1)
 
 
-class BaseSupervisor(Actor[M]):
-    """Be what both kinds of supervisor have in common; not to be used by itself."""
+class BaseSupervisor(Actor[M | Internal], Generic[M]):
+    """What all kinds of supervisor have in common; not to be used by itself.
+
+    It holds the records of its children, by id in start order. `limits` knows how many restarts
+    there may be and how long to wait; `plan` (pure functions) what an exit means; a `HangDetector`
+    who hangs, a `Reconfiguration` how the tree is changed while it runs. The last two are made when
+    they are first used: most supervisors never need them.
+    """
 
     keeps_ended = True
     """Whether a child that ended for good keeps its place, to be started again by request."""
 
     def __init__(self, max_restarts: int, max_seconds: float, random: Random | None) -> None:
-        self.records: dict[str, Record] = {}
-        self._by_ref: dict[Ref[Any], Record] = {}
-        self._budget = Budget(Intensity(max_restarts, max_seconds))
-        self._watches: HangDetector | None = None
-        self._changing: Reconfiguration | None = None
-        self._random = Random() if random is None else random
+        self.records: dict[str, ChildRecord] = {}
+        self._by_ref: dict[Ref[Any], ChildRecord] = {}
+        self.limits = RestartLimits(max_restarts, max_seconds, random)
+        self._hang_detector: HangDetector | None = None
+        self._reconfiguration: Reconfiguration | None = None
 
     # -- what the kinds decide ------------------------------------------------------------------
 
@@ -124,15 +138,15 @@ class BaseSupervisor(Actor[M]):
     def check(self, spec: ChildSpec[Any]) -> None:
         """Refuse a new child: raises SpecError or a refusal."""
 
-    async def carry_out(self, record: Record) -> None:
+    async def restart(self, record: ChildRecord) -> None:
         """Restart a child, with all that its end moves; by default it alone."""
-        failure = await self.bring_up(record)
+        failure = await self.start(record)
         if failure is not None:
             self.restart_failed(record, failure)
         elif record.state is ChildState.RUNNING:
             self.restarted(record)
 
-    def ends_with(self, record: Record, reason: ExitReason) -> bool:
+    def ends_with(self, record: ChildRecord, reason: ExitReason) -> bool:
         """Tell whether the supervisor shuts down with this exit; by default never."""
         return False
 
@@ -145,16 +159,16 @@ class BaseSupervisor(Actor[M]):
         await super().run(shutdown)
         for record in self.records.values():
             record.void()
-        await self.wind_up()
+        await self.shut_down()
 
-    async def wind_up(self) -> None:
-        """Say that the end has begun, and stop all children that run."""
+    async def shut_down(self) -> None:
+        """Announce the end, and stop all children that run."""
         self.publish(SupervisorStopping(self.context.ref))
         await self.stop_all()
 
     # -- one child --------------------------------------------------------------------------------
 
-    def add(self, spec: ChildSpec[Any]) -> Record:
+    def add(self, spec: ChildSpec[Any]) -> ChildRecord:
         """Give a spec an address. Raises ChildStartFailed when its name is taken."""
         try:
             child = self.context.child(
@@ -162,22 +176,22 @@ class BaseSupervisor(Actor[M]):
             )
         except (NameTaken, IdTaken) as error:
             raise ChildStartFailed(spec.id, Crashed(error)) from error
-        record = Record(spec, child)
+        record = ChildRecord(spec, child)
         self.records[spec.id] = record
         self._by_ref[child.ref] = record
         return record
 
-    def drop(self, record: Record, why: str) -> None:
+    def drop(self, record: ChildRecord, why: str) -> None:
         """Forget a child that does not run."""
         record.void()
-        if self._watches is not None:
-            self._watches.forget(record)
+        if self._hang_detector is not None:
+            self._hang_detector.forget(record)
         self.records.pop(record.spec.id, None)
         self._by_ref.pop(record.child.ref, None)
         record.child.release(why)
         self.publish(ChildRemoved(record.child.ref))
 
-    async def bring_up(self, record: Record) -> ExitReason | None:
+    async def start(self, record: ChildRecord) -> ExitReason | None:
         """Start a child; returns why that failed, None when it is ready or was ignored."""
         spec = record.spec
         record.void()
@@ -199,20 +213,20 @@ class BaseSupervisor(Actor[M]):
             self._watch(record, spec.watchdog)
         return None
 
-    def _watch(self, record: Record, dog: Watchdog) -> None:
-        if self._watches is None:
+    def _watch(self, record: ChildRecord, dog: Watchdog) -> None:
+        if self._hang_detector is None:
             context: Context[Any] = self.context
             remind = partial(context.send_after, message=LookAround())
-            self._watches = HangDetector(remind, self.publish)
-        self._watches.begin(record, dog)
+            self._hang_detector = HangDetector(remind, self.publish)
+        self._hang_detector.begin(record, dog)
 
     @on(LookAround)
     async def look_around(self, message: LookAround) -> None:
         """Look at the children that have a watchdog, as far as that is due."""
-        if self._watches is not None:
-            await self._watches.look_around()
+        if self._hang_detector is not None:
+            await self._hang_detector.look_around()
 
-    async def bring_down(self, record: Record) -> None:
+    async def stop(self, record: ChildRecord) -> None:
         """Stop a child and wait for its death; an error in it is reported, and that is all."""
         began = anyio.current_time()
         self.publish(ChildStopping(record.child.ref, record.shutdown_timeout))
@@ -220,9 +234,9 @@ class BaseSupervisor(Actor[M]):
             reason = await record.child.kill()
         else:
             reason = await record.child.stop(record.shutdown_timeout)
-        self.went_down(record, reason, anyio.current_time() - began)
+        self.note_stopped(record, reason, anyio.current_time() - began)
 
-    def went_down(self, record: Record, reason: ExitReason, seconds: float) -> None:
+    def note_stopped(self, record: ChildRecord, reason: ExitReason, seconds: float) -> None:
         """Note that a child was stopped."""
         spec = record.spec
         record.state = ChildState.TERMINATED
@@ -230,7 +244,7 @@ class BaseSupervisor(Actor[M]):
         self.publish(ChildStopped(record.child.ref, reason, expected, seconds))
 
     def publish(self, event: Event) -> None:
-        """Say what is done; costs nothing when nobody listens."""
+        """Publish what is done; costs nothing when nobody listens."""
         events = self.context.system.events
         if events.heard:
             events.publish(event)
@@ -247,14 +261,14 @@ class BaseSupervisor(Actor[M]):
         ):
             return  # stopped by this supervisor, or replaced since
         record.state = ChildState.TERMINATED
-        if _ends_the_process(exited.reason):
+        if ends_the_process(exited.reason):
             # The system is coming down for it already; a second incarnation is the last thing
             # that anybody wants now.
             self._report(record, exited.reason, Next.KEEP)
             return
         match verdict(record.spec.restart, exited.reason):
             case Verdict.RESTART:
-                await self._restart(record, exited.reason)
+                await self._restart_if_allowed(record, exited.reason)
                 return
             case Verdict.KEEP if self.keeps_ended:
                 self._report(record, exited.reason, Next.KEEP)
@@ -265,9 +279,9 @@ class BaseSupervisor(Actor[M]):
         if self.ends_with(record, exited.reason):
             self.context.stop(Shutdown())
 
-    async def _restart(self, record: Record, reason: ExitReason) -> None:
-        self._note(record, reason)
-        match self._spend(record):
+    async def _restart_if_allowed(self, record: ChildRecord, reason: ExitReason) -> None:
+        self.limits.note(record, reason, anyio.current_time())
+        match self.limits.spend(record, anyio.current_time()):
             case Permit.GIVE_UP:
                 self._report(record, reason, Next.GIVE_UP)
                 self._give_up(record)
@@ -275,62 +289,40 @@ class BaseSupervisor(Actor[M]):
                 self._report(record, reason, Next.PARK)
                 self._park(record)
             case Permit.GRANTED:
-                await self._restart_granted(record, reason)
+                await self._restart_or_wait(record, reason)
 
-    async def _restart_granted(self, record: Record, reason: ExitReason) -> None:
-        delay = self._pause(record)
+    async def _restart_or_wait(self, record: ChildRecord, reason: ExitReason) -> None:
+        delay = self.limits.pause(record, anyio.current_time())
         if delay is None:
             self._report(record, reason, Next.RESTART)
-            await self.carry_out(record)
+            await self.restart(record)
         else:
             self._report(record, reason, Next.WAIT, delay)
             self._later(record, delay, counted=True)
 
-    def _note(self, record: Record, reason: ExitReason) -> None:
-        """Keep the crash that led here."""
-        now = anyio.current_time()
-        self._budget.note(reason, now)
-        if record.budget is not None:
-            record.budget.note(reason, now)
-
-    def _pause(self, record: Record) -> float | None:
-        backoff = record.spec.backoff
-        if backoff is None:
-            return None
-        healthy = anyio.current_time() - record.ready_at
-        record.failures = backoff.failures_after(record.failures, healthy) + 1
-        if record.random is None:
-            record.random = backoff.generator(record.child.ref.path) or self._random
-        return backoff.delay(record.failures, record.random)
-
-    def _spend(self, record: Record) -> Permit:
-        """Count one attempt, in the child's own budget first."""
-        now = anyio.current_time()
-        return spend(record.budget, record.spec.when_spent, self._budget, now)
-
-    def _later(self, record: Record, delay: float | None, *, counted: bool) -> None:
+    def _later(self, record: ChildRecord, delay: float | None, *, counted: bool) -> None:
         """Try again later: behind what waits in the mailbox, or after `delay` seconds."""
         record.state = ChildState.RESTARTING
         record.ticket = next(_TICKETS)
         record.due = anyio.current_time() + (delay or 0.0)
         message = TryAgain(record.spec.id, record.ticket, counted)
-        # Every kind takes this message, whatever it takes beside those of all supervisors.
+        # The type of the mailbox is silent about this message; see `internal`.
         context: Context[Any] = self.context
         if delay is None:
             context.ref.tell(message)
         else:
             record.timer = context.send_after(delay, message)
 
-    def restart_failed(self, record: Record, reason: ExitReason) -> None:
+    def restart_failed(self, record: ChildRecord, reason: ExitReason) -> None:
         """Have a restart that did not succeed tried again."""
-        self._note(record, reason)
+        self.limits.note(record, reason, anyio.current_time())
         record.ready_at = anyio.current_time()
-        delay = self._pause(record)
+        delay = self.limits.pause(record, anyio.current_time())
         next = Next.RESTART if delay is None else Next.WAIT
         self.publish(RestartFailed(record.child.ref, reason, next, delay or 0.0))
         self._later(record, delay, counted=False)
 
-    def restarted(self, record: Record) -> None:
+    def restarted(self, record: ChildRecord) -> None:
         """Note that a child is ready again."""
         record.restarts += 1
         self.publish(ChildRestarted(record.child.ref, record.restarts))
@@ -345,9 +337,11 @@ class BaseSupervisor(Actor[M]):
             or record.ticket != message.ticket
         ):
             return
-        match Permit.GRANTED if message.counted else self._spend(record):
+        match (
+            Permit.GRANTED if message.counted else self.limits.spend(record, anyio.current_time())
+        ):
             case Permit.GRANTED:
-                await self.carry_out(record)
+                await self.restart(record)
             case Permit.PARK:
                 self._park(record)
                 await self.go_on_without(record)
@@ -355,40 +349,37 @@ class BaseSupervisor(Actor[M]):
                 record.stand_down()
                 self._give_up(record)
 
-    def _park(self, record: Record) -> None:
+    def _park(self, record: ChildRecord) -> None:
         """Leave a child down whose own budget is spent."""
-        assert record.budget is not None
         record.void()
         record.state = ChildState.PARKED
-        error = exceeded(self.context.path, record.budget, child=record.spec.id, parked=True)
+        error = self.limits.exceeded(record, self.context.path, parked=True)
         self.publish(ChildParked(record.child.ref, error))
         record.child.suspend("parked")
 
-    async def go_on_without(self, record: Record) -> None:
+    async def go_on_without(self, record: ChildRecord) -> None:
         """Start those who waited for a restart that will not be; nobody by default."""
 
-    def _give_up(self, record: Record) -> None:
-        own = record.budget
-        if own is not None and own.window.exceeded:
-            error = exceeded(self.context.path, own, child=record.spec.id)
-        else:
-            error = exceeded(self.context.path, self._budget)
+    def _give_up(self, record: ChildRecord) -> None:
+        error = self.limits.exceeded(record, self.context.path)
         self.publish(SupervisorGaveUp(self.context.ref, error))
         self.context.stop(Shutdown(error))
 
-    def _report(self, record: Record, reason: ExitReason, next: Next, delay: float = 0.0) -> None:
+    def _report(
+        self, record: ChildRecord, reason: ExitReason, next: Next, delay: float = 0.0
+    ) -> None:
         self.publish(ChildExited(record.child.ref, reason, record.restarts, next, delay))
 
     # -- requests ---------------------------------------------------------------------------------
 
-    def find(self, id: str) -> Record:
+    def find(self, id: str) -> ChildRecord:
         """Return the record of a child. Raises ChildNotFound."""
         record = self.records.get(id)
         if record is None:
             raise ChildNotFound(id)
         return record
 
-    def find_idle(self, id: str) -> Record:
+    def find_idle(self, id: str) -> ChildRecord:
         """Return the record of a child that does not run. Raises ChildRunning, ChildRestarting."""
         record = self.find(id)
         if record.state is ChildState.RUNNING:
@@ -411,7 +402,7 @@ class BaseSupervisor(Actor[M]):
         except SupervisionError as error:
             reply.fail(error)  # a SpecError among them is no Refusal, but no crash either
             return
-        failure = await self.bring_up(record)
+        failure = await self.start(record)
         if failure is not None:
             self.drop(record, "its start failed")
             raise start_failed(spec.id, failure)
@@ -422,7 +413,7 @@ class BaseSupervisor(Actor[M]):
         """Stop a child; its pending restart is void."""
         record = self.find(message.id)
         if record.state is ChildState.RUNNING:
-            await self.bring_down(record)
+            await self.stop(record)
         voided = record.state is ChildState.RESTARTING
         record.stand_down()
         if record.spec.restart is Restart.TEMPORARY or not self.keeps_ended:
@@ -440,7 +431,7 @@ class BaseSupervisor(Actor[M]):
         """Start a child again that is not running; one that was parked stays so if that fails."""
         record = self.find_idle(message.id)
         before = record.state
-        failure = await self.bring_up(record)
+        failure = await self.start(record)
         if failure is not None:
             record.state = before
             record.child.suspend("parked" if before is ChildState.PARKED else "its start failed")
@@ -462,11 +453,7 @@ class BaseSupervisor(Actor[M]):
     def take_spec(self, spec: ChildSpec[Any]) -> None:
         """Go on by another one of the same type."""
 
-    def resize_budget(self, max_restarts: int, max_seconds: float) -> None:
-        """Change its own budget; what was counted stays counted."""
-        self._budget.resize(max_restarts, max_seconds)
-
-    def adopt(self, record: Record, spec: ChildSpec[Any]) -> None:
+    def adopt(self, record: ChildRecord, spec: ChildSpec[Any]) -> None:
         """Have a child go on by a changed spec; one that waits to be restarted is so at once."""
         before = record.spec
         record.adopt(spec)
@@ -480,20 +467,21 @@ class BaseSupervisor(Actor[M]):
             self._watch(record, dog)
 
     @property
-    def _steps(self) -> Reconfiguration:
-        if self._changing is None:
-            self._changing = Reconfiguration(self)
-        return self._changing
+    def reconfiguration(self) -> Reconfiguration:
+        """Return the part that changes this supervisor; made when it is first asked for."""
+        if self._reconfiguration is None:
+            self._reconfiguration = Reconfiguration(self)
+        return self._reconfiguration
 
     @on(Inspect)
     def inspect(self, message: Inspect) -> Branch:
         """Show by which specs this supervisor runs."""
-        return self._steps.inspect()
+        return self.reconfiguration.inspect()
 
     @on(Change)
     async def change(self, message: Change) -> None:
         """Do one step of a change of the tree."""
-        await self._steps.carry_out(message)
+        await self.reconfiguration.carry_out(message)
 
     @on(WhichChildren)
     def which_children(self, message: WhichChildren) -> tuple[ChildInfo, ...]:
@@ -522,7 +510,3 @@ class BaseSupervisor(Actor[M]):
     def get_child_spec(self, message: GetChildSpec) -> ChildSpec[Any]:
         """Look a child's spec up."""
         return self.find(message.id).spec
-
-
-def _ends_the_process(reason: ExitReason) -> bool:
-    return isinstance(reason, Crashed) and isinstance(reason.error, SystemExit | KeyboardInterrupt)

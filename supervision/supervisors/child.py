@@ -1,7 +1,7 @@
-"""Keep the books on one child: what a supervisor knows of it from its first start to its last.
+"""The record of one child: what its supervisor knows of it from its first start to its last.
 
-A `Record` belongs to the address of a child, not to an incarnation: it is made when the child is
-added and forgotten when the child is dropped. It decides nothing; `keeper` does.
+A `ChildRecord` belongs to the address of a child, not to an incarnation: it is made when the child
+is added and forgotten when the child is dropped. It decides nothing.
 
 Guarantee: a retry that was taken back leaves no timer behind.
 
@@ -24,12 +24,12 @@ from supervision.supervisors.intensity import own_budget
 from supervision.supervisors.plan import ChildState, Member
 from supervision.supervisors.requests import ChildInfo
 
-__all__ = ["Record", "shutdown_timeout", "start_failed"]
+__all__ = ["ChildRecord", "shutdown_timeout", "start_failed"]
 
 
 @final
-class Record:
-    """Know one child: its spec, its address, its state, and what is due for it.
+class ChildRecord:
+    """One child: its spec, its address, its state, and what is due for it.
 
     `ticket` numbers the retry that is due, at `due`; one with another number is void. `failures`
     in a row are what a backoff grows with, `random` is where it takes its jitter from.
@@ -70,7 +70,7 @@ class Record:
             self.timer = None
 
     def stand_down(self) -> None:
-        """Be neither running nor about to be."""
+        """Note that it neither runs nor is about to."""
         self.void()
         self.state = ChildState.TERMINATED
 

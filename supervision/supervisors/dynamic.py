@@ -36,7 +36,6 @@ from supervision.specs import (
     ChildSpec,
     DynamicSupervisorSpec,
     check_child,
-    register_kind,
 )
 from supervision.supervisors.base import BaseSupervisor
 from supervision.supervisors.plan import ChildState
@@ -47,7 +46,7 @@ __all__ = ["DynamicSupervisor"]
 
 # Not closed: a TaskSupervisor is one, too.
 class DynamicSupervisor(BaseSupervisor[SupervisorMessage]):
-    """Run a `DynamicSupervisorSpec`.
+    """The supervisor that runs a `DynamicSupervisorSpec`.
 
     `random` (default: a fresh one) is where backoffs without a seed take their jitter from. Raises
     TypeError when `spec` is no DynamicSupervisorSpec.
@@ -74,7 +73,7 @@ class DynamicSupervisor(BaseSupervisor[SupervisorMessage]):
         for record in running:
             if record.child.ref.is_alive:
                 await record.child.ref.wait()
-            self.went_down(record, record.child.reason, anyio.current_time() - began)
+            self.note_stopped(record, record.child.reason, anyio.current_time() - began)
 
     def own_spec(self) -> ChildSpec[Any]:
         """Return the spec that it runs by."""
@@ -84,7 +83,7 @@ class DynamicSupervisor(BaseSupervisor[SupervisorMessage]):
         """Go on by another one."""
         assert isinstance(spec, DynamicSupervisorSpec)
         self.spec = spec
-        self.resize_budget(spec.max_restarts, spec.max_seconds)
+        self.limits.resize(spec.max_restarts, spec.max_seconds)
 
     def check(self, spec: ChildSpec[Any]) -> None:
         """Refuse a child that this supervisor cannot have, or has no place for."""
@@ -92,6 +91,3 @@ class DynamicSupervisor(BaseSupervisor[SupervisorMessage]):
         limit = self.spec.max_children
         if limit is not None and len(self.records) >= limit:
             raise TooManyChildren(limit)
-
-
-register_kind(DynamicSupervisorSpec, DynamicSupervisor)

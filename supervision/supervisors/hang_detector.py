@@ -3,7 +3,8 @@
 `HangDetector` belongs to one supervisor. It keeps the children that are to be looked at in the
 order in which that is due, and asks to be reminded once, of the first. A look is a plain call that
 reads what the child is busy with; the child itself does nothing for it. What is seen is judged
-in `watchdog`.
+by
+`sight`, and the limits stand in the child's `Watchdog`.
 
 Guarantees: without a watchdog in any spec there is no timer, and nothing is ever looked at; with
 any number of them there is one timer, and no more than `SLICE` looks in one turn of the loop. A
@@ -38,38 +39,15 @@ from typing import final
 
 import anyio
 import anyio.lowlevel
-from attrs import frozen
 
 from actors import Event, Timer, Vitals
 from supervision.errors import Wedged
 from supervision.event_types import ChildHung
 from supervision.specs import Watchdog
-from supervision.supervisors.child import Record
+from supervision.supervisors.child import ChildRecord
+from supervision.supervisors.sight import Sight
 
-__all__ = ["HangDetector", "Sight"]
-
-
-@final
-@frozen(eq=False)
-class Sight:
-    """Know for how long the same thing has been in sight.
-
-    `what` is compared with `==`; None is nothing, of which no time is counted. `since` is when it
-    came into sight, `at` the time of the last look at it, `seconds` the time counted so far.
-    """
-
-    what: object
-    since: float
-    at: float
-    seconds: float = 0.0
-
-    def again(self, what: object, now: float, period: float) -> Sight:
-        """Look again, at `now`; `period` is what should have passed since the last look."""
-        if what is None and self.what is None:
-            return self
-        if what is None or what != self.what:
-            return Sight(what, now, now)
-        return Sight(what, self.since, now, self.seconds + min(now - self.at, 2 * period))
+__all__ = ["HangDetector"]
 
 
 SLICE = 256
@@ -87,7 +65,7 @@ EARLY = 1e-6
 
 @final
 class HangDetector:
-    """Keep watch over the children of one supervisor.
+    """The part of one supervisor that watches its children.
 
     `remind` has `look_around` called in so many seconds; `publish` takes the events.
     """
@@ -97,21 +75,21 @@ class HangDetector:
     def __init__(self, remind: Callable[[float], Timer], publish: Callable[[Event], None]) -> None:
         self._remind = remind
         self._publish = publish
-        self._due: list[tuple[float, int, _Watch]] = []
-        self._watched: dict[Record, _Watch] = {}
+        self._due: list[tuple[float, int, _Observation]] = []
+        self._watched: dict[ChildRecord, _Observation] = {}
         self._number = 0
         self._timer: Timer | None = None
         self._armed: float | None = None
 
-    def begin(self, record: Record, dog: Watchdog) -> None:
+    def begin(self, record: ChildRecord, dog: Watchdog) -> None:
         """Watch the present incarnation of a child from now on."""
         now = anyio.current_time()
-        watch = self._watched[record] = _Watch(record, now)
-        self._add(watch, now, dog.period, dog)
+        observation = self._watched[record] = _Observation(record, now)
+        self._add(observation, now, dog.period, dog)
         self._tidy()
         self._arm(now)
 
-    def forget(self, record: Record) -> None:
+    def forget(self, record: ChildRecord) -> None:
         """Let go of a child that is gone; nothing happens when it is not watched."""
         if self._watched.pop(record, None) is not None:
             self._tidy()
@@ -141,22 +119,22 @@ class HangDetector:
         self._armed = None
         self._arm(anyio.current_time())
 
-    def _look(self, watch: _Watch, now: float) -> None:
-        if self._watched.get(watch.record) is not watch:
+    def _look(self, observation: _Observation, now: float) -> None:
+        if self._watched.get(observation.record) is not observation:
             return  # another one has taken its place
-        dog = watch.record.spec.watchdog
-        wait = None if dog is None else watch.look(dog, now, self._publish)
+        dog = observation.record.spec.watchdog
+        wait = None if dog is None else observation.look(dog, now, self._publish)
         if dog is None or wait is None:
-            del self._watched[watch.record]
+            del self._watched[observation.record]
         else:
-            self._add(watch, now, wait, dog)
+            self._add(observation, now, wait, dog)
 
-    def _add(self, watch: _Watch, now: float, wait: float, dog: Watchdog) -> None:
+    def _add(self, observation: _Observation, now: float, wait: float, dog: Watchdog) -> None:
         grain = dog.period / GRAIN
         # The next full grain, so that many children need few wake-ups; never this very moment.
         due = ceil((now + max(wait, grain)) / grain) * grain
         self._number += 1
-        heappush(self._due, (max(due, now + grain / 2), self._number, watch))
+        heappush(self._due, (max(due, now + grain / 2), self._number, observation))
 
     def _arm(self, now: float) -> None:
         if not self._due or (self._armed is not None and self._armed <= self._due[0][0]):
@@ -168,8 +146,8 @@ class HangDetector:
 
 
 @final
-class _Watch:
-    """Know what was seen of one incarnation.
+class _Observation:
+    """What was seen of one incarnation of a child.
 
     `busy` is the work in sight, `silence` the last sign of life. `found` is when it was found to
     hang, `limit` what it had exceeded.
@@ -177,7 +155,7 @@ class _Watch:
 
     __slots__ = ("busy", "found", "limit", "number", "record", "silence", "since")
 
-    def __init__(self, record: Record, now: float) -> None:
+    def __init__(self, record: ChildRecord, now: float) -> None:
         self.record = record
         self.number = record.child.incarnation
         self.since = now

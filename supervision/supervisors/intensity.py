@@ -1,9 +1,14 @@
-"""A budget of restarts: how many are allowed in how many seconds.
+"""Budgets of restarts: how many are allowed in how many seconds, and what has used them up.
 
-An `Intensity` is a frozen value; `attempt` gives the next one. A supervisor keeps one for
-all its children together, and one for each child that has a budget of its own. It replaces
-them at each restart attempt, **before** anything is stopped or started; what follows when
-the new one is `exceeded` is decided in `plan`.
+Three things, each made of the one before:
+
+- An `Intensity` is a window as a frozen value; `attempt` gives the next one.
+- `attempt_restart` decides, purely, about one attempt: it is counted in the window of the child, if
+  that has one, and in that of its supervisor. The answer is a `Permit` and the two next windows.
+- A `Budget` holds the window that is valid now, and the crashes in it. A supervisor has one for all
+  its children together, and one for each child with a budget of its own. `spend` asks, and
+  puts the next windows in place, **before** anything is stopped or started; `exceeded` makes
+  the error of a budget that is spent.
 
 Guarantees:
 
@@ -11,21 +16,27 @@ Guarantees:
   With `max_restarts=0` the first attempt does.
 - An attempt is remembered as long as it is at most `max_seconds` old, the very end
   included. Only age removes it: success never does.
-- It remembers at most `max_restarts + 1` attempts, so its size is bounded.
+- A window remembers at most `max_restarts + 1` attempts, a budget at most `CRASHES_KEPT` crashes,
+  and none longer than they are in the window: so their sizes are bounded.
 
 OTP counts in whole seconds and so forgets an attempt up to one second late; this module
 keeps the clock as it is given, without rounding. That is a named difference.
 
 Worked example, two restarts in ten seconds:
 
->>> budget = Intensity(max_restarts=2, max_seconds=10.0)
->>> budget = budget.attempt(100.0).attempt(104.0)
->>> budget.exceeded
+>>> window = Intensity(max_restarts=2, max_seconds=10.0)
+>>> window = window.attempt(100.0).attempt(104.0)
+>>> window.exceeded
 False
->>> budget.attempt(110.0).exceeded                      # 100.0 still counts
+>>> window.attempt(110.0).exceeded                      # 100.0 still counts
 True
->>> budget.attempt(110.5).exceeded                      # 100.0 is forgotten
+>>> window.attempt(110.5).exceeded                      # 100.0 is forgotten
 False
+>>> shared, own = Budget(window), Budget(Intensity(0, 60.0))
+>>> spend(None, WhenSpent.ESCALATE, shared, 110.0)
+<Permit.GIVE_UP: 'give up'>
+>>> spend(own, WhenSpent.PARK, shared, 111.0)
+<Permit.PARK: 'park it'>
 """
 
 from __future__ import annotations
@@ -55,61 +66,9 @@ __all__ = [
 
 
 @final
-class Permit(Enum):
-    """Say what the budgets make of an attempt to restart a child."""
-
-    GRANTED = "restart it"
-    PARK = "park it"
-    GIVE_UP = "give up"
-
-
-@final
-@frozen
-class Attempt:
-    """Tell whether a child may be restarted, and the two windows with this attempt in them.
-
-    `own` is the child's, None when it has none; `shared` is its supervisor's. Under `GIVE_UP`
-    it is the child's that is spent if `own` is exceeded, and the supervisor's otherwise.
-    """
-
-    permit: Permit
-    own: Intensity | None
-    shared: Intensity
-
-
-def own_window(spec: ChildSpec[Any]) -> Intensity | None:
-    """Give the window of a child's own budget, empty; None when it has none.
-
-    The budget in the spec of a supervisor is that of its children, so it counts for nothing
-    here.
-    """
-    if spec.kind != "worker" or spec.max_restarts is None or spec.max_seconds is None:
-        return None
-    return Intensity(spec.max_restarts, spec.max_seconds)
-
-
-def attempt_restart(
-    own: Intensity | None, when_spent: WhenSpent, shared: Intensity, now: float
-) -> Attempt:
-    """Count one attempt to restart a child at `now`, and say what is to be done.
-
-    To be asked before anything is stopped or started, after an exit as well as before the
-    retry of a restart that failed (1.5.2, 1.5.4). The child's own window comes first; when
-    it is exceeded, the attempt is not counted in the supervisor's.
-    """
-    if own is not None:
-        own = own.attempt(now)
-        if own.exceeded:
-            parks = when_spent is WhenSpent.PARK
-            return Attempt(Permit.PARK if parks else Permit.GIVE_UP, own, shared)
-    shared = shared.attempt(now)
-    return Attempt(Permit.GIVE_UP if shared.exceeded else Permit.GRANTED, own, shared)
-
-
-@final
 @frozen
 class Intensity:
-    """Remember the recent restart attempts of one supervisor, or of one child.
+    """The recent restart attempts of one supervisor, or of one child, under a limit.
 
     `max_restarts` (at least 0) and `max_seconds` (above 0) are the budget; `attempts` are
     the times remembered, oldest first, in seconds of one monotonic clock. A supervisor
@@ -142,13 +101,65 @@ class Intensity:
         return len(self.attempts) > self.max_restarts
 
 
+@final
+class Permit(Enum):
+    """What the budgets make of an attempt to restart a child."""
+
+    GRANTED = "restart it"
+    PARK = "park it"
+    GIVE_UP = "give up"
+
+
+@final
+@frozen
+class Attempt:
+    """The answer to an attempt to restart a child, and the two windows with it in them.
+
+    `own` is the child's, None when it has none; `shared` is its supervisor's. Under `GIVE_UP`
+    it is the child's that is spent if `own` is exceeded, and the supervisor's otherwise.
+    """
+
+    permit: Permit
+    own: Intensity | None
+    shared: Intensity
+
+
+def own_window(spec: ChildSpec[Any]) -> Intensity | None:
+    """Return the window of a child's own budget, empty; None when it has none.
+
+    The budget in the spec of a supervisor is that of its children, so it counts for nothing
+    here.
+    """
+    if spec.kind != "worker" or spec.max_restarts is None or spec.max_seconds is None:
+        return None
+    return Intensity(spec.max_restarts, spec.max_seconds)
+
+
+def attempt_restart(
+    own: Intensity | None, when_spent: WhenSpent, shared: Intensity, now: float
+) -> Attempt:
+    """Count one attempt to restart a child at `now`; returns what is to be done.
+
+    To be asked before anything is stopped or started, after an exit as well as before the
+    retry of a restart that failed (1.5.2, 1.5.4). The child's own window comes first; when
+    it is exceeded, the attempt is not counted in the supervisor's.
+    """
+    if own is not None:
+        own = own.attempt(now)
+        if own.exceeded:
+            parks = when_spent is WhenSpent.PARK
+            return Attempt(Permit.PARK if parks else Permit.GIVE_UP, own, shared)
+    shared = shared.attempt(now)
+    return Attempt(Permit.GIVE_UP if shared.exceeded else Permit.GRANTED, own, shared)
+
+
 CRASHES_KEPT = 100
 """So many crashes in the window are remembered at the most: each keeps its traceback alive."""
 
 
 @final
 class Budget:
-    """Hold a window, and the crashes in it."""
+    """The window that is valid now, and the crashes in it."""
 
     __slots__ = ("_crashes", "window")
 

@@ -36,7 +36,7 @@ from typing import final
 
 from attrs import frozen
 
-from actors import ExitReason, Killed, Shutdown
+from actors import Crashed, ExitReason, Killed, Shutdown
 from supervision.specs import AutoShutdown, Restart, ShutdownPolicy, Strategy
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "Round",
     "Verdict",
     "ends_supervisor",
+    "ends_the_process",
     "is_expected",
     "restart_round",
     "stop_order",
@@ -55,7 +56,7 @@ __all__ = [
 
 @final
 class ChildState(StrEnum):
-    """Tell where a child stands.
+    """Where a child stands.
 
     It runs, it does not, it waits for another try to start, or it was parked: it stays down,
     because its own budget of restarts is spent, until `RestartChild` revives it.
@@ -69,7 +70,7 @@ class ChildState(StrEnum):
 
 @final
 class Verdict(Enum):
-    """Say what an exit means for the child: start it again, keep its spec, or drop it."""
+    """What an exit means for the child: start it again, keep its spec, or drop it."""
 
     RESTART = "restart"
     KEEP = "keep"
@@ -79,7 +80,7 @@ class Verdict(Enum):
 @final
 @frozen
 class Member:
-    """Describe one child as far as a decision needs it; a running one by default."""
+    """One child as far as a decision needs it; a running one by default."""
 
     id: str
     restart: Restart = Restart.PERMANENT
@@ -90,7 +91,7 @@ class Member:
 @final
 @frozen
 class Round:
-    """List what one restart does: stop these in this order, then drop, then start those.
+    """What one restart does: stop these in this order, then drop, then start those.
 
     The whole of `stop` ends, one child after the other, before anything of `start` begins.
     `remove` names the temporary children in range; those of them that run are in `stop` too.
@@ -118,6 +119,11 @@ def verdict(restart: Restart, reason: ExitReason) -> Verdict:
             return Verdict.RESTART if reason.is_abnormal else Verdict.KEEP
         case Restart.TEMPORARY:
             return Verdict.REMOVE
+
+
+def ends_the_process(reason: ExitReason) -> bool:
+    """Tell whether a child ended with what ends the whole process, so that nothing is restarted."""
+    return isinstance(reason, Crashed) and isinstance(reason.error, SystemExit | KeyboardInterrupt)
 
 
 def restart_round(strategy: Strategy, members: Iterable[Member], id: str) -> Round:

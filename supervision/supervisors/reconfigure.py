@@ -10,18 +10,18 @@ and did not is remembered, so that the next `apply` does it.
 >>> import anyio
 >>> from actors import ActorSystem, CancellationToken, task
 >>> from supervision import ChildSpec, Supervisor, SupervisorSpec
->>> from supervision.requests import BringUp, Inspect, Reconfigure
+>>> from supervision.supervisors.internal import change, inspect
 >>> async def work(shutdown: CancellationToken) -> None:
 ...     await shutdown.wait()
 >>> a, b = ChildSpec("a", task(work)), ChildSpec("b", task(work))
 >>> async def main() -> None:
 ...     async with ActorSystem() as system:
 ...         shop = await system.spawn(SupervisorSpec("shop", [a]).start, id="shop")
-...         await shop.ask(Reconfigure(SupervisorSpec("shop", [b, a]), frozenset(["b"])))
-...         print([spec.id for spec, state in (await shop.ask(Inspect())).children])
-...         await shop.ask(BringUp(b))
-...         await shop.ask(Arrange())
-...         print([spec.id for spec, state in (await shop.ask(Inspect())).children])
+...         await change(shop, Reconfigure(SupervisorSpec("shop", [b, a]), frozenset(["b"])))
+...         print([spec.id for spec, state in (await inspect(shop)).children])
+...         await change(shop, BringUp(b))
+...         await change(shop, Arrange())
+...         print([spec.id for spec, state in (await inspect(shop)).children])
 >>> anyio.run(main)
 ['a']
 ['b', 'a']
@@ -35,17 +35,17 @@ from typing import Any, Protocol, final
 from actors import ExitReason
 from supervision.errors import ChildRestarting, ChildRunning
 from supervision.specs import ChildSpec, Strategy, SupervisorSpec, renewal, same_tree
-from supervision.supervisors.child import Record, start_failed
+from supervision.supervisors.child import ChildRecord, start_failed
+from supervision.supervisors.internal import Arrange, Branch, BringUp, Change, Reconfigure, Retire
 from supervision.supervisors.plan import ChildState
-from supervision.supervisors.requests import Arrange, Branch, BringUp, Change, Reconfigure, Retire
 
-__all__ = ["Books", "Reconfiguration"]
+__all__ = ["Reconfigurable", "Reconfiguration"]
 
 
-class Books(Protocol):
-    """Be what is asked of a supervisor here."""
+class Reconfigurable(Protocol):
+    """A supervisor, as far as it is needed here."""
 
-    records: dict[str, Record]
+    records: dict[str, ChildRecord]
 
     def own_spec(self) -> ChildSpec[Any]:
         """Return the spec that it runs by. Refused by a kind that cannot be changed."""
@@ -55,23 +55,23 @@ class Books(Protocol):
         """Go on by another one of the same type."""
         ...
 
-    def adopt(self, record: Record, spec: ChildSpec[Any]) -> None:
+    def adopt(self, record: ChildRecord, spec: ChildSpec[Any]) -> None:
         """Have a child go on by a changed spec."""
         ...
 
-    def add(self, spec: ChildSpec[Any]) -> Record:
+    def add(self, spec: ChildSpec[Any]) -> ChildRecord:
         """Give a spec an address. Raises ChildStartFailed when its name is taken."""
         ...
 
-    def drop(self, record: Record, why: str) -> None:
+    def drop(self, record: ChildRecord, why: str) -> None:
         """Forget a child that does not run."""
         ...
 
-    async def bring_up(self, record: Record) -> ExitReason | None:
+    async def start(self, record: ChildRecord) -> ExitReason | None:
         """Start a child; returns why that failed, None when it is ready or was ignored."""
         ...
 
-    async def bring_down(self, record: Record) -> None:
+    async def stop(self, record: ChildRecord) -> None:
         """Stop a child and wait for its death."""
         ...
 
@@ -82,20 +82,20 @@ class Books(Protocol):
 
 @final
 class Reconfiguration:
-    """Carry out the steps of a change for one supervisor."""
+    """The part of one supervisor that changes it, and remembers what a change left undone."""
 
-    __slots__ = ("_books", "_unstarted", "_unstopped")
+    __slots__ = ("_supervisor", "_unstarted", "_unstopped")
 
-    def __init__(self, books: Books) -> None:
-        self._books = books
+    def __init__(self, supervisor: Reconfigurable) -> None:
+        self._supervisor = supervisor
         self._unstarted: set[str] = set()
         self._unstopped: set[str] = set()
 
     def inspect(self) -> Branch:
         """Return what the supervisor runs by."""
         return Branch(
-            self._books.own_spec(),
-            tuple((record.spec, record.state) for record in self._books.records.values()),
+            self._supervisor.own_spec(),
+            tuple((record.spec, record.state) for record in self._supervisor.records.values()),
             frozenset(self._unstarted),
             frozenset(self._unstopped),
         )
@@ -115,33 +115,33 @@ class Reconfiguration:
                 raise TypeError(f"{change!r} is no step of a change")
 
     def _reconfigure(self, change: Reconfigure) -> None:
-        books = self._books
-        books.own_spec()
-        books.take_spec(change.spec)
+        supervisor = self._supervisor
+        supervisor.own_spec()
+        supervisor.take_spec(change.spec)
         self._unstarted, self._unstopped = set(change.start), set(change.stop)
         for spec in _children(change.spec):
-            record = books.records.get(spec.id)
+            record = supervisor.records.get(spec.id)
             if record is not None and spec.id not in change.start:
-                books.adopt(record, spec)
+                supervisor.adopt(record, spec)
         self._arrange()
 
     async def _retire(self, id: str, spec: ChildSpec[Any] | None) -> None:
-        books = self._books
-        record = books.records.get(id)
+        supervisor = self._supervisor
+        record = supervisor.records.get(id)
         if record is not None and (spec is None or not _is_it(record, spec)):
             voided = record.state is ChildState.RESTARTING
             if record.state is ChildState.RUNNING:
-                await books.bring_down(record)
+                await supervisor.stop(record)
             record.stand_down()
             if spec is None:
-                books.drop(record, "not in the new tree")
+                supervisor.drop(record, "not in the new tree")
             else:
                 self._renew(record, spec)
             if voided:
-                books.retry_voided()
+                supervisor.retry_voided()
         self._unstopped.discard(id)
 
-    def _renew(self, record: Record, spec: ChildSpec[Any]) -> bool:
+    def _renew(self, record: ChildRecord, spec: ChildSpec[Any]) -> bool:
         """Have a child that is down start by another spec next; False if that needs a new address.
 
         From now on also a round of its siblings starts the new one.
@@ -151,38 +151,38 @@ class Reconfiguration:
             record.spec = spec
             record.forgive()
             return True
-        self._books.drop(record, again.why)
+        self._supervisor.drop(record, again.why)
         return False
 
     async def _bring_up(self, spec: ChildSpec[Any]) -> None:
-        books = self._books
-        record = books.records.get(spec.id)
+        supervisor = self._supervisor
+        record = supervisor.records.get(spec.id)
         if record is not None and record.state in (ChildState.RUNNING, ChildState.RESTARTING):
             if not _is_it(record, spec):
                 restarting = record.state is ChildState.RESTARTING
                 raise ChildRestarting(spec.id) if restarting else ChildRunning(spec.id)
         else:
             known = record is not None and self._renew(record, spec)
-            record = record if known and record is not None else books.add(spec)
+            record = record if known and record is not None else supervisor.add(spec)
             if self._waits(spec.id):
                 self._unstarted.discard(spec.id)
                 return  # the round that is due starts it, in its turn
-            failure = await books.bring_up(record)
+            failure = await supervisor.start(record)
             if failure is not None:
                 if known:
                     record.child.suspend("its start failed")
                 else:
-                    books.drop(record, "its start failed")
+                    supervisor.drop(record, "its start failed")
                 raise start_failed(spec.id, failure)
         self._unstarted.discard(spec.id)
 
     def _waits(self, id: str) -> bool:
         """Tell whether a child has to wait for one before it that is still being restarted."""
-        books = self._books
-        spec = books.own_spec()
+        supervisor = self._supervisor
+        spec = supervisor.own_spec()
         restarting = {
             other
-            for other, record in books.records.items()
+            for other, record in supervisor.records.items()
             if record.state is ChildState.RESTARTING
         }
         if not isinstance(spec, SupervisorSpec) or spec.strategy is Strategy.ONE_FOR_ONE:
@@ -193,8 +193,10 @@ class Reconfiguration:
         return not restarting.isdisjoint(before)
 
     def _arrange(self) -> None:
-        records = self._books.records
-        declared = [spec.id for spec in _children(self._books.own_spec()) if spec.id in records]
+        records = self._supervisor.records
+        declared = [
+            spec.id for spec in _children(self._supervisor.own_spec()) if spec.id in records
+        ]
         known = set(declared)
         order = [*declared, *(id for id in records if id not in known)]
         if order != list(records):
@@ -202,7 +204,7 @@ class Reconfiguration:
                 records[id] = records.pop(id)
 
 
-def _is_it(record: Record, spec: ChildSpec[Any]) -> bool:
+def _is_it(record: ChildRecord, spec: ChildSpec[Any]) -> bool:
     """Tell whether a child has the new spec already, by a restart of its supervisor or a round."""
     return record.spec is spec or same_tree(record.spec, spec)
 

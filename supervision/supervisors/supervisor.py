@@ -40,9 +40,9 @@ from typing import Any, final
 from actors import ExitReason
 from supervision.errors import SupervisionError
 from supervision.event_types import SupervisorEnding
-from supervision.specs import ChildSpec, SupervisorSpec, check_child, register_kind
+from supervision.specs import ChildSpec, SupervisorSpec, check_child
 from supervision.supervisors.base import BaseSupervisor
-from supervision.supervisors.child import Record, start_failed
+from supervision.supervisors.child import ChildRecord, start_failed
 from supervision.supervisors.plan import (
     ChildState,
     Member,
@@ -58,7 +58,7 @@ __all__ = ["Supervisor"]
 
 @final
 class Supervisor(BaseSupervisor[SupervisorMessage]):
-    """Run a `SupervisorSpec`.
+    """The supervisor that runs a `SupervisorSpec`.
 
     `random` (default: a fresh one) is where backoffs without a seed take their jitter from. Its
     start raises ChildStartFailed when a child does not start; those before it are stopped first.
@@ -75,18 +75,18 @@ class Supervisor(BaseSupervisor[SupervisorMessage]):
         """Start the children in order, each ready before the next begins."""
         try:
             for spec in self.spec.children:
-                failure = await self.bring_up(self.add(spec))
+                failure = await self.start(self.add(spec))
                 if failure is not None:
                     raise start_failed(spec.id, failure)
         except SupervisionError:
             # An error only: when the start is cut short, the engine stops what was started.
-            await self.wind_up()
+            await self.shut_down()
             raise
 
     async def stop_all(self) -> None:
         """Stop the children that run, in reverse order, each dead before the next is told."""
         for id in stop_order(self._members()):
-            await self.bring_down(self.records[id])
+            await self.stop(self.records[id])
 
     def own_spec(self) -> ChildSpec[Any]:
         """Return the spec that it runs by."""
@@ -96,13 +96,13 @@ class Supervisor(BaseSupervisor[SupervisorMessage]):
         """Go on by another one."""
         assert isinstance(spec, SupervisorSpec)
         self.spec = spec
-        self.resize_budget(spec.max_restarts, spec.max_seconds)
+        self.limits.resize(spec.max_restarts, spec.max_seconds)
 
     def check(self, spec: ChildSpec[Any]) -> None:
         """Refuse a child that this supervisor cannot have."""
         check_child(spec, parent=self.spec.id, auto_shutdown=self.spec.auto_shutdown)
 
-    def ends_with(self, record: Record, reason: ExitReason) -> bool:
+    def ends_with(self, record: ChildRecord, reason: ExitReason) -> bool:
         """Tell whether this exit of a significant child ends the supervisor."""
         spec = record.spec
         ends = ends_supervisor(
@@ -116,28 +116,28 @@ class Supervisor(BaseSupervisor[SupervisorMessage]):
             self.publish(SupervisorEnding(self.context.ref, spec.id))
         return ends
 
-    async def carry_out(self, record: Record) -> None:
+    async def restart(self, record: ChildRecord) -> None:
         """Restart a child with the siblings that its strategy moves.
 
         Serves the first attempt and every further one: the plan looks at the states as they are.
         """
         plan = restart_round(self.spec.strategy, self._members(), record.spec.id)
         for id in plan.stop:
-            await self.bring_down(self.records[id])
+            await self.stop(self.records[id])
         for id in plan.remove:
             self.drop(self.records[id], "a temporary child in a round of restarts")
         for id in plan.start:
             self.records[id].stand_down()
         await self._start_all(plan.start)
 
-    async def go_on_without(self, record: Record) -> None:
+    async def go_on_without(self, record: ChildRecord) -> None:
         """Start the siblings that waited, in the middle of a round, for a child that is parked."""
         await self._start_all(waiting_behind(self.spec.strategy, self._members(), record.spec.id))
 
     async def _start_all(self, ids: tuple[str, ...]) -> None:
         for id in ids:
             moved = self.records[id]
-            failure = await self.bring_up(moved)
+            failure = await self.start(moved)
             if failure is not None:
                 self.restart_failed(moved, failure)
                 return
@@ -154,6 +154,3 @@ class Supervisor(BaseSupervisor[SupervisorMessage]):
 
     def _members(self) -> Iterator[Member]:
         return (record.member for record in self.records.values())
-
-
-register_kind(SupervisorSpec, Supervisor)

@@ -10,7 +10,7 @@ Read `tasks` first, what users call; then `task`, one task and its owner. `map` 
 side of a map, `map_actor` the side that reads and calls.
 
 >>> import anyio
->>> from supervision import serve
+>>> from supervision import TaskSupervisorSpec, serve
 >>> async def length(text: str) -> int:
 ...     return len(text)
 >>> async def main() -> None:
@@ -27,7 +27,7 @@ Failed(item=3, error=TypeError("object of type 'int' has no len()"))
 
 from supervision.tasks.map import TaskMap
 from supervision.tasks.outcomes import Failed, Outcome, Succeeded
-from supervision.tasks.tasks import Tasks, TaskSupervisor, TaskSupervisorSpec
+from supervision.tasks.tasks import Tasks, TaskSupervisor
 
 __all__ = [
     "Failed",
@@ -35,6 +35,5 @@ __all__ = [
     "Succeeded",
     "TaskMap",
     "TaskSupervisor",
-    "TaskSupervisorSpec",
     "Tasks",
 ]

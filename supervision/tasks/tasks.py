@@ -41,7 +41,7 @@ The model is Elixir's Task.Supervisor; `map` is its async_stream.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from functools import partial
 from random import Random
 from typing import Any, Literal, Never, TypeVar, TypeVarTuple, final, overload
@@ -51,57 +51,24 @@ from attrs import Attribute, field, frozen
 from actors import Ref
 from supervision.errors import TooManyChildren
 from supervision.specs import (
-    AnySupervisorSpec,
     ChildSpec,
     DynamicSupervisorSpec,
     Restart,
     ShutdownPolicy,
-    check_count,
-    register_kind,
+    TaskSupervisorSpec,
 )
-from supervision.supervisors import DynamicSupervisor, Record, StartChild, SupervisorMessage
+from supervision.supervisors import ChildRecord, DynamicSupervisor, StartChild, SupervisorMessage
 from supervision.tasks.map import TaskMap
 from supervision.tasks.map_actor import MapActor, MapOptions, Source
 from supervision.tasks.outcomes import Outcome
 from supervision.tasks.task import AwaitedTask, BackgroundTaskProc, check_function, new_id
 
-__all__ = ["TaskSupervisor", "TaskSupervisorSpec", "Tasks"]
+__all__ = ["TaskSupervisor", "Tasks"]
 
 
 A = TypeVar("A")
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-
-
-@final
-@frozen(repr=False)
-class TaskSupervisorSpec(AnySupervisorSpec):
-    """A supervisor of one-off tasks.
-
-    `max_tasks` (at least 0, default None: no limit) counts those that run or restart, each call of
-    a map among them, but not the map itself. The budget, for tasks that are restarted, is as
-    in `SupervisorSpec`, the rest as in `ChildSpec`.
-
-    Raises `SpecError` as `ChildSpec` does, and when `max_tasks` is not an int >= 0.
-    """
-
-    max_tasks: int | None = field(default=None, kw_only=True)
-
-    @property
-    def drawn_kind(self) -> str:
-        """Return what a drawing calls specs of this kind."""
-        return "tasks"
-
-    def drawn_notes(self) -> Iterator[str]:
-        """Give what a drawing says of this kind alone."""
-        if self.max_tasks is not None:
-            yield f"at most {self.max_tasks} {'task' if self.max_tasks == 1 else 'tasks'}"
-
-    def __attrs_post_init__(self) -> None:
-        """Check the options in order; the first wrong one is reported."""
-        super().__attrs_post_init__()
-        if self.max_tasks is not None:
-            check_count(self.id, "max_tasks", self.max_tasks, least=0)
 
 
 @final
@@ -129,13 +96,13 @@ class TaskSupervisor(DynamicSupervisor):
         if limit is not None and not _is_map(spec) and len(self.records) - self._maps >= limit:
             raise TooManyChildren(limit, "max_tasks")
 
-    def add(self, spec: ChildSpec[Any]) -> Record:
+    def add(self, spec: ChildSpec[Any]) -> ChildRecord:
         """Give a task an address."""
         record = super().add(spec)
         self._maps += _is_map(spec)
         return record
 
-    def drop(self, record: Record, why: str) -> None:
+    def drop(self, record: ChildRecord, why: str) -> None:
         """Forget a task that has ended."""
         super().drop(record, why)
         self._maps -= _is_map(record.spec)
@@ -260,6 +227,3 @@ class Tasks:
                 self.supervisor, function, name, source, limit, ordered, outcomes, self.shutdown
             )
         )
-
-
-register_kind(TaskSupervisorSpec, TaskSupervisor)

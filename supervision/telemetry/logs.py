@@ -59,7 +59,6 @@ from supervision.event_types import (
     SupervisorGaveUp,
     ThreadAbandoned,
 )
-from supervision.supervisors import TryAgain
 from supervision.telemetry.explain import MOST_PARTS, explain_error
 from supervision.telemetry.speaker import say
 
@@ -195,8 +194,8 @@ class LogLines:
                 self._write("INFO", path, "stopped while it was starting")
 
     def _dead_letter(self, event: DeadLetter) -> None:
-        if event.why.kind is DeadLetterKind.IN_HAND or isinstance(event.message, TryAgain):
-            return  # told with the crash; or a note that a supervisor wrote to itself
+        if event.why.kind is DeadLetterKind.IN_HAND:
+            return  # told with the crash
         path, kind = event.ref.path, type(event.message).__name__
         key = (path, kind, str(event.why))
         count = self._dead[key] = self._dead.get(key, 0) + 1

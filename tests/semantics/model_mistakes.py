@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
+import anyio
 import pytest
 from attrs import evolve, frozen
 
@@ -20,10 +21,10 @@ from actors import Exited, ExitReason, Ref
 from supervision import ChildState, Restart, Strategy
 from supervision.supervisors import supervisor as engine
 from supervision.supervisors.base import BaseSupervisor
-from supervision.supervisors.child import Record
+from supervision.supervisors.child import ChildRecord
 from supervision.supervisors.intensity import Intensity
+from supervision.supervisors.internal import TryAgain
 from supervision.supervisors.plan import Member, Round, restart_round
-from supervision.supervisors.requests import TryAgain
 from supervision.supervisors.supervisor import Supervisor
 from tests.semantics.scripts import (
     Count,
@@ -81,7 +82,7 @@ def uncounted(patch: pytest.MonkeyPatch) -> None:
     """Count no attempt that follows a failed one (1.5.4)."""
     later = INSIDES._later
 
-    def wrong(self: Any, record: Record, delay: float | None, *, counted: bool) -> None:
+    def wrong(self: Any, record: ChildRecord, delay: float | None, *, counted: bool) -> None:
         later(self, record, delay, counted=True)
 
     patch.setattr(BaseSupervisor, "_later", wrong)
@@ -92,21 +93,21 @@ def uncounted(patch: pytest.MonkeyPatch) -> None:
 
 def loop_inside(patch: pytest.MonkeyPatch) -> None:
     """Try again within the restart, deaf to everything else (1.6.1)."""
-    carry_out = Supervisor.carry_out
+    restart = Supervisor.restart
 
-    async def wrong(self: Supervisor, record: Record) -> None:
-        await carry_out(self, record)
+    async def wrong(self: Supervisor, record: ChildRecord) -> None:
+        await restart(self, record)
         for other in [*self.records.values()]:
             if other.state is ChildState.RESTARTING:
                 await self.try_again(TryAgain(other.spec.id, other.ticket, counted=False))
 
-    patch.setattr(Supervisor, "carry_out", wrong)
+    patch.setattr(Supervisor, "restart", wrong)
 
 
 def dies_of_it(patch: pytest.MonkeyPatch) -> None:
     """End when a restart does not succeed (1.2.3 v 1.6.1)."""
 
-    def wrong(self: BaseSupervisor[Any], record: Record, reason: ExitReason) -> None:
+    def wrong(self: BaseSupervisor[Any], record: ChildRecord, reason: ExitReason) -> None:
         raise RuntimeError(f"{record.spec.id} did not start again")
 
     patch.setattr(BaseSupervisor, "restart_failed", wrong)
@@ -124,14 +125,14 @@ def other_way_round(strategy: Strategy, members: list[Member], id: str) -> Round
 
 def stopped_at_once(patch: pytest.MonkeyPatch) -> None:
     """Stop what a failed round had started, instead of leaving it to the retry (1.6.3)."""
-    carry_out = Supervisor.carry_out
+    restart = Supervisor.restart
 
-    async def wrong(self: Supervisor, record: Record) -> None:
-        await carry_out(self, record)
+    async def wrong(self: Supervisor, record: ChildRecord) -> None:
+        await restart(self, record)
         if any(other.state is ChildState.RESTARTING for other in self.records.values()):
             await self.stop_all()
 
-    patch.setattr(Supervisor, "carry_out", wrong)
+    patch.setattr(Supervisor, "restart", wrong)
 
 
 # -- rounds ----------------------------------------------------------------------------------------
@@ -158,14 +159,14 @@ def crashed_first(strategy: Strategy, members: list[Member], id: str) -> Round:
 
 def deaths_counted(patch: pytest.MonkeyPatch) -> None:
     """Count the death of a sibling that is stopped in a round (1.4.7)."""
-    went_down = INSIDES.went_down
+    note_stopped = INSIDES.note_stopped
 
-    def wrong(self: Any, record: Record, reason: ExitReason, seconds: float) -> None:
-        went_down(self, record, reason, seconds)
+    def wrong(self: Any, record: ChildRecord, reason: ExitReason, seconds: float) -> None:
+        note_stopped(self, record, reason, seconds)
         if reason.is_abnormal:
-            self._spend(record)
+            self.limits.spend(record, anyio.current_time())
 
-    patch.setattr(BaseSupervisor, "went_down", wrong)
+    patch.setattr(BaseSupervisor, "note_stopped", wrong)
 
 
 def any_incarnation(patch: pytest.MonkeyPatch) -> None:
@@ -188,7 +189,7 @@ def restarts_while_stopping(patch: pytest.MonkeyPatch) -> None:
     async def wrong(self: Supervisor) -> None:
         for record in self.records.values():
             if record.state is ChildState.RUNNING and not record.child.ref.is_alive:
-                await self.bring_up(record)
+                await self.start(record)
         await stop_all(self)
 
     patch.setattr(Supervisor, "stop_all", wrong)

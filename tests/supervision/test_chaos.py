@@ -29,8 +29,9 @@ from actors.engine import ending
 from supervision import ChildSpec, Strategy, SupervisorSpec
 from supervision.events import ChildExited, ChildStopped, ChildStopping, Next
 from supervision.supervisors import supervisor as supervisor
-from supervision.supervisors.base import BaseSupervisor
-from supervision.supervisors.intensity import Intensity
+from supervision.supervisors.child import ChildRecord
+from supervision.supervisors.intensity import Intensity, Permit
+from supervision.supervisors.limits import RestartLimits
 from supervision.supervisors.plan import Member, Round, restart_round, stop_order
 from tests.supervision.chaos import Chaos
 from tests.supervision.chaos_checks import Budgets, Check, Lives, Mail, Order
@@ -89,18 +90,18 @@ def _lose_mail(life: Any, reason: ExitReason) -> None:
     _GIVE_UP_MAIL(life, reason)
 
 
-def _count_twice(keeper: Any, record: Any) -> object:
-    _SPEND(keeper, record)
-    return _SPEND(keeper, record)
+def _count_twice(limits: RestartLimits, record: ChildRecord, now: float) -> Permit:
+    _SPEND(limits, record, now)
+    return _SPEND(limits, record, now)
 
 
 _GIVE_UP_MAIL = ending.give_up_mail
-_SPEND = BaseSupervisor._spend
+_SPEND = RestartLimits.spend
 
 MISTAKES: dict[str, tuple[object, str, object, str]] = {
     "one restart too many": (Intensity, "exceeded", property(_generous), "there were more"),
     "one restart too few": (Intensity, "exceeded", property(_stingy), "there were only"),
-    "counted twice": (BaseSupervisor, "_spend", _count_twice, "there were only"),
+    "counted twice": (RestartLimits, "spend", _count_twice, "there were only"),
     "stopped in order of start": (supervisor, "stop_order", _stop_forwards, "started after it"),
     "started backwards": (supervisor, "restart_round", _start_backwards, "is not ready"),
     "a sibling forgotten": (supervisor, "restart_round", _forget_one, "is not ready"),

@@ -48,6 +48,7 @@ from supervision import (
     WhichChildren,
     serve,
 )
+from supervision.supervisors import Arrange
 
 
 @frozen
@@ -148,6 +149,7 @@ async def managing(supervisor: Ref[SupervisorMessage]) -> None:
     await supervisor.ask(TerminateChild(name="store"))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await supervisor.ask(Get())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     supervisor.tell(Put())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    supervisor.tell(Arrange())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     print(other)
 
 

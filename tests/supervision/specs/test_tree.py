@@ -1,30 +1,34 @@
 """Tests of `supervision.specs`: what a spec holds, and every way in which one is refused."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
 from math import inf, nan
+from pathlib import Path
 from typing import Any, cast
 
 import attrs
 import pytest
 
+import supervision
 from actors import CancellationToken, Mailbox, Proc, task
-from supervision.errors import SpecError, SupervisionError
-from supervision.specs import tree as specs
-from supervision.specs.options import (
+from supervision import PoolSpec, Supervisor
+from supervision.errors import SpecError
+from supervision.specs import (
     BRUTAL_KILL,
     INFINITY,
+    AnySupervisorSpec,
     AutoShutdown,
-    Restart,
-    Strategy,
-    WhenSpent,
-)
-from supervision.specs.tree import (
     ChildSpec,
     DynamicSupervisorSpec,
+    PartitionSupervisorSpec,
+    Restart,
+    Strategy,
     SupervisorSpec,
+    TaskSupervisorSpec,
+    WhenSpent,
     check_child,
-    register_kind,
     walk,
 )
 
@@ -62,12 +66,6 @@ def refused(make: Callable[..., object], *args: object, **options: object) -> st
     error = caught.value
     assert str(error) == f"{error.path}: {error.field}: {error.problem}"
     return str(error)
-
-
-@pytest.fixture
-def no_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a test register kinds of its own, for itself alone."""
-    monkeypatch.setattr(specs, "_makers", {})
 
 
 # --- defaults ---------------------------------------------------------------------------------
@@ -387,23 +385,14 @@ def test_equal_trees_compare_and_hash_equal() -> None:
             cast("Any", spec).restart = Restart.TEMPORARY
 
 
-@pytest.mark.usefixtures("no_kinds")
 def test_a_spec_can_be_varied() -> None:
     """`attrs.evolve` gives a changed copy, checked like any spec, with a start of its own."""
-    made: list[SupervisorSpec] = []
-
-    def remember(spec: SupervisorSpec) -> Proc[Any]:
-        made.append(spec)
-        return Worker()
-
-    register_kind(SupervisorSpec, remember)
     old = tree()
     new = attrs.evolve(old, strategy=Strategy.REST_FOR_ONE)
     assert (new.strategy, new.children) == (Strategy.REST_FOR_ONE, old.children)
     assert old.strategy is Strategy.ONE_FOR_ONE
-    new.start()
-    old.start()
-    assert [id(spec) for spec in made] == [id(new), id(old)]
+    assert cast("Supervisor", new.start()).spec is new
+    assert cast("Supervisor", old.start()).spec is old
     assert attrs.evolve(ChildSpec("a", Worker), id="b") == ChildSpec("b", Worker)
     with pytest.raises(SpecError):
         attrs.evolve(old, max_restarts=-1)
@@ -440,17 +429,59 @@ def test_walking_goes_in_start_order_with_paths() -> None:
     assert [*walk(ChildSpec("db", Worker))] == [("db", ChildSpec("db", Worker))]
 
 
-# --- kinds ------------------------------------------------------------------------------------
+# --- what runs them ---------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("no_kinds")
-def test_a_registered_kind_makes_the_proc() -> None:
-    """The start of a supervisor spec calls what is registered for its type, each time anew."""
-    spec = DynamicSupervisorSpec("pool")
-    with pytest.raises(SupervisionError, match="no factory is registered for Dyn"):
-        spec.start()
-    register_kind(DynamicSupervisorSpec, lambda given: Worker(given.id))
+@attrs.frozen(repr=False)
+class OwnSpec(AnySupervisorSpec):
+    """A kind of supervisor that is defined here."""
+
+    run_by = f"{__name__}:Own"
+
+
+class Own(Worker):
+    """What runs it."""
+
+    def __init__(self, spec: OwnSpec) -> None:
+        self.spec = spec
+
+
+@pytest.mark.parametrize(
+    ("spec", "runner"),
+    [
+        (SupervisorSpec("shop"), "Supervisor"),
+        (DynamicSupervisorSpec("sessions"), "DynamicSupervisor"),
+        (TaskSupervisorSpec("tasks"), "TaskSupervisor"),
+        (PartitionSupervisorSpec("visits", ChildSpec("visit", Worker)), "PartitionSupervisor"),
+        (PoolSpec("workers", Worker, size=1), "Dispatcher"),
+        (OwnSpec("own"), "Own"),
+    ],
+)
+def test_a_start_makes_what_runs_the_spec(spec: ChildSpec[Any], runner: str) -> None:
+    """The start of a supervisor spec makes the actor that its kind names, each time anew."""
     first, second = spec.start(), spec.start()
-    assert isinstance(first, Worker)
-    assert first.owner == "pool"
+    assert type(first).__name__ == runner
     assert first is not second
+
+
+def test_specs_are_made_without_what_runs_them() -> None:
+    """The room of specs loads no other room; the start of a spec loads the one that it needs."""
+    program = """if True:
+        import sys, types
+        door = types.ModuleType("supervision")      # the package, without what it offers
+        door.__path__ = [sys.argv[1]]
+        sys.modules["supervision"] = door
+        from supervision.specs import SupervisorSpec, draw
+        def rooms() -> set[str]:
+            names = (name.split(".") for name in sys.modules if name.startswith("supervision."))
+            return {room for _, room, *_ in names}
+        spec = SupervisorSpec("shop")
+        draw(spec)
+        print(sorted(rooms()))
+        print(type(spec.start()).__name__, "supervisors" in rooms())
+    """
+    package = str(Path(supervision.__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", program, package], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "['describe', 'errors', 'specs']\nSupervisor True\n"

@@ -87,7 +87,7 @@ async def test_a_child_without_a_watchdog_may_take_its_time() -> None:
         assert not life.background.timers
         await app.find("child").ask(Take(10_000.0), timeout=20_000)
         assert seen.hung() == []
-        assert life.proc._watches is None
+        assert life.proc._hang_detector is None
 
 
 async def test_one_timer_serves_all() -> None:
@@ -238,10 +238,11 @@ async def test_a_child_is_watched_once() -> None:
         await anyio.sleep(LIMIT * LATEST)
         assert len(seen.hung()) == 1
         await anyio.sleep(LIMIT)
-        assert len(life.proc._watches._due) == len(life.proc._watches._watched) == 1
+        detector = life.proc._hang_detector
+        assert len(detector._due) == len(detector._watched) == 1
         life.proc.adopt(record, evolve(spec, watchdog=None))
         await anyio.sleep(LIMIT)
-        assert len(life.proc._watches._due) == len(life.proc._watches._watched) == 0
+        assert len(detector._due) == len(detector._watched) == 0
 
 
 # -- time --------------------------------------------------------------------------------------
