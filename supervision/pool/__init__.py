@@ -33,18 +33,37 @@ room speaks in.
 1
 """
 
-from supervision.pool.handle import Pool
-from supervision.pool.messages import (
-    JobExpired,
-    NoWorkers,
-    PoolDraining,
-    PoolFull,
-    PoolJob,
-    PoolStatistics,
-    WorkerStatistics,
-)
-from supervision.pool.routing import Routing
-from supervision.pool.spec import Discard, PoolSpec
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.lazy import lazy_door
+
+if TYPE_CHECKING:
+    from supervision.pool.handle import Pool
+    from supervision.pool.messages import (
+        JobExpired,
+        NoWorkers,
+        PoolDraining,
+        PoolFull,
+        PoolJob,
+        PoolStatistics,
+        WorkerStatistics,
+    )
+    from supervision.pool.routing import Routing
+    from supervision.pool.spec import Discard, PoolSpec
+else:
+    __getattr__, __dir__ = lazy_door(
+        "supervision.pool",
+        {
+            "supervision.pool.handle": "Pool",
+            "supervision.pool.messages": (
+                "JobExpired NoWorkers PoolDraining PoolFull PoolJob PoolStatistics WorkerStatistics"
+            ),
+            "supervision.pool.routing": "Routing",
+            "supervision.pool.spec": "Discard PoolSpec",
+        },
+    )
 
 __all__ = [
     "Discard",

@@ -22,30 +22,57 @@ Traceback (most recent call last):
 supervision.errors.SpecError: shop/db: id: items 0 and 1 both have it; give each its own
 """
 
-from supervision.specs.backoff import Backoff
-from supervision.specs.checks import check_count, check_seconds, check_word
-from supervision.specs.child import ChildSpec, Kind
-from supervision.specs.compare import Renewal, differing, renewal, same_tree
-from supervision.specs.drawing import draw
-from supervision.specs.options import (
-    BRUTAL_KILL,
-    INFINITY,
-    AutoShutdown,
-    Restart,
-    ShutdownPolicy,
-    Strategy,
-    WhenSpent,
-)
-from supervision.specs.partition import PartitionSupervisorSpec
-from supervision.specs.tree import (
-    AnySupervisorSpec,
-    DynamicSupervisorSpec,
-    SupervisorSpec,
-    TaskSupervisorSpec,
-    check_child,
-    walk,
-)
-from supervision.specs.watchdog import Watchdog
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.lazy import lazy_door
+
+if TYPE_CHECKING:
+    from supervision.specs.backoff import Backoff
+    from supervision.specs.checks import check_count, check_seconds, check_word
+    from supervision.specs.child import ChildSpec, Kind
+    from supervision.specs.compare import Renewal, differing, renewal, same_tree
+    from supervision.specs.drawing import draw
+    from supervision.specs.options import (
+        BRUTAL_KILL,
+        INFINITY,
+        AutoShutdown,
+        Restart,
+        ShutdownPolicy,
+        Strategy,
+        WhenSpent,
+    )
+    from supervision.specs.partition import PartitionSupervisorSpec
+    from supervision.specs.tree import (
+        AnySupervisorSpec,
+        DynamicSupervisorSpec,
+        SupervisorSpec,
+        TaskSupervisorSpec,
+        check_child,
+        walk,
+    )
+    from supervision.specs.watchdog import Watchdog
+else:
+    __getattr__, __dir__ = lazy_door(
+        "supervision.specs",
+        {
+            "supervision.specs.backoff": "Backoff",
+            "supervision.specs.checks": "check_count check_seconds check_word",
+            "supervision.specs.child": "ChildSpec Kind",
+            "supervision.specs.compare": "Renewal differing renewal same_tree",
+            "supervision.specs.drawing": "draw",
+            "supervision.specs.options": (
+                "BRUTAL_KILL INFINITY AutoShutdown Restart ShutdownPolicy Strategy WhenSpent"
+            ),
+            "supervision.specs.partition": "PartitionSupervisorSpec",
+            "supervision.specs.tree": (
+                "AnySupervisorSpec DynamicSupervisorSpec SupervisorSpec TaskSupervisorSpec "
+                "check_child walk"
+            ),
+            "supervision.specs.watchdog": "Watchdog",
+        },
+    )
 
 __all__ = [
     "BRUTAL_KILL",

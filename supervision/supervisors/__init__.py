@@ -29,41 +29,70 @@ keys find their partition, `internal` what supervisors tell themselves.
 db terminated
 """
 
-from supervision.keys import Key, partition_of
-from supervision.supervisors.child import ChildRecord, shutdown_timeout, start_failed
-from supervision.supervisors.dynamic import DynamicSupervisor
-from supervision.supervisors.internal import (
-    Arrange,
-    Branch,
-    BringUp,
-    Change,
-    Reconfigure,
-    Retire,
-    change,
-    inspect,
-)
-from supervision.supervisors.partition import (
-    GetPartition,
-    PartitionMessage,
-    Partitions,
-    ResizePartitions,
-)
-from supervision.supervisors.partition_supervisor import PartitionSupervisor
-from supervision.supervisors.plan import ChildState
-from supervision.supervisors.requests import (
-    ChildCounts,
-    ChildInfo,
-    CountChildren,
-    DeleteChild,
-    GetChild,
-    GetChildSpec,
-    RestartChild,
-    StartChild,
-    SupervisorMessage,
-    TerminateChild,
-    WhichChildren,
-)
-from supervision.supervisors.supervisor import Supervisor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.lazy import lazy_door
+
+if TYPE_CHECKING:
+    from supervision.keys import Key, partition_of
+    from supervision.supervisors.child import ChildRecord, shutdown_timeout, start_failed
+    from supervision.supervisors.dynamic import DynamicSupervisor
+    from supervision.supervisors.internal import (
+        Arrange,
+        Branch,
+        BringUp,
+        Change,
+        Reconfigure,
+        Retire,
+        change,
+        inspect,
+    )
+    from supervision.supervisors.partition import (
+        GetPartition,
+        PartitionMessage,
+        Partitions,
+        ResizePartitions,
+    )
+    from supervision.supervisors.partition_supervisor import PartitionSupervisor
+    from supervision.supervisors.plan import ChildState
+    from supervision.supervisors.requests import (
+        ChildCounts,
+        ChildInfo,
+        CountChildren,
+        DeleteChild,
+        GetChild,
+        GetChildSpec,
+        RestartChild,
+        StartChild,
+        SupervisorMessage,
+        TerminateChild,
+        WhichChildren,
+    )
+    from supervision.supervisors.supervisor import Supervisor
+else:
+    __getattr__, __dir__ = lazy_door(
+        "supervision.supervisors",
+        {
+            "supervision.keys": "Key partition_of",
+            "supervision.supervisors.child": "ChildRecord shutdown_timeout start_failed",
+            "supervision.supervisors.dynamic": "DynamicSupervisor",
+            "supervision.supervisors.internal": (
+                "Arrange Branch BringUp Change Reconfigure Retire change inspect"
+            ),
+            "supervision.supervisors.partition": (
+                "GetPartition PartitionMessage Partitions ResizePartitions"
+            ),
+            "supervision.supervisors.partition_supervisor": "PartitionSupervisor",
+            "supervision.supervisors.plan": "ChildState",
+            "supervision.supervisors.requests": (
+                "ChildCounts ChildInfo CountChildren DeleteChild GetChild GetChildSpec "
+                "RestartChild StartChild SupervisorMessage TerminateChild WhichChildren"
+            ),
+            "supervision.supervisors.supervisor": "Supervisor",
+        },
+    )
 
 __all__ = [
     "Arrange",

@@ -25,9 +25,25 @@ Succeeded(item='two', value=3)
 Failed(item=3, error=TypeError("object of type 'int' has no len()"))
 """
 
-from supervision.tasks.map import TaskMap
-from supervision.tasks.outcomes import Failed, Outcome, Succeeded
-from supervision.tasks.tasks import Tasks, TaskSupervisor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.lazy import lazy_door
+
+if TYPE_CHECKING:
+    from supervision.tasks.map import TaskMap
+    from supervision.tasks.outcomes import Failed, Outcome, Succeeded
+    from supervision.tasks.tasks import Tasks, TaskSupervisor
+else:
+    __getattr__, __dir__ = lazy_door(
+        "supervision.tasks",
+        {
+            "supervision.tasks.map": "TaskMap",
+            "supervision.tasks.outcomes": "Failed Outcome Succeeded",
+            "supervision.tasks.tasks": "Tasks TaskSupervisor",
+        },
+    )
 
 __all__ = [
     "Failed",

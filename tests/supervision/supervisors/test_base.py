@@ -24,7 +24,7 @@ from supervision import (
     TerminateChild,
     WhichChildren,
 )
-from supervision.supervisors.child import Record, shutdown_timeout, start_failed
+from supervision.supervisors.child import ChildRecord, shutdown_timeout, start_failed
 from supervision.supervisors.plan import Member
 from tests.supervision.kit import Boom, Stage, Worker
 
@@ -139,7 +139,7 @@ class Owner(Actor[Never]):
     async def on_start(self) -> None:
         """Open the books."""
         spec = ChildSpec("a", task(nothing), backoff=Backoff(1.0, 8.0))
-        self.record = Record(spec, self.context.child(spec.id))
+        self.record = ChildRecord(spec, self.context.child(spec.id))
 
 
 async def test_what_is_shown_follows_the_state() -> None:
