@@ -31,7 +31,7 @@ __all__ = ["Crashed", "ExitReason", "Killed", "NoProc", "Normal", "Shutdown"]
 @final
 @frozen
 class Normal:
-    """Say that the proc was done: its body returned, or `stop()` was obeyed."""
+    """The proc was done: its body returned, or `stop()` was obeyed."""
 
     @property
     def is_abnormal(self) -> bool:
@@ -45,7 +45,7 @@ class Normal:
 @final
 @frozen
 class Shutdown:
-    """Say that the proc was told to stop by its owner; `detail` (default None) may say why."""
+    """The proc was told to stop by its owner; `detail` (default None) may say why."""
 
     detail: object = None
 
@@ -61,7 +61,7 @@ class Shutdown:
 @final
 @frozen
 class Killed:
-    """Say that the proc was killed: its task was cancelled and its `on_stop` did not run."""
+    """The proc was killed: its task was cancelled and its `on_stop` did not run."""
 
     @property
     def is_abnormal(self) -> bool:
@@ -75,7 +75,7 @@ class Killed:
 @final
 @frozen
 class Crashed:
-    """Say that an exception left the proc's code; `error` is that exception."""
+    """An exception left the proc's code; `error` is that exception."""
 
     error: BaseException
 
@@ -93,7 +93,7 @@ class Crashed:
 @final
 @frozen
 class NoProc:
-    """Say that there was no running proc at that address when it was asked for."""
+    """There was no running proc at that address when it was asked for."""
 
     @property
     def is_abnormal(self) -> bool:

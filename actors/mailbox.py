@@ -31,7 +31,7 @@ __all__ = ["Mailbox", "Overflow"]
 
 @final
 class Overflow(Enum):
-    """Choose what a full mailbox does with one more message; the table is in the module's text."""
+    """What a full mailbox does with one more message; the table is in the module's text."""
 
     WAIT = "wait"
     RAISE = "raise"
@@ -68,7 +68,7 @@ def _on_restart(_: object, _attribute: Attribute[OnRestart], value: object) -> N
 @final
 @frozen
 class Mailbox:
-    """Describe a mailbox.
+    """The description of a mailbox.
 
     `capacity`: how many messages may wait; default None, no limit. `overflow`: what happens to one
     more; default `Overflow.WAIT`. `on_restart`: whether mail that waits when the proc

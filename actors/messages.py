@@ -37,7 +37,7 @@ R_contra = TypeVar("R_contra", contravariant=True)
 
 
 class Question(Protocol[M_co, R_co]):
-    """Describe a message of type `M_co` whose answer is an `R_co`; every `Request` is one."""
+    """A message of type `M_co` whose answer is an `R_co`; every `Request` is one."""
 
     def __request__(self) -> tuple[M_co, R_co]:
         """Carry the two types for the checker; never called."""
@@ -45,7 +45,7 @@ class Question(Protocol[M_co, R_co]):
 
 
 class Request(Generic[R]):
-    """Derive from this to make a message that is answered with an `R`."""
+    """The base of messages that are answered with an `R`."""
 
     __slots__ = ()
 
@@ -55,7 +55,7 @@ class Request(Generic[R]):
 
 
 class Asker(Protocol):
-    """Stand for the proc that waits for an answer."""
+    """The proc that waits for an answer."""
 
     def wait_is_over(self) -> None:
         """Be told that nobody can be said to wait for anybody any more."""
@@ -64,7 +64,7 @@ class Asker(Protocol):
 
 @final
 class Nobody:
-    """Be the waiter of a request that nobody waits for yet: it counts as settled."""
+    """The waiter of a request that nobody waits for yet: it counts as settled."""
 
     __slots__ = ()
 
@@ -88,7 +88,7 @@ NOBODY = Nobody()
 
 @final
 class Envelope:
-    """Carry a request through a mailbox, together with where its answer goes.
+    """A request on its way through a mailbox, together with where its answer goes.
 
     `turn` counts how often it was handed out; a stashed one is handed out again.
     """
@@ -136,7 +136,7 @@ NOT_NOW = Envelope(None, NOBODY, "", None)
 
 @final
 class Reply(Generic[R_contra]):
-    """Answer one request, now or later; it may be kept, or sent on inside a message.
+    """The answer to one request, now or later; it may be kept, or sent on inside a message.
 
     The engine makes replies; there is nothing to construct by hand. Answering twice raises
     RuntimeError. When the asker gave up meanwhile, or the message was only told, the answer

@@ -1,4 +1,4 @@
-"""Tests of `actors.backend`: what the engine asks of an event loop, on each of them."""
+"""Tests of `actors.backends`: what the engine asks of an event loop, on each of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of `actors.cell`: whatever lands on a proc, in whichever phase, it ends properly.
+"""Tests of incarnations: whatever lands on a proc, in whichever phase, it ends properly.
 
 The matrix at the top brings a proc into each phase of its life and lets each event land there; a
 small model says how it must end. The fixture that watches every test sees to it that nothing is
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 import anyio
+import anyio.lowlevel
 import pytest
 from attrs import frozen
 
@@ -36,6 +37,8 @@ from actors import (
     StartFailed,
     on,
 )
+from actors.engine import Incarnation
+from actors.ref import address_of
 from actors.testing import settle, without_fast_paths
 
 pytestmark = pytest.mark.dead_letters
@@ -548,3 +551,28 @@ def check_outcome(case: Case, event: object) -> None:
         assert isinstance(case.outcome, anyio.get_cancelled_exc_class())
     else:
         assert case.outcome is None
+
+
+class Quiet(Actor[Work]):
+    """Answer when asked."""
+
+    @on(Work)
+    async def work(self, message: Work) -> str:
+        await anyio.lowlevel.checkpoint()
+        return "done"
+
+
+async def test_an_incarnation_makes_its_parts_when_they_are_needed() -> None:
+    """An idle actor has none of the parts of an incarnation, a working one those that it uses."""
+    async with ActorSystem() as system:
+        quiet = await system.spawn(Quiet)
+        life = address_of(quiet).occupant
+        assert isinstance(life, Incarnation)
+        assert Incarnation.__mro__ == (Incarnation, object)
+        assert [life._receiver, life._links, life._background] == [None, None, None]
+        await quiet.ask(Work())
+        assert life._receiver is not None
+        assert [life._links, life._background] == [None, None]
+        quiet.stop()
+        await quiet.wait()
+        assert life._receiver is None

@@ -1,4 +1,4 @@
-"""Tests of `actors.reader`: the stash of an actor and the inbox of a proc that is none."""
+"""Tests of receivers: the stash of an actor and the inbox of a proc that is none."""
 
 from __future__ import annotations
 
