@@ -40,7 +40,7 @@ MANY = 1000
 def timers_of(supervisor: AnyRef) -> int:
     """Count the timers that a supervisor has set, which must be those of the event loop, too."""
     life: Any = address_of(supervisor).occupant
-    own = len(life.timers or ())
+    own = len(life.background.timers)
     assert in_the_loop(life.system.backend) >= own
     return own
 
