@@ -205,7 +205,7 @@ class Parked:
 
     @property
     def gone(self) -> bool:
-        """Tell whether the sender gave up."""
+        """Return whether the sender gave up."""
         waiter = self.waiter
         if waiter is not None:
             return waiter.done()
@@ -368,7 +368,7 @@ class Address:
 
     @property
     def full(self) -> bool:
-        """Tell whether there is no room for one more message."""
+        """Return whether there is no room for one more message."""
         return len(self.queue) - self.extra >= self.capacity
 
     def offer(self, item: object) -> bool:

@@ -59,7 +59,7 @@ class CancellationToken:
 
     @property
     def cancelled(self) -> bool:
-        """Tell whether it was cancelled, directly or with its parent."""
+        """Return whether it was cancelled, directly or with its parent."""
         return self._cancelled
 
     @property

@@ -208,7 +208,7 @@ class LinksView(Protocol):
         ...
 
     def forget(self, monitor: Monitor) -> None:
-        """Be done with a monitor whose Down has come."""
+        """Forget a monitor whose Down has come."""
         ...
 
     def link(self, ref: Ref[Any]) -> None:
@@ -338,7 +338,7 @@ class Child(ABC, Generic[M]):
 
     @abstractmethod
     def stack(self) -> tuple[Place, ...]:
-        """Say where in its own code the incarnation waits, the outermost call first.
+        """Return where in its own code the incarnation waits, the outermost call first.
 
         Empty when it waits for mail, or when none runs. What other tasks do on its behalf (in a
         task group of its own, or piped) is not seen.

@@ -52,7 +52,7 @@ class Expiring(Protocol):
     tick: int
 
     def expire(self) -> None:
-        """Be told that the time is up; must not raise."""
+        """Take note that the time is up; must not raise."""
         ...
 
 

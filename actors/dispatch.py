@@ -128,7 +128,7 @@ class Open:
 
 
 def never_waits(function: Callable[..., object]) -> bool:
-    """Tell whether a coroutine function has nothing in it at which it could wait."""
+    """Return whether a coroutine function has nothing in it at which it could wait."""
     code = getattr(function, "__code__", None)
     if not isinstance(code, CodeType) or not code.co_flags & inspect.CO_COROUTINE:
         return False  # only marked as one, or something that is called

@@ -35,7 +35,7 @@ class Normal:
 
     @property
     def is_abnormal(self) -> bool:
-        """Tell whether a supervisor sees a failure here; always False."""
+        """Return whether a supervisor sees a failure here; always False."""
         return False
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class Shutdown:
 
     @property
     def is_abnormal(self) -> bool:
-        """Tell whether a supervisor sees a failure here; always False."""
+        """Return whether a supervisor sees a failure here; always False."""
         return False
 
     def __str__(self) -> str:
@@ -65,7 +65,7 @@ class Killed:
 
     @property
     def is_abnormal(self) -> bool:
-        """Tell whether a supervisor sees a failure here; always True."""
+        """Return whether a supervisor sees a failure here; always True."""
         return True
 
     def __str__(self) -> str:
@@ -81,7 +81,7 @@ class Crashed:
 
     @property
     def is_abnormal(self) -> bool:
-        """Tell whether a supervisor sees a failure here; always True."""
+        """Return whether a supervisor sees a failure here; always True."""
         return True
 
     def __str__(self) -> str:
@@ -97,7 +97,7 @@ class NoProc:
 
     @property
     def is_abnormal(self) -> bool:
-        """Tell whether a supervisor sees a failure here; always True."""
+        """Return whether a supervisor sees a failure here; always True."""
         return True
 
     def __str__(self) -> str:

@@ -40,7 +40,7 @@ class Overflow(Enum):
 
     @property
     def drops(self) -> bool:
-        """Tell whether a full mailbox loses a message instead of holding its sender up."""
+        """Return whether a full mailbox loses a message instead of holding its sender up."""
         return self in (Overflow.DROP_NEW, Overflow.DROP_OLD)
 
 

@@ -58,7 +58,7 @@ class Asker(Protocol):
     """The proc that waits for an answer."""
 
     def wait_is_over(self) -> None:
-        """Be told that nobody can be said to wait for anybody any more."""
+        """Take note that nobody can be said to wait for anybody any more."""
         ...
 
 
@@ -69,7 +69,7 @@ class Nobody:
     __slots__ = ()
 
     def done(self) -> bool:
-        """Tell that there is nobody to wake."""
+        """Return True: there is nobody to wake."""
         return True
 
     def set_result(self, result: object, /) -> None:
@@ -126,7 +126,7 @@ class Envelope:
 
     @property
     def settled(self) -> bool:
-        """Tell whether the asker got something, or gave up."""
+        """Return whether the asker got something, or gave up."""
         return self.waiter.done()
 
 
@@ -172,7 +172,7 @@ class Reply(Generic[R_contra]):
 
     @property
     def wanted(self) -> bool:
-        """Tell whether somebody still waits for this answer."""
+        """Return whether somebody still waits for this answer."""
         return self._envelope is not None and not self._answered and not self._envelope.settled
 
     def _use(self) -> Envelope | None:

@@ -245,7 +245,7 @@ class Ref(Generic[M_contra]):
 
     @property
     def is_alive(self) -> bool:
-        """Tell whether an incarnation is there now: starting, running or stopping."""
+        """Return whether an incarnation is there now: starting, running or stopping."""
         return self._address.occupant is not None
 
     @property

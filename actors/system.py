@@ -292,7 +292,7 @@ class ActorSystem:
             del self._children[address.id]
 
     def _hears_letters(self) -> bool:
-        """Tell whether anybody hears of dead letters."""
+        """Return whether anybody hears of dead letters."""
         return self.events.heard
 
     def _dead_letter(self, address: Address, message: object, why: DeadLetterReason) -> None:

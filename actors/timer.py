@@ -61,7 +61,7 @@ class Timer:
 
     @property
     def active(self) -> bool:
-        """Tell whether it will fire (again)."""
+        """Return whether it will fire (again)."""
         return self._handle is not None
 
     def cancel(self) -> None:

@@ -134,7 +134,7 @@ def code_of(step: Step) -> CodeType:
 
 
 def places(steps: Iterable[Step]) -> tuple[Place, ...]:
-    """Say where suspended calls are."""
+    """Return where suspended calls are."""
     frames = [frame for step in steps if (frame := _frame(step)) is not None]
     return tuple(
         Place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)

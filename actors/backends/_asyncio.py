@@ -221,7 +221,7 @@ _settling: set[asyncio.Task[Any]] = set()
 
 
 def _is_idle(loop: asyncio.AbstractEventLoop) -> bool:
-    """Tell whether no task but those that settle has anything to do."""
+    """Return whether no task but those that settle has anything to do."""
     tasks = asyncio.all_tasks(loop)
     due = getattr(loop, "_ready", ())  # uvloop keeps its own to itself
     if len(due) >= len(_settling & tasks):

@@ -48,11 +48,11 @@ class Wakeable(Protocol):
     """Somebody to be woken once, by one who asks first whether that is still wanted."""
 
     def done(self) -> bool:
-        """Tell whether it was woken or given up."""
+        """Return whether it was woken or given up."""
         ...
 
     def set_result(self, result: None, /) -> None:
-        """Be woken."""
+        """Wake it."""
         ...
 
 
@@ -63,7 +63,7 @@ class Waiter(Protocol[T]):
     """
 
     def done(self) -> bool:
-        """Tell whether it was woken or given up."""
+        """Return whether it was woken or given up."""
         ...
 
     def set_result(self, result: T, /) -> None:
@@ -143,7 +143,7 @@ class Backend(ABC):
         """
 
     def is_current(self, task: object) -> bool:
-        """Tell whether `task` runs now; False outside of the loop, where none does."""
+        """Return whether `task` runs now; False outside of the loop, where none does."""
         try:
             return self.current_task() is task
         except RuntimeError:

@@ -168,7 +168,7 @@ class OwnedChild(Child[Any]):
         return vitals_of(life) if isinstance(life, Incarnation) else None
 
     def stack(self) -> tuple[Place, ...]:
-        """Say where the incarnation waits."""
+        """Return where the incarnation waits."""
         life = self._address.occupant
         return places(own_steps(life)) if isinstance(life, Incarnation) else ()
 
@@ -200,7 +200,7 @@ class OwnedChild(Child[Any]):
 
 
 def vitals_of(life: Incarnation) -> Vitals:
-    """Say what an incarnation is doing."""
+    """Return what an incarnation is doing."""
     work: object = None
     activity = ""
     stopping = life.phase is Phase.STOPPING

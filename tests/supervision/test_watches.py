@@ -103,7 +103,7 @@ async def test_a_child_without_a_watchdog_may_take_its_time() -> None:
     seen = Observed()
     async with seen.serve(watched(Worker, watchdog=None)) as app:
         life: Any = address_of(app.supervisor).occupant
-        assert not life.timers
+        assert not life.background.timers
         await app.find("child").ask(Take(10_000.0), timeout=20_000)
         assert seen.hung() == []
         assert life.proc._watches is None
@@ -121,13 +121,13 @@ async def test_one_timer_serves_all() -> None:
             await crowd.ask(StartChild(ChildSpec(str(number), Worker, watchdog=dog)))
             if number % 100 == 0:
                 await anyio.sleep(0.37)
-            assert len(life.timers) == 1
+            assert len(life.background.timers) == 1
             if number % 100 == 50:
-                (timer,) = life.timers
-        assert timer in life.timers, "as long as it is due first it stays"
+                (timer,) = life.background.timers
+        assert timer in life.background.timers, "as long as it is due first it stays"
         handled = life.handled
         await anyio.sleep(LIMIT * 10)
-        assert len(life.timers) == 1
+        assert len(life.background.timers) == 1
         # The looks are gathered: four wake-ups in a period, of which a limit has four.
         assert 0 < life.handled - handled <= 4 * 4 * 10 + 2
         crowd_child: Any = app.find("crowd/500")
@@ -144,12 +144,12 @@ async def test_watching_ends_with_the_last_child() -> None:
         life: Any = address_of(crowd).occupant
         await crowd.ask(StartChild(watched(Worker)))
         await anyio.sleep(100.1)
-        assert len(life.timers) == 1
+        assert len(life.background.timers) == 1
         await crowd.ask(TerminateChild("child"))
         await anyio.sleep(LIMIT)
-        assert not life.timers
+        assert not life.background.timers
         await crowd.ask(StartChild(watched(Worker)))
-        assert len(life.timers) == 1
+        assert len(life.background.timers) == 1
 
 
 async def test_a_new_incarnation_begins_anew() -> None:

@@ -362,4 +362,4 @@ async def test_a_spec_that_changes_counts_at_the_next_look() -> None:
         assert seen.hung() == []
         record.spec = evolve(record.spec, watchdog=None)
         await anyio.sleep(LIMIT * 20)
-        assert not life.timers
+        assert not life.background.timers
