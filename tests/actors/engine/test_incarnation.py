@@ -37,8 +37,6 @@ from actors import (
     StartFailed,
     on,
 )
-from actors.engine import Incarnation
-from actors.ref import address_of
 from actors.testing import settle, without_fast_paths
 
 pytestmark = pytest.mark.dead_letters
@@ -551,28 +549,3 @@ def check_outcome(case: Case, event: object) -> None:
         assert isinstance(case.outcome, anyio.get_cancelled_exc_class())
     else:
         assert case.outcome is None
-
-
-class Quiet(Actor[Work]):
-    """Answer when asked."""
-
-    @on(Work)
-    async def work(self, message: Work) -> str:
-        await anyio.lowlevel.checkpoint()
-        return "done"
-
-
-async def test_an_incarnation_makes_its_parts_when_they_are_needed() -> None:
-    """An idle actor has none of the parts of an incarnation, a working one those that it uses."""
-    async with ActorSystem() as system:
-        quiet = await system.spawn(Quiet)
-        life = address_of(quiet).occupant
-        assert isinstance(life, Incarnation)
-        assert Incarnation.__mro__ == (Incarnation, object)
-        assert [life._receiver, life._links, life._background] == [None, None, None]
-        await quiet.ask(Work())
-        assert life._receiver is not None
-        assert [life._links, life._background] == [None, None]
-        quiet.stop()
-        await quiet.wait()
-        assert life._receiver is None
