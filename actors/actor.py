@@ -65,7 +65,7 @@ R = TypeVar("R")
 
 
 class Actor(Proc[M]):
-    """Be a proc whose `run` hands each message to the method named with `@on`.
+    """A proc whose `run` hands each message to the method named with `@on`.
 
     The class statement raises TypeError for a message type of the mailbox without handler, for two
     handlers of one type, and for a handler of a type that is not in the mailbox.
@@ -92,7 +92,7 @@ class Actor(Proc[M]):
 
 
 class RequestHandlerOf(Protocol[A, R]):
-    """Accept both shapes of a request handler: return the answer, or take a `Reply`."""
+    """The shapes of a request handler: it returns the answer, or takes a `Reply`."""
 
     @overload
     def __call__(
@@ -111,7 +111,7 @@ class RequestHandlerOf(Protocol[A, R]):
 
 
 class HandlerOf(Protocol[A]):
-    """Accept a handler of a message that nobody asks: it returns None."""
+    """The shape of a handler of a message that nobody asks: it returns None."""
 
     @overload
     def __call__(

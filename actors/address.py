@@ -47,7 +47,7 @@ __all__ = ["Accepts", "Address", "Occupant", "Runtime", "current_occupant", "wai
 
 
 class Accepts(Protocol):
-    """Know which message types an address takes; a door that was passed once stays open.
+    """The message types that an address takes; a type that was let in once stays.
 
     `inline` has the functions that may answer a request in the asker's turn. Both are the same
     dictionaries for ever: an address holds on to them.
@@ -120,7 +120,7 @@ def waits_for(occupant: Occupant, address: Address) -> bool:
 
 @final
 class FastPaths:
-    """Switch what is only there for speed off, for tests that compare both ways."""
+    """The switch for what is only there for speed, for tests that compare both ways."""
 
     enabled = True
 
@@ -194,27 +194,35 @@ instruments = Instruments()
 
 @final
 class Control:
-    """Mark the head of the queue: there is control to see to first."""
+    """The mark at the head of the queue: there is control to see to first."""
 
 
 @final
 class StopMark:
-    """Mark the place in the queue up to which a stopping proc still works."""
+    """The mark in the queue up to which a stopping proc still works."""
 
+
+# The mark of control. A stop, or news of a linked proc, has to be seen before the messages that
+# wait, between any two of them; and a look at a second queue for each message would cost more
+# than a plain handler. So control waits in `Address.control`, and one mark in front of all
+# messages leads there. It is taken like any item, falls through the fast lanes because no handler
+# is for its type, and has the receiver empty `control`. There is at most one (`marked`). It takes
+# no room: whatever is in the queue and is no message (the mark, stop marks, notices) is counted
+# in `extra`.
 
 CONTROL = Control()
 STOP = StopMark()
 
 
 class Notice:
-    """Be mail that the engine sends: it needs no room and is no message."""
+    """Mail that the engine sends: it needs no room and is no message."""
 
     __slots__ = ()
 
 
 @final
 class Parked:
-    """Hold the message of a sender that waits for room."""
+    """The message of a sender that waits for room."""
 
     __slots__ = ("item", "waiter")
 
@@ -224,7 +232,7 @@ class Parked:
 
     @property
     def gone(self) -> bool:
-        """Tell whether the sender gave up."""
+        """Return whether the sender gave up."""
         waiter = self.waiter
         if waiter is not None:
             return waiter.done()
@@ -235,13 +243,18 @@ UNLIMITED = sys.maxsize
 
 NEVER_RAN = NoProc()
 
+# Packed queues. An empty deque takes 760 bytes, more than all else that an idle actor needs. An
+# actor without a task reads no queue, so its address does without one: `queue` is an empty tuple,
+# which has a length and is iterated over like a queue, `simple` is false, so that no sender
+# appends to it without a look, and `unpack` makes a new deque for the first item. While an actor
+# has a task it has its queue, and the loop may hold on to that.
+
 NOTHING: Any = ()
-"""Stands for the queue of an address whose actor sleeps: an empty deque is larger than all else."""
 
 
 @final
 class Address:
-    """Be one address: its mail, its state and who lives there.
+    """One address: its mail, its state and who lives there.
 
     `simple` is true while a message can be queued without another look: open, no capacity, and a
     queue is there.
@@ -382,7 +395,7 @@ class Address:
 
     @property
     def full(self) -> bool:
-        """Tell whether there is no room for one more message."""
+        """Return whether there is no room for one more message."""
         return len(self.queue) - self.extra >= self.capacity
 
     def offer(self, item: object) -> bool:

@@ -43,7 +43,7 @@ _keys = itertools.count()
 
 @final
 class CancellationToken:
-    """Tell those who hold it to stop.
+    """A one-way switch that tells those who hold it to stop.
 
     Safe to use from several threads: it takes no lock, and is built on operations that
     CPython makes atomic (so that a signal handler may cancel too).
@@ -59,7 +59,7 @@ class CancellationToken:
 
     @property
     def cancelled(self) -> bool:
-        """Tell whether it was cancelled, directly or with its parent."""
+        """Return whether it was cancelled, directly or with its parent."""
         return self._cancelled
 
     @property
@@ -168,7 +168,7 @@ class CancellationToken:
 
 @final
 class _Child:
-    """Be the entry of a child in its parent, which does not keep it alive."""
+    """The entry of a child in its parent, which does not keep it alive."""
 
     __slots__ = ("held", "parent")
 
@@ -185,7 +185,7 @@ class _Child:
 
 @final
 class TokenScope:
-    """Run a block that is cancelled with its token; made by `CancellationToken.scope`."""
+    """A block that is cancelled with its token; made by `CancellationToken.scope`."""
 
     __slots__ = ("_forget", "_scope", "_token")
 

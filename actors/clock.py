@@ -55,7 +55,7 @@ _Ts = TypeVarTuple("_Ts")
 
 @final
 class _JumpingSelector(selectors.DefaultSelector):
-    """Look for ready file descriptors without ever sleeping until a timer is due."""
+    """A selector that never sleeps until a timer is due, and jumps there instead."""
 
     def __init__(self, jump: Callable[[float], None]) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 @final
 class VirtualClockEventLoop(asyncio.SelectorEventLoop):
-    """Run tasks on a clock that jumps to the next timer whenever nothing else can run.
+    """An event loop whose clock jumps to the next timer whenever nothing else can run.
 
     The class is its own loop factory: `asyncio.run(main(), loop_factory=VirtualClockEventLoop)`
     on Python 3.12, `asyncio.Runner(loop_factory=VirtualClockEventLoop)` before.

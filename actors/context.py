@@ -52,7 +52,7 @@ DEFAULT_MAILBOX = Mailbox()
 
 
 class Proc(ABC, Generic[M]):
-    """Be the unit of concurrency and supervision; `M` is the type of the messages it takes."""
+    """The unit of concurrency and supervision; `M` is the type of the messages it takes."""
 
     context: Context[M]
 
@@ -100,7 +100,7 @@ class Proc(ABC, Generic[M]):
 
 
 class SystemView(Protocol):
-    """Show a proc the actor system it lives in."""
+    """The actor system, as a proc sees it."""
 
     @property
     def name(self) -> str:
@@ -138,13 +138,13 @@ class Core(SystemView, Protocol):
     async def spawn_child(
         self,
         owner: IncarnationView,
-        start: Callable[[], Proc[Any]],
+        start: Callable[[], Proc[M]],
         id: str | None,
-        name: Name[Any] | None,
+        name: Name[M] | None,
         mailbox: Mailbox,
         shutdown: float | None,
         start_timeout: float | None,
-    ) -> Ref[Any]:
+    ) -> Ref[M]:
         """Start a child that is linked to its owner."""
         ...
 
@@ -152,10 +152,10 @@ class Core(SystemView, Protocol):
         self,
         owner: IncarnationView,
         id: str,
-        name: Name[Any] | None,
+        name: Name[M] | None,
         mailbox: Mailbox,
         shutdown: float | None,
-    ) -> Child[Any]:
+    ) -> Child[M]:
         """Reserve an address for a child."""
         ...
 
@@ -208,7 +208,7 @@ class LinksView(Protocol):
         ...
 
     def forget(self, monitor: Monitor) -> None:
-        """Be done with a monitor whose Down has come."""
+        """Forget a monitor whose Down has come."""
         ...
 
     def link(self, ref: Ref[Any]) -> None:
@@ -277,7 +277,7 @@ class IncarnationView(Protocol):
 
 
 class Child(ABC, Generic[M]):
-    """Own the address of a child, and start and stop its incarnations one after the other.
+    """The address of a child, whose incarnations its owner starts and stops one after the other.
 
     Made by `context.child`. This is what supervisors are built on: between incarnations the
     address is kept, and its mail waits. The owner hears of each end through its `on_exit`.
@@ -338,7 +338,7 @@ class Child(ABC, Generic[M]):
 
     @abstractmethod
     def stack(self) -> tuple[Place, ...]:
-        """Say where in its own code the incarnation waits, the outermost call first.
+        """Return where in its own code the incarnation waits, the outermost call first.
 
         Empty when it waits for mail, or when none runs. What other tasks do on its behalf (in a
         task group of its own, or piped) is not seen.
@@ -371,7 +371,7 @@ class Child(ABC, Generic[M]):
 
 @final
 class Context(Generic[M]):
-    """Reach, from inside a proc, its own address, its children, links, monitors and timers.
+    """What a proc reaches from inside: its address, children, links, monitors and timers.
 
     One for each incarnation, made by the engine. To be used from the proc's own code.
     """

@@ -38,7 +38,6 @@ __all__ = ["Deadlines", "Expiring"]
 TICKS = 1024
 """Ticks per second: a deadline is at most a 1024th of a second late, beside the loop's own lag."""
 
-
 MANY = 256
 """So many empty buckets are left alone before anybody looks whether they are too many."""
 
@@ -47,19 +46,27 @@ FRESH = 1 / 16
 
 
 class Expiring(Protocol):
-    """Stand for something with a deadline; `due` and `tick` belong to `Deadlines`."""
+    """Something with a deadline; `due` and `tick` belong to `Deadlines`."""
 
     due: float
     tick: int
 
     def expire(self) -> None:
-        """Be told that the time is up; must not raise."""
+        """Take note that the time is up; must not raise."""
         ...
 
 
 @final
 class Deadlines:
-    """Keep the deadlines of one actor system. Everything is called from the loop's thread."""
+    """The deadlines of one actor system. Everything is called from the loop's thread.
+
+    They are coarse: rounded up to a tick, so that a thousand asks that expire at about the same
+    time share a bucket, and one timer of the loop. A deadline passes through at most two stages. In
+    `_fresh` it is only written down; every `FRESH` seconds, while there are any, what is left there
+    is put into `_buckets`, by tick, whose ticks are a heap. A bucket that was emptied keeps its
+    place, because taking it out of the heap would cost a search; there is a sweep when too many
+    are empty.
+    """
 
     __slots__ = (
         "_armed",

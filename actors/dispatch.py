@@ -47,7 +47,7 @@ MARK = "__actor_handles__"
 
 @final
 class Handler:
-    """Know how to call the method for one message type."""
+    """The method for one message type, and how it is called."""
 
     __slots__ = ("function", "replies", "takes_reply")
 
@@ -59,7 +59,7 @@ class Handler:
 
 @final
 class Dispatch:
-    """Be the table of one actor class.
+    """The table of one actor class.
 
     `types` maps each accepted type to its Handler. `told` has the functions of messages that nobody
     is answered for, `answers` those of requests whose result is the answer: the two fast lanes
@@ -107,7 +107,7 @@ class Dispatch:
 
 @final
 class Open:
-    """Be what a proc that is no actor accepts: its mailbox types, or anything when unknown."""
+    """What a proc that is no actor accepts: its mailbox types, or anything when unknown."""
 
     __slots__ = ("accepted", "inline", "owner", "types")
 
@@ -128,7 +128,7 @@ class Open:
 
 
 def never_waits(function: Callable[..., object]) -> bool:
-    """Tell whether a coroutine function has nothing in it at which it could wait."""
+    """Return whether a coroutine function has nothing in it at which it could wait."""
     code = getattr(function, "__code__", None)
     if not isinstance(code, CodeType) or not code.co_flags & inspect.CO_COROUTINE:
         return False  # only marked as one, or something that is called
@@ -224,7 +224,7 @@ def _handler(cls: type, kind: type, name: str) -> Handler:
 
 @final
 class Traits:
-    """Tell what one class defines.
+    """What one class defines.
 
     `starts`, `stops`, `traps_exits`, `hears_undelivered`: it has the hook. `actor`: it has
     handlers; `plain_actor`: and the receive loop is all of its body. `hibernate_after`: seconds.

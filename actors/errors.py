@@ -37,11 +37,11 @@ __all__ = [
 
 
 class ActorError(Exception):
-    """Be the base of every error that this package raises."""
+    """The base of every error that this package raises."""
 
 
 class _Told(ActorError):
-    """Keep the arguments apart from the text, so that errors can be copied and pickled."""
+    """An error whose arguments stand apart from its text, so that it can be copied and pickled."""
 
     text = ""
 
@@ -50,7 +50,7 @@ class _Told(ActorError):
 
 
 class Refusal(ActorError):
-    """Answer a request with an error; subclass it for each way of saying no.
+    """An answer that is an error; subclass it for each way of saying no.
 
     Raised by a handler (or given to `Reply.fail`) it reaches the asker as it is. The actor
     that raised it does not crash.
@@ -58,12 +58,12 @@ class Refusal(ActorError):
 
 
 class Ignore(Exception):
-    """Raise this in `on_start` to say that the proc is not needed now; no failure."""
+    """What `on_start` raises when the proc is not needed now; no failure."""
 
 
 @final
 class AskTimeout(_Told, TimeoutError):
-    """Say that no answer came in time; the receiver goes on and a late answer is dropped."""
+    """No answer came in time; the receiver goes on and a late answer is dropped."""
 
     def __init__(self, path: str, message: str, timeout: float) -> None:
         self.text = f"{path} did not answer {message} within {timeout:g} s"
@@ -75,7 +75,7 @@ class AskTimeout(_Told, TimeoutError):
 
 @final
 class ProcExited(_Told):
-    """Say that the receiver ended before it answered; `reason` is its exit reason."""
+    """The receiver ended before it answered; `reason` is its exit reason."""
 
     def __init__(self, path: str, reason: ExitReason, message: str | None = None) -> None:
         what = "" if message is None else f" before it answered {message}"
@@ -87,7 +87,7 @@ class ProcExited(_Told):
 
 @final
 class MailboxFull(_Told):
-    """Say that a bounded mailbox had no room for the message."""
+    """A bounded mailbox had no room for the message."""
 
     def __init__(self, path: str, message: str, capacity: int, hint: str) -> None:
         self.text = f"mailbox of {path} is full ({capacity}): {message} not taken; {hint}"
@@ -98,7 +98,7 @@ class MailboxFull(_Told):
 
 @final
 class NoReply(_Told):
-    """Say that the receiver threw the `Reply` away without answering."""
+    """The receiver threw the `Reply` away without answering."""
 
     def __init__(self, path: str, message: str) -> None:
         self.text = f"{path} threw away the reply to {message} unanswered"
@@ -108,7 +108,7 @@ class NoReply(_Told):
 
 @final
 class AskCycle(_Told):
-    """Say that the ask can never be answered: those in `chain` wait for each other."""
+    """An ask that can never be answered: those in `chain` wait for each other."""
 
     def __init__(self, message: str, chain: tuple[str, ...]) -> None:
         self.text = f"asking {message} would wait for ever: {' -> '.join(chain)}"
@@ -118,7 +118,7 @@ class AskCycle(_Told):
 
 @final
 class LinkBroken(_Told):
-    """Say that a linked proc ended abnormally and took this one with it."""
+    """A linked proc ended abnormally and took this one with it."""
 
     def __init__(self, path: str, reason: ExitReason) -> None:
         self.text = f"linked {path} ended: {reason}"
@@ -128,7 +128,7 @@ class LinkBroken(_Told):
 
 @final
 class NameTaken(_Told):
-    """Say that another live address holds the name; `path` is the holder."""
+    """Another live address holds the name; `path` is the holder."""
 
     def __init__(self, name: str, path: str) -> None:
         self.text = f"name {name!r} is taken by {path}"
@@ -138,7 +138,7 @@ class NameTaken(_Told):
 
 @final
 class IdTaken(_Told):
-    """Say that a sibling at the same path is still there."""
+    """A sibling at the same path is still there."""
 
     def __init__(self, path: str) -> None:
         self.text = f"{path} is taken by a sibling; choose another id or leave it out"
@@ -147,7 +147,7 @@ class IdTaken(_Told):
 
 @final
 class StartFailed(_Told):
-    """Say that a proc did not get ready; `reason` is how its start ended.
+    """A proc did not get ready; `reason` is how its start ended.
 
     `__cause__` is the exception that its factory or `on_start` raised, if one did.
     """
@@ -160,7 +160,7 @@ class StartFailed(_Told):
 
 @final
 class SystemClosed(_Told):
-    """Say that the actor system is not open, so nothing can be started in it."""
+    """The actor system is not open, so nothing can be started in it."""
 
     def __init__(self, system: str, problem: str) -> None:
         self.text = f"actor system {system!r} {problem}"

@@ -48,13 +48,13 @@ __all__ = [
 
 @frozen
 class Event:
-    """Be the base of everything on the stream; derive a frozen class to publish your own."""
+    """The base of everything on the stream; derive a frozen class to publish your own."""
 
 
 @final
 @frozen
 class ProcStarted(Event):
-    """Say that a proc is ready: its `on_start` has returned. `incarnation` counts from 1."""
+    """A proc is ready: its `on_start` has returned. `incarnation` counts from 1."""
 
     ref: Ref[Any]
     incarnation: int = 1
@@ -63,7 +63,7 @@ class ProcStarted(Event):
 @final
 @frozen
 class ProcFailedToStart(Event):
-    """Say that a proc did not get ready."""
+    """A proc did not get ready."""
 
     ref: Ref[Any]
     reason: ExitReason
@@ -73,7 +73,7 @@ class ProcFailedToStart(Event):
 @final
 @frozen
 class ProcEnded(Event):
-    """Say that a proc that had started has ended, with all that it had started.
+    """A proc that had started has ended, with all that it had started.
 
     `in_hand` is the message that it was handling when it crashed or was killed, else None.
     `owned` tells that its address is in the hand of an owner, such as a supervisor, who decides
@@ -90,7 +90,7 @@ class ProcEnded(Event):
 @final
 @frozen
 class DeadLetter(Event):
-    """Say that nobody will handle `message`, and why. The message in hand at a crash is one.
+    """A message that nobody will handle, and why. The message in hand at a crash is one.
 
     `why.kind` is for programs, `str(why)` for people.
     Messages of a class with `__dead_letter__ = False` are never reported: reminders to oneself, and
@@ -105,7 +105,7 @@ class DeadLetter(Event):
 @final
 @frozen
 class StopError(Event):
-    """Say that code raised while its proc was stopping for another reason."""
+    """An error that code raised while its proc was stopping for another reason."""
 
     ref: Ref[Any]
     error: BaseException
@@ -116,7 +116,7 @@ Handler: TypeAlias = Callable[[Event], None]
 
 @final
 class Subscription:
-    """Hold a place on the stream until `cancel`; also a context manager."""
+    """A place on the stream, held until `cancel`; also a context manager."""
 
     __slots__ = ("_stream", "handler")
 
@@ -142,7 +142,7 @@ class Subscription:
 
 @final
 class EventStream:
-    """Pass events on to subscribers. Everything is called from the loop's thread."""
+    """The stream on which events pass. Everything is called from the loop's thread."""
 
     __slots__ = ("_failed", "_report", "_subscriptions", "heard")
 

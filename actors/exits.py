@@ -31,11 +31,11 @@ __all__ = ["Crashed", "ExitReason", "Killed", "NoProc", "Normal", "Shutdown"]
 @final
 @frozen
 class Normal:
-    """Say that the proc was done: its body returned, or `stop()` was obeyed."""
+    """The proc was done: its body returned, or `stop()` was obeyed."""
 
     @property
     def is_abnormal(self) -> bool:
-        """Tell whether a supervisor sees a failure here; always False."""
+        """Return whether a supervisor sees a failure here; always False."""
         return False
 
     def __str__(self) -> str:
@@ -45,13 +45,13 @@ class Normal:
 @final
 @frozen
 class Shutdown:
-    """Say that the proc was told to stop by its owner; `detail` (default None) may say why."""
+    """The proc was told to stop by its owner; `detail` (default None) may say why."""
 
     detail: object = None
 
     @property
     def is_abnormal(self) -> bool:
-        """Tell whether a supervisor sees a failure here; always False."""
+        """Return whether a supervisor sees a failure here; always False."""
         return False
 
     def __str__(self) -> str:
@@ -61,11 +61,11 @@ class Shutdown:
 @final
 @frozen
 class Killed:
-    """Say that the proc was killed: its task was cancelled and its `on_stop` did not run."""
+    """The proc was killed: its task was cancelled and its `on_stop` did not run."""
 
     @property
     def is_abnormal(self) -> bool:
-        """Tell whether a supervisor sees a failure here; always True."""
+        """Return whether a supervisor sees a failure here; always True."""
         return True
 
     def __str__(self) -> str:
@@ -75,13 +75,13 @@ class Killed:
 @final
 @frozen
 class Crashed:
-    """Say that an exception left the proc's code; `error` is that exception."""
+    """An exception left the proc's code; `error` is that exception."""
 
     error: BaseException
 
     @property
     def is_abnormal(self) -> bool:
-        """Tell whether a supervisor sees a failure here; always True."""
+        """Return whether a supervisor sees a failure here; always True."""
         return True
 
     def __str__(self) -> str:
@@ -93,11 +93,11 @@ class Crashed:
 @final
 @frozen
 class NoProc:
-    """Say that there was no running proc at that address when it was asked for."""
+    """There was no running proc at that address when it was asked for."""
 
     @property
     def is_abnormal(self) -> bool:
-        """Tell whether a supervisor sees a failure here; always True."""
+        """Return whether a supervisor sees a failure here; always True."""
         return True
 
     def __str__(self) -> str:

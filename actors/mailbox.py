@@ -31,7 +31,7 @@ __all__ = ["Mailbox", "Overflow"]
 
 @final
 class Overflow(Enum):
-    """Choose what a full mailbox does with one more message; the table is in the module's text."""
+    """What a full mailbox does with one more message; the table is in the module's text."""
 
     WAIT = "wait"
     RAISE = "raise"
@@ -40,7 +40,7 @@ class Overflow(Enum):
 
     @property
     def drops(self) -> bool:
-        """Tell whether a full mailbox loses a message instead of holding its sender up."""
+        """Return whether a full mailbox loses a message instead of holding its sender up."""
         return self in (Overflow.DROP_NEW, Overflow.DROP_OLD)
 
 
@@ -68,7 +68,7 @@ def _on_restart(_: object, _attribute: Attribute[OnRestart], value: object) -> N
 @final
 @frozen
 class Mailbox:
-    """Describe a mailbox.
+    """The description of a mailbox.
 
     `capacity`: how many messages may wait; default None, no limit. `overflow`: what happens to one
     more; default `Overflow.WAIT`. `on_restart`: whether mail that waits when the proc

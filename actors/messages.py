@@ -37,7 +37,7 @@ R_contra = TypeVar("R_contra", contravariant=True)
 
 
 class Question(Protocol[M_co, R_co]):
-    """Describe a message of type `M_co` whose answer is an `R_co`; every `Request` is one."""
+    """A message of type `M_co` whose answer is an `R_co`; every `Request` is one."""
 
     def __request__(self) -> tuple[M_co, R_co]:
         """Carry the two types for the checker; never called."""
@@ -45,7 +45,7 @@ class Question(Protocol[M_co, R_co]):
 
 
 class Request(Generic[R]):
-    """Derive from this to make a message that is answered with an `R`."""
+    """The base of messages that are answered with an `R`."""
 
     __slots__ = ()
 
@@ -55,21 +55,21 @@ class Request(Generic[R]):
 
 
 class Asker(Protocol):
-    """Stand for the proc that waits for an answer."""
+    """The proc that waits for an answer."""
 
     def wait_is_over(self) -> None:
-        """Be told that nobody can be said to wait for anybody any more."""
+        """Take note that nobody can be said to wait for anybody any more."""
         ...
 
 
 @final
 class Nobody:
-    """Be the waiter of a request that nobody waits for yet: it counts as settled."""
+    """The waiter of a request that nobody waits for yet: it counts as settled."""
 
     __slots__ = ()
 
     def done(self) -> bool:
-        """Tell that there is nobody to wake."""
+        """Return True: there is nobody to wake."""
         return True
 
     def set_result(self, result: object, /) -> None:
@@ -88,7 +88,7 @@ NOBODY = Nobody()
 
 @final
 class Envelope:
-    """Carry a request through a mailbox, together with where its answer goes.
+    """A request on its way through a mailbox, together with where its answer goes.
 
     `turn` counts how often it was handed out; a stashed one is handed out again.
     """
@@ -126,7 +126,7 @@ class Envelope:
 
     @property
     def settled(self) -> bool:
-        """Tell whether the asker got something, or gave up."""
+        """Return whether the asker got something, or gave up."""
         return self.waiter.done()
 
 
@@ -136,7 +136,7 @@ NOT_NOW = Envelope(None, NOBODY, "", None)
 
 @final
 class Reply(Generic[R_contra]):
-    """Answer one request, now or later; it may be kept, or sent on inside a message.
+    """The answer to one request, now or later; it may be kept, or sent on inside a message.
 
     The engine makes replies; there is nothing to construct by hand. Answering twice raises
     RuntimeError. When the asker gave up meanwhile, or the message was only told, the answer
@@ -172,7 +172,7 @@ class Reply(Generic[R_contra]):
 
     @property
     def wanted(self) -> bool:
-        """Tell whether somebody still waits for this answer."""
+        """Return whether somebody still waits for this answer."""
         return self._envelope is not None and not self._answered and not self._envelope.settled
 
     def _use(self) -> Envelope | None:

@@ -34,7 +34,7 @@ def _check(_name: object, _attribute: Attribute[str], value: object) -> None:
 @final
 @frozen
 class Name(Generic[M]):
-    """Name an address that accepts messages of type `M`.
+    """The name of an address that accepts messages of type `M`.
 
     `text` is what tells names apart, within one actor system. Raises ValueError when it is empty
     or not a string.

@@ -52,7 +52,7 @@ M_co = TypeVar("M_co", covariant=True)
 @final
 @frozen
 class Down:
-    """Say that a monitored proc has ended; `reason` is NoProc if it was not running at all."""
+    """A monitored proc has ended; `reason` is NoProc if it was not running at all."""
 
     ref: Ref[Any]
     reason: ExitReason
@@ -61,7 +61,7 @@ class Down:
 @final
 @frozen
 class Exited:
-    """Say that a linked proc, or a child, has ended; `incarnation` counts its starts from 1."""
+    """A linked proc, or a child, has ended; `incarnation` counts its starts from 1."""
 
     ref: Ref[Any]
     reason: ExitReason
@@ -71,14 +71,14 @@ class Exited:
 @final
 @frozen
 class Received(Generic[M_co]):
-    """Be one message from an inbox; `reply` is None when it was told, not asked."""
+    """One message from an inbox; `reply` is None when it was told, not asked."""
 
     message: M_co
     reply: Reply[Any] | None
 
 
 class Watcher(ABC):
-    """Be told once when a proc ends."""
+    """One who is told once when a proc ends."""
 
     __slots__ = ()
 
@@ -89,7 +89,7 @@ class Watcher(ABC):
 
 @final
 class Monitor(Watcher):
-    """Stand for one watch over one proc, made by `context.monitor`; `active` until its Down."""
+    """One watch over one proc, made by `context.monitor`; `active` until its Down."""
 
     __slots__ = ("_watched", "_watcher", "active", "ref")
 
@@ -112,7 +112,7 @@ class Monitor(Watcher):
 
 @final
 class Watch(Watcher):
-    """Watch a proc from outside of any proc, by a plain function; made by `ActorSystem.monitor`."""
+    """One watch from outside of any proc, by a plain function; made by `ActorSystem.monitor`."""
 
     __slots__ = ("_call", "_watchers", "active", "ref")
 
@@ -144,7 +144,7 @@ class Watch(Watcher):
 
 @final
 class DownNotice(Notice):
-    """Be a Down on its way; it is void when its monitor was taken back meanwhile."""
+    """A Down on its way; it is void when its monitor was taken back meanwhile."""
 
     __slots__ = ("monitor", "reason")
 

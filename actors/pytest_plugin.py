@@ -174,6 +174,14 @@ class WatchedBackend(Backend):
         """Wait for something that must be waited for."""
         return await self._backend.outlast(arm, on_cancel, task)
 
+    async def settle(self) -> None:
+        """Let every other task run until all of them wait."""
+        await self._backend.settle()
+
+    def coroutine_of(self, task: object) -> object:
+        """Return the coroutine that a task runs, None when it has ended."""
+        return self._backend.coroutine_of(task)
+
     def cancelled_error(self) -> type[BaseException]:
         """Return the exception class that stands for cancellation on this loop."""
         return self._backend.cancelled_error()

@@ -54,7 +54,7 @@ R = TypeVar("R")
 @final
 @frozen
 class Statistics:
-    """Count what went through an address.
+    """The counts of what went through an address.
 
     `queued` and `stashed` messages wait now; `capacity` is None without limit; `handled` counts the
     messages that the present incarnation was given, in steps of a batch; `incarnation` counts
@@ -70,7 +70,7 @@ class Statistics:
 
 @final
 class Ref(Generic[M_contra]):
-    """Reach one address. Made by `spawn`; there is no public constructor."""
+    """The stable address of a proc. Made by `spawn`; there is no public constructor."""
 
     __slots__ = ("__weakref__", "_address")
 
@@ -245,7 +245,7 @@ class Ref(Generic[M_contra]):
 
     @property
     def is_alive(self) -> bool:
-        """Tell whether an incarnation is there now: starting, running or stopping."""
+        """Return whether an incarnation is there now: starting, running or stopping."""
         return self._address.occupant is not None
 
     @property

@@ -72,7 +72,7 @@ STARTS_IN_A_ROW = 32
 @final
 @frozen
 class ProcInfo:
-    """Show one address of the live tree, and what lives below it.
+    """One address of the live tree, and what lives below it.
 
     `state` is "starting", "running", "stopping", or "down" (kept by its owner for the next
     incarnation).
@@ -88,7 +88,7 @@ class ProcInfo:
 
 @final
 class ActorSystem:
-    """Own procs and stop them; use it with `async with`, once."""
+    """The owner of all procs, which stops them; used with `async with`, once."""
 
     def __init__(self, name: str = "main") -> None:
         self.name = name
@@ -240,13 +240,13 @@ class ActorSystem:
     async def spawn_child(
         self,
         owner: IncarnationView,
-        start: Callable[[], Proc[Any]],
+        start: Callable[[], Proc[M]],
         id: str | None,
-        name: Name[Any] | None,
+        name: Name[M] | None,
         mailbox: Mailbox,
         shutdown: float | None,
         start_timeout: float | None,
-    ) -> Ref[Any]:
+    ) -> Ref[M]:
         """Start a child of a proc; what `context.spawn` comes to."""
         assert isinstance(owner, Incarnation)
         return await spawn_child(owner, start, id, name, mailbox, shutdown, start_timeout)
@@ -255,10 +255,10 @@ class ActorSystem:
         self,
         owner: IncarnationView,
         id: str,
-        name: Name[Any] | None,
+        name: Name[M] | None,
         mailbox: Mailbox,
         shutdown: float | None,
-    ) -> Child[Any]:
+    ) -> Child[M]:
         """Reserve an address for a child of a proc; what `context.child` comes to."""
         assert isinstance(owner, Incarnation)
         return reserve_child(owner, id, name, mailbox, shutdown)

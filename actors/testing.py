@@ -51,8 +51,6 @@ The probe is Akka's TestProbe; waiting until all is idle is trio's `wait_all_tas
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -62,6 +60,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, final, over
 import anyio
 
 from actors.address import fast_paths
+from actors.backends import current_backend
 from actors.cancellation import CancellationToken
 from actors.clock import FOREVER, START, Backend, VirtualClockEventLoop, backend_options
 from actors.context import Proc, SystemView
@@ -104,10 +103,6 @@ if not TYPE_CHECKING:
         return getattr(pytest_plugin, name)
 
 
-QUIET_TURNS = 3
-"""So many turns of the loop without anything to do are taken for idleness."""
-
-
 async def settle() -> None:
     """Let every other task run until all of them wait: for time, for I/O, or for this one.
 
@@ -115,47 +110,7 @@ async def settle() -> None:
     return while some task is busy for ever. Several tasks may settle at once. Cancelling it
     only ends the wait.
     """
-    trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_run():
-        # Imported only now, and not by `import trio`: users without trio have no such module.
-        from trio.testing import wait_all_tasks_blocked
-
-        # The virtual clock waits for idleness too; this wait comes first.
-        await wait_all_tasks_blocked()
-    else:
-        await _settle_asyncio()
-
-
-_settling: set[asyncio.Task[Any]] = set()
-
-
-async def _settle_asyncio() -> None:
-    # Not anyio.wait_all_tasks_blocked: on asyncio it sleeps between two looks, so time would
-    # pass, and it does not see calls that are due in this turn.
-    task = asyncio.current_task()
-    assert task is not None
-    _settling.add(task)
-    try:
-        quiet = 0
-        while quiet < QUIET_TURNS:
-            await asyncio.sleep(0)
-            quiet = quiet + 1 if _is_idle(asyncio.get_running_loop()) else 0
-    finally:
-        _settling.discard(task)
-
-
-def _is_idle(loop: asyncio.AbstractEventLoop) -> bool:
-    """Tell whether no task but those that settle has anything to do."""
-    tasks = asyncio.all_tasks(loop)
-    due = getattr(loop, "_ready", ())  # uvloop keeps its own to itself
-    if len(due) >= len(_settling & tasks):
-        return False
-    return not any(_can_run(task) for task in tasks - _settling)
-
-
-def _can_run(task: asyncio.Task[Any]) -> bool:
-    waits_for: asyncio.Future[Any] | None = getattr(task, "_fut_waiter", None)
-    return waits_for is None or waits_for.done()
+    await current_backend().settle()
 
 
 @contextmanager
@@ -189,7 +144,7 @@ def without_fast_paths() -> Generator[None, None, None]:
 
 @final
 class Recorder(Generic[E]):
-    """Keep the events of an actor system, from the start of a `with` block to its end.
+    """The events of an actor system, from the start of a `with` block to its end.
 
     `Recorder(system)` keeps all; `Recorder(system, ProcStarted, ProcEnded)` those of these types.
     `ref` (default None: any) keeps those about one address. What was recorded stays readable
@@ -285,7 +240,7 @@ class Recorder(Generic[E]):
 
 @final
 class Probe(Proc[M]):
-    """Stand in for an actor: take every message and hand them to the test, one after the other.
+    """A stand-in for an actor: it takes every message and hands them to the test, one by one.
 
     `Probe[Pong]()` accepts whatever it is sent; the parameter is for the type checker. Spawn
     it with its own `spawn`, or give `lambda: probe` where a factory is wanted. It also reports the

@@ -24,17 +24,19 @@ methods may be called from any other thread: they hand the work over to the loop
 
 from __future__ import annotations
 
-import concurrent.futures
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
 from actors.backends import Backend, InterruptibleTask
 from actors.dead_letters import FULL
 from actors.errors import ActorError, SystemClosed
 from actors.messages import Question
 from actors.ref import Ref, address_of
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["ThreadsafeRef"]
 
@@ -47,7 +49,7 @@ LOOK_AGAIN = 1.0
 
 @final
 class ThreadsafeRef(Generic[M_contra]):
-    """Reach an address from other threads than the event loop's."""
+    """An address, for other threads than the event loop's."""
 
     __slots__ = ("_backend", "_home", "_ref")
 
@@ -82,14 +84,16 @@ class ThreadsafeRef(Generic[M_contra]):
         """
         if threading.get_ident() == self._home:
             raise RuntimeError("ask here would block the event loop; await Ref.ask instead")
-        future: concurrent.futures.Future[R] = concurrent.futures.Future()
+        from concurrent.futures import Future  # here: it loads `logging`, which few need so early
+
+        future: Future[R] = Future()
         main = partial(_ask, future, self._ref, request, timeout)
         label = f"{self._ref.path} threadsafe ask"
         self._hand_over(lambda: void(self._backend.start(main, label)))
         while True:
             try:
                 return future.result(LOOK_AGAIN)
-            except concurrent.futures.TimeoutError:
+            except TimeoutError:
                 if future.done():
                     raise  # it is the answer: an AskTimeout is a TimeoutError
                 self._hand_over(void)
@@ -110,7 +114,7 @@ def _tell(ref: Ref[Any], message: object) -> None:
 
 
 async def _ask(
-    future: concurrent.futures.Future[Any],
+    future: Future[Any],
     ref: Ref[Any],
     request: Any,
     timeout: float | None,

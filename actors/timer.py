@@ -39,7 +39,7 @@ __all__ = ["Timer", "check_delay"]
 
 @final
 class Timer:
-    """Stand for messages that are due; `active` until it has fired for the last time."""
+    """Messages that are due; `active` until it has fired for the last time."""
 
     __slots__ = ("_backend", "_call", "_due", "_handle", "_interval", "_timers")
 
@@ -61,7 +61,7 @@ class Timer:
 
     @property
     def active(self) -> bool:
-        """Tell whether it will fire (again)."""
+        """Return whether it will fire (again)."""
         return self._handle is not None
 
     def cancel(self) -> None:

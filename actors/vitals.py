@@ -50,7 +50,7 @@ from typing import Any, TypeAlias, TypeGuard, cast, final
 
 from attrs import frozen
 
-__all__ = ["Place", "Step", "Vitals", "places", "steps_of_task", "traceback_of"]
+__all__ = ["Place", "Step", "Vitals", "places", "steps_of", "traceback_of"]
 
 Step: TypeAlias = (
     "CoroutineType[Any, Any, Any] | GeneratorType[Any, Any, Any] | AsyncGeneratorType[Any, Any]"
@@ -61,7 +61,7 @@ Step: TypeAlias = (
 @final
 @frozen
 class Place:
-    """Be one entry of a stack: a file, the line reached in it, and the function."""
+    """One entry of a stack: a file, the line reached in it, and the function."""
 
     file: str
     line: int
@@ -74,7 +74,7 @@ class Place:
 @final
 @frozen
 class Vitals:
-    """Say what an incarnation is doing at this moment.
+    """What an incarnation is doing at this moment.
 
     `incarnation` counts from 1. `work` stands for the piece of work that it is busy with: a
     handler, a hook (`on_down`, `on_exit`, `on_stop`), or one turn of a loop over its inbox. As
@@ -92,11 +92,9 @@ class Vitals:
     stopping: bool
 
 
-def steps_of_task(task: object) -> Iterator[Step]:
-    """Walk along the suspended calls of a task, outermost first. Empty for one that has ended."""
-    # asyncio's tasks have a method, trio's an attribute; both mean the same coroutine.
-    get = getattr(task, "get_coro", None)
-    step: object = getattr(task, "coro", None) if get is None else get()
+def steps_of(coroutine: object) -> Iterator[Step]:
+    """Walk along the suspended calls of a coroutine, outermost first. Empty when it has ended."""
+    step = coroutine
     seen: set[int] = set()
     # What an iterator of somebody's own holds may lead back.
     while step is not None and id(step) not in seen:
@@ -136,7 +134,7 @@ def code_of(step: Step) -> CodeType:
 
 
 def places(steps: Iterable[Step]) -> tuple[Place, ...]:
-    """Say where suspended calls are."""
+    """Return where suspended calls are."""
     frames = [frame for step in steps if (frame := _frame(step)) is not None]
     return tuple(
         Place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)

@@ -40,7 +40,7 @@ DOORS: dict[str, tuple[str, ...]] = {
 }
 
 # What is not the standard library: where it may be imported, "*" standing for everywhere.
-_EITHER_LOOP = ("actors.backends", "actors.clock", "actors.testing")
+_EITHER_LOOP = ("actors.backends", "actors.clock")
 OUTSIDE: dict[str, tuple[str, ...]] = {
     "anyio": ("*",),
     "attrs": ("*",),

@@ -38,7 +38,7 @@ import types
 from collections.abc import Awaitable, Callable, Generator
 from contextvars import Context
 from functools import partial
-from typing import TypeVar, final
+from typing import Any, TypeVar, cast, final
 
 import anyio
 
@@ -50,6 +50,26 @@ T = TypeVar("T")
 
 REDELIVER_FIRST = 0.001
 REDELIVER_MOST = 0.1
+"""Seconds until an interruption is delivered again, at first and at most."""
+
+QUIET_TURNS = 3
+"""So many turns of the loop without anything to do are taken for idleness."""
+
+
+# Re-delivered cancellation. `interrupt` must get user code out of `guard`, on both loops alike.
+# On trio a cancelled scope is a level: every await in it raises until the scope is left. asyncio
+# cancels once, and code that swallows the one CancelledError (`except BaseException`, a library
+# that retries) would live on, and a shutdown would wait for it. So the cancellation is delivered
+# again, after 1 ms and then ever more rarely up to 10 times a second, until the code has left.
+# Three things must not be harmed by that:
+#
+# - The engine's own waits inside of the guard (a child that is being stopped: `outlast`) are
+#   sheltered: what they wait for must be waited for, and it would only cost turns to wake them.
+# - What comes after `guard` in the same task: whatever was delivered is taken back with
+#   `uncancel`, and a cancellation that was requested but not yet thrown is drawn at a bare yield
+#   and dropped.
+# - Cancellations from elsewhere, a timeout of the user's own: those are not ours and pass
+#   through. Only when `hit` is set does CancelledError become Interrupted.
 
 
 @types.coroutine
@@ -59,6 +79,8 @@ def _bare_yield() -> Generator[None, None, None]:
 
 @final
 class _AsyncioTask(InterruptibleTask):
+    """A task of asyncio's. `_delivered` counts the cancellations that are to be taken back."""
+
     __slots__ = ("_delivered", "_inside", "_loop", "_redelivery")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -117,6 +139,8 @@ class _AsyncioTask(InterruptibleTask):
 
 @final
 class AsyncioBackend(Backend):
+    """One running loop of asyncio, or of uvloop."""
+
     name = "asyncio"
 
     def __init__(self) -> None:
@@ -174,3 +198,37 @@ class AsyncioBackend(Backend):
 
     def cancelled_error(self) -> type[BaseException]:
         return asyncio.CancelledError
+
+    def coroutine_of(self, task: object) -> object:
+        return None if task is None else cast("asyncio.Task[object]", task).get_coro()
+
+    async def settle(self) -> None:
+        # Not anyio.wait_all_tasks_blocked: on asyncio it sleeps between two looks, so time would
+        # pass, and it does not see calls that are due in this turn.
+        task = asyncio.current_task()
+        assert task is not None
+        _settling.add(task)
+        try:
+            quiet = 0
+            while quiet < QUIET_TURNS:
+                await asyncio.sleep(0)
+                quiet = quiet + 1 if _is_idle(self._loop) else 0
+        finally:
+            _settling.discard(task)
+
+
+_settling: set[asyncio.Task[Any]] = set()
+
+
+def _is_idle(loop: asyncio.AbstractEventLoop) -> bool:
+    """Return whether no task but those that settle has anything to do."""
+    tasks = asyncio.all_tasks(loop)
+    due = getattr(loop, "_ready", ())  # uvloop keeps its own to itself
+    if len(due) >= len(_settling & tasks):
+        return False
+    return not any(_can_run(task) for task in tasks - _settling)
+
+
+def _can_run(task: asyncio.Task[Any]) -> bool:
+    waits_for: asyncio.Future[Any] | None = getattr(task, "_fut_waiter", None)
+    return waits_for is None or waits_for.done()

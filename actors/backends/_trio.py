@@ -37,6 +37,8 @@ T = TypeVar("T")
 
 @final
 class _TrioWaiter:
+    """The place where one task waits. `_outcome` is an exception when the wait was given up."""
+
     __slots__ = ("_outcome", "_task", "_trio")
 
     def __init__(self, library: Any) -> None:
@@ -81,6 +83,8 @@ def _steps_of(awaitable: Awaitable[Any]) -> Generator[Any, None, Any]:
 
 @final
 class _TrioTask(InterruptibleTask):
+    """A system task of trio's; its scope is there while it is in `guard`."""
+
     __slots__ = ("_scope", "_trio")
 
     def __init__(self, library: Any) -> None:
@@ -175,6 +179,8 @@ class _TrioTimers:
 
 @final
 class TrioBackend(Backend):
+    """One run of trio."""
+
     name = "trio"
 
     def __init__(self) -> None:
@@ -203,7 +209,8 @@ class TrioBackend(Backend):
     def start(self, main: Main, label: str, context: Context | None = None) -> InterruptibleTask:
         task = _TrioTask(self._trio)
         # A system task: the cancellation of whoever happens to spawn must not reach it. Its
-        # context is the spawner's, as for any other task.
+        # context is the spawner's, as for any other task. trio closes such tasks only when the
+        # main task has ended, and by then an actor system has been left.
         task.task = self._trio.lowlevel.spawn_system_task(
             main, task, name=label, context=context or copy_context()
         )
@@ -226,3 +233,13 @@ class TrioBackend(Backend):
 
     def cancelled_error(self) -> type[BaseException]:
         return self._trio.Cancelled
+
+    def coroutine_of(self, task: object) -> object:
+        return task.coro if isinstance(task, self._trio.lowlevel.Task) else None
+
+    async def settle(self) -> None:
+        # Imported only now, and not by `import trio`: users without trio have no such module.
+        from trio.testing import wait_all_tasks_blocked
+
+        # The virtual clock waits for idleness too; this wait comes first.
+        await wait_all_tasks_blocked()

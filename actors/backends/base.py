@@ -45,25 +45,25 @@ class Interrupted(BaseException):
 
 
 class Wakeable(Protocol):
-    """Be woken once by somebody who asks first whether that is still wanted."""
+    """Somebody to be woken once, by one who asks first whether that is still wanted."""
 
     def done(self) -> bool:
-        """Tell whether it was woken or given up."""
+        """Return whether it was woken or given up."""
         ...
 
     def set_result(self, result: None, /) -> None:
-        """Be woken."""
+        """Wake it."""
         ...
 
 
 class Waiter(Protocol[T]):
-    """Park one task until it is woken once; the part of `asyncio.Future` that is needed.
+    """The place where one task waits to be woken once; what is needed of `asyncio.Future`.
 
     `done` is also true when the waiting task was cancelled, so whoever wakes asks it first.
     """
 
     def done(self) -> bool:
-        """Tell whether it was woken or given up."""
+        """Return whether it was woken or given up."""
         ...
 
     def set_result(self, result: T, /) -> None:
@@ -80,7 +80,7 @@ class Waiter(Protocol[T]):
 
 
 class TimerHandle(Protocol):
-    """Stand for a call that is due later; `cancel` may come at any time and repeatedly."""
+    """A call that is due later; `cancel` may come at any time and repeatedly."""
 
     def cancel(self) -> None:
         """Take the call back, if it was not made yet."""
@@ -88,7 +88,7 @@ class TimerHandle(Protocol):
 
 
 class InterruptibleTask(ABC):
-    """Hold the task of one incarnation, so that user code in it can be interrupted.
+    """The task of one incarnation, whose user code can be interrupted.
 
     `hit` tells whether `interrupt` was called since the last `guard` began.
     """
@@ -117,7 +117,7 @@ Main: TypeAlias = Callable[[InterruptibleTask], Coroutine[Any, Any, None]]
 
 
 class Backend(ABC):
-    """Offer one running event loop to the engine."""
+    """One running event loop, as the engine uses it."""
 
     name: str
     new_waiter: Callable[[], Waiter[Any]]
@@ -143,7 +143,7 @@ class Backend(ABC):
         """
 
     def is_current(self, task: object) -> bool:
-        """Tell whether `task` runs now; False outside of the loop, where none does."""
+        """Return whether `task` runs now; False outside of the loop, where none does."""
         try:
             return self.current_task() is task
         except RuntimeError:
@@ -168,6 +168,14 @@ class Backend(ABC):
         in, which the caller then owes to its own caller. Inside the guard of `task`, its
         interruption is not delivered again meanwhile.
         """
+
+    @abstractmethod
+    def coroutine_of(self, task: object) -> object:
+        """Return the coroutine that a task runs."""
+
+    @abstractmethod
+    async def settle(self) -> None:
+        """Let every other task run until all of them wait: for time, for I/O, or for this one."""
 
     @abstractmethod
     def cancelled_error(self) -> type[BaseException]:

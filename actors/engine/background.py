@@ -62,7 +62,7 @@ class Background:
 
     @property
     def works(self) -> bool:
-        """Tell whether something that was piped is still under way."""
+        """Return whether something that was piped is still under way."""
         return bool(self._piped)
 
     # -- timers -------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ import os
 from collections.abc import Callable, Iterator
 from itertools import dropwhile
 from types import CoroutineType
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 from actors.address import Address, unwrap
 from actors.context import Child, Proc
@@ -46,9 +46,11 @@ from actors.exits import Crashed, ExitReason
 from actors.mailbox import Mailbox
 from actors.names import Name
 from actors.ref import Ref, ref_of
-from actors.vitals import Place, Step, Vitals, code_of, places, steps_of_task, traceback_of
+from actors.vitals import Place, Step, Vitals, code_of, places, steps_of, traceback_of
 
 __all__ = ["OwnedChild", "reserve_child", "spawn_child"]
+
+M = TypeVar("M")
 
 # What stands between the engine and the user's code, in the stack of an incarnation's task.
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -60,13 +62,13 @@ _STOPPING = Incarnation._tidy.__code__  # pyright: ignore[reportPrivateUsage]
 
 async def spawn_child(
     owner: Incarnation,
-    start: Callable[[], Proc[Any]],
+    start: Callable[[], Proc[M]],
     id: str | None,
-    name: Name[Any] | None,
+    name: Name[M] | None,
     mailbox: Mailbox,
     shutdown: float | None,
     start_timeout: float | None,
-) -> Ref[Any]:
+) -> Ref[M]:
     """Start a child that is linked to its owner."""
     owner.check_not_ended()
     owner.labels += 1
@@ -78,10 +80,10 @@ async def spawn_child(
 def reserve_child(
     owner: Incarnation,
     id: str,
-    name: Name[Any] | None,
+    name: Name[M] | None,
     mailbox: Mailbox,
     shutdown: float | None,
-) -> OwnedChild:
+) -> Child[M]:
     """Reserve an address for a child."""
     owner.check_not_ended()
     address = _address_below(owner, id, name, mailbox, shutdown)
@@ -166,7 +168,7 @@ class OwnedChild(Child[Any]):
         return vitals_of(life) if isinstance(life, Incarnation) else None
 
     def stack(self) -> tuple[Place, ...]:
-        """Say where the incarnation waits."""
+        """Return where the incarnation waits."""
         life = self._address.occupant
         return places(own_steps(life)) if isinstance(life, Incarnation) else ()
 
@@ -198,7 +200,7 @@ class OwnedChild(Child[Any]):
 
 
 def vitals_of(life: Incarnation) -> Vitals:
-    """Say what an incarnation is doing."""
+    """Return what an incarnation is doing."""
     work: object = None
     activity = ""
     stopping = life.phase is Phase.STOPPING
@@ -232,7 +234,7 @@ def own_steps(life: Incarnation) -> list[Step]:
     if life.traits.actor and _waits_for_mail(life):
         return []
     found: list[Step] = []
-    for step in steps_of_task(life.task):
+    for step in _all_steps(life):
         code = code_of(step)
         if _is_guard(step):
             found.clear()  # what is further out is the engine's
@@ -246,9 +248,13 @@ def _waits_for_mail(life: Incarnation) -> bool:
     return life.task is None or (waiter is not None and not waiter.done())
 
 
+def _all_steps(life: Incarnation) -> Iterator[Step]:
+    return steps_of(life.system.backend.coroutine_of(life.task))
+
+
 def _steps(life: Incarnation, outside: object) -> Iterator[Step]:
     """Walk along the calls of its task that are inside of the engine's call `outside`."""
-    steps = dropwhile(lambda step: code_of(step) is not outside, steps_of_task(life.task))
+    steps = dropwhile(lambda step: code_of(step) is not outside, _all_steps(life))
     next(steps, None)
     return steps
 

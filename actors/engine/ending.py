@@ -27,16 +27,40 @@ from actors.engine.life import Life
 from actors.engine.links import Links
 from actors.engine.receiver import Receiver
 from actors.errors import StartFailed
-from actors.exits import Crashed, ExitReason
+from actors.exits import Crashed, ExitReason, Normal
 from actors.messages import Envelope
 from actors.notices import Exited
 from actors.ref import address_of, ref_of
 
-__all__ = ["announce", "drop_control", "give_up_mail", "let_go", "start_failed", "undelivered"]
+__all__ = [
+    "announce",
+    "drop_control",
+    "give_up_mail",
+    "let_go",
+    "outcome",
+    "start_failed",
+    "undelivered",
+]
 
 
 CRASHED = DeadLetterReason(DeadLetterKind.IN_HAND, "its receiver crashed")
 KILLED = DeadLetterReason(DeadLetterKind.IN_HAND, "its receiver was killed")
+
+
+def outcome(body: ExitReason, told: ExitReason | None, verdict: ExitReason | None) -> ExitReason:
+    """Decide how a proc ends whose body ended with `body`.
+
+    A verdict overrules all; what it was told counts when its body did not crash.
+
+    >>> from actors import Killed, Normal, Shutdown
+    >>> print(outcome(Normal(), None, None), outcome(Normal(), Shutdown(), None))
+    normal shutdown
+    >>> print(outcome(Normal(), Shutdown(), Killed()))
+    killed
+    """
+    if verdict is not None:
+        return verdict
+    return told if told is not None and isinstance(body, Normal) else body
 
 
 def drop_control(life: Life) -> None:

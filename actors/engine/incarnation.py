@@ -1,9 +1,10 @@
 """Carry one incarnation of a proc through its life.
 
-An incarnation has one task. Its life: start, body, its children stopped in reverse order,
-`on_stop`, and the announcement of its end, made when nothing of it is left. Whatever lands at
-whichever await (a kill, a second stop, a cancellation from outside), it goes through the same
-steps, and only user code is ever cut short.
+An incarnation has one task, and holds its parts as fields: a `Receiver` for its mail, `Links` to
+others, `Background` for timers and pipes; each is made when it is first used. Its life: start,
+body, its children stopped in reverse order, `on_stop`, and the announcement of its end, made when
+nothing of it is left. Whatever lands at whichever await (a kill, a second stop, a cancellation
+from outside), it goes through the same steps, and only user code is ever cut short.
 
 ============  ==========================================================================
 lands         what happens
@@ -164,7 +165,8 @@ class Incarnation:
             self._background = Background(self)
         return self._background
 
-    # Two functions of its parts that are called on every incarnation, as methods.
+    # Functions of the parts as methods, without another call in between: an inline ask is nearly
+    # all overhead already.
     answer_now = inline.answer_now
     hear_exit = hear_exit
 
@@ -175,7 +177,7 @@ class Incarnation:
 
     @property
     def _busy_beside(self) -> bool:
-        """Tell whether something that it started has to end before it does."""
+        """Return whether something that it started has to end before it does."""
         return bool(self.children) or (self._background is not None and self._background.works)
 
     def beat(self) -> None:
@@ -209,11 +211,11 @@ class Incarnation:
         self.address.waiter = self
 
     def done(self) -> bool:
-        """Tell whether it was woken: not as long as it stands in for a waiter."""
+        """Return whether it was woken: not as long as it stands in for a waiter."""
         return False
 
     def set_result(self, result: None, /) -> None:
-        """Be woken by the first message: now it gets a task."""
+        """Give it a task: its first message has come."""
         self._launch()
 
     def _launch(self) -> None:
@@ -290,13 +292,9 @@ class Incarnation:
             self._let_pass(error)
             if self.told is None or not isinstance(error, self.system.backend.cancelled_error()):
                 reason = self.failure(error)
-        if self.verdict is not None:
-            if isinstance(reason, Crashed):
-                self.late(reason.error)
-            return self.verdict
-        if isinstance(reason, Normal) and self.told is not None:
-            return self.told
-        return reason
+        if self.verdict is not None and isinstance(reason, Crashed):
+            self.late(reason.error)
+        return ending.outcome(reason, self.told, self.verdict)
 
     async def _clear(self) -> None:
         """Stop what this incarnation started."""
@@ -327,7 +325,7 @@ class Incarnation:
             raise error
 
     def in_own_task(self) -> bool:
-        """Tell whether its own task is the one that runs now."""
+        """Return whether its own task is the one that runs now."""
         return self.system.backend.is_current(self.task)
 
     def failure(self, error: BaseException) -> ExitReason:
@@ -344,12 +342,12 @@ class Incarnation:
 
     @property
     def lives(self) -> bool:
-        """Tell whether it is starting or running, not stopping."""
+        """Return whether it is starting or running, not stopping."""
         return self.phase <= Phase.RUNNING
 
     @property
     def hears(self) -> bool:
-        """Tell whether news still matter: it lives, and its fate is not sealed."""
+        """Return whether news still matter: it lives, and its fate is not sealed."""
         return self.lives and self.verdict is None
 
     def check_not_ended(self) -> None:
@@ -392,7 +390,7 @@ class Incarnation:
             self.address.signal(TOLD, first=True)
 
     def _tell(self, reason: ExitReason) -> None:
-        """Be told from outside: after the message in hand, and the control that came before."""
+        """Stop it from outside: after the message in hand, and the control that came before."""
         if self.told is None and self.lives and not self._ends_at_once(reason):
             self.told = reason
             self.cancel_token()

@@ -75,16 +75,16 @@ class Life(Occupant, Protocol):
 
     @property
     def lives(self) -> bool:
-        """Tell whether it is starting or running, not stopping."""
+        """Return whether it is starting or running, not stopping."""
         ...
 
     @property
     def hears(self) -> bool:
-        """Tell whether news still matter: it lives, and its fate is not sealed."""
+        """Return whether news still matter: it lives, and its fate is not sealed."""
         ...
 
     def in_own_task(self) -> bool:
-        """Tell whether its own task is the one that runs now."""
+        """Return whether its own task is the one that runs now."""
         ...
 
     def check_not_ended(self) -> None:
@@ -96,7 +96,7 @@ class Life(Occupant, Protocol):
         ...
 
     def hear_exit(self, exited: Exited) -> bool:
-        """Be told that a linked proc or a child has ended; False when it is too late for that."""
+        """Take the news that a linked proc or a child has ended; False when it is too late."""
         ...
 
     def take_down(self, reason: ExitReason) -> None:

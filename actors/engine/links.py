@@ -64,7 +64,7 @@ class Links:
 
     @property
     def bound(self) -> bool:
-        """Tell whether anybody hears of the end of this proc."""
+        """Return whether anybody hears of the end of this proc."""
         return bool(self._linked or self.watchers)
 
     # -- monitors -----------------------------------------------------------------------------
@@ -90,7 +90,7 @@ class Links:
             other.links.watchers.pop(monitor, None)
 
     def forget(self, monitor: Monitor) -> None:
-        """Be done with a monitor whose Down has come, or is not wanted any more."""
+        """Forget a monitor whose Down has come, or is not wanted any more."""
         monitor.active = False
         self._watching.pop(monitor, None)
 
@@ -146,7 +146,7 @@ class Links:
 
 
 def hear_exit(life: Life, exited: Exited) -> bool:
-    """Be told that a linked proc or a child has ended; False when it is too late for that."""
+    """Take the news that a linked proc or a child has ended; False when it is too late."""
     if not life.hears:
         return False
     if life.traits.traps_exits:

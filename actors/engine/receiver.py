@@ -367,7 +367,7 @@ class Receiver:
         return False
 
     async def reach_stop_mark(self) -> bool:
-        """Be told to stop by the mark that `Ref.stop` has queued."""
+        """Stop at the mark that `Ref.stop` has queued; returns True."""
         life = self._life
         life.address.extra -= 1
         if life.told is None:
@@ -421,7 +421,7 @@ class Receiver:
         return self._reply
 
     def put_down(self) -> None:
-        """Be done with the message that the inbox gave last."""
+        """Put down the message that the inbox gave last: it is done with."""
         life = self._life
         item, life.in_hand = life.in_hand, None
         self._reply = None  # if nobody else has it, it was thrown away unanswered
@@ -456,7 +456,7 @@ class Receiver:
 
     @property
     def reads_inbox(self) -> bool:
-        """Tell whether an iteration over the inbox is under way."""
+        """Return whether an iteration over the inbox is under way."""
         inbox = None if self._inbox is None else self._inbox()
         return inbox is not None and not inbox.over
 
@@ -514,7 +514,7 @@ class Inbox(AsyncIterator[Received[Any]]):
 
 
 def is_coroutine(result: object) -> TypeGuard[Coroutine[Any, Any, Any]]:
-    """Tell whether a handler returned work to be awaited; quicker than the general question."""
+    """Return whether a handler returned work to be awaited; quicker than the general question."""
     return type(result) is CoroutineType
 
 

@@ -28,7 +28,7 @@ from actors import (
 )
 from actors.clock import START
 from actors.testing import Recorder, settle
-from actors.vitals import steps_of_task, traceback_of
+from actors.vitals import steps_of, traceback_of
 from tests.actors import sleepers
 from tests.actors.sleepers import (
     Brief,
@@ -359,13 +359,13 @@ def test_a_chain_that_leads_back_is_walked_once() -> None:
     ring = Ring()
     ring.coro = outer()
     ring.coro.send(None)
-    assert list(steps_of_task(ring)) == [ring.coro]
+    assert list(steps_of(ring.coro)) == [ring.coro]
     ring.coro.close()
 
 
-def test_a_task_that_has_ended_has_no_steps() -> None:
+def test_what_has_ended_has_no_steps() -> None:
     """What is no task, and what has ended, has no stack; its traceback is none."""
-    assert list(steps_of_task(None)) == []
+    assert list(steps_of(None)) == []
     assert traceback_of([]) is None
 
 

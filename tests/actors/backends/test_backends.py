@@ -1,4 +1,4 @@
-"""Tests of `actors.backend`: what the engine asks of an event loop, on each of them."""
+"""Tests of `actors.backends`: what the engine asks of an event loop, on each of them."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ Work = Callable[[], Awaitable[object]]
 
 
 def guarded(work: Work, log: list[object], after: Work | None = None) -> InterruptibleTask:
-    """Run work in a cage, and log how it ends; then run `after` in the same task."""
+    """Run work in a task, and log how it ends; then run `after` in the same task."""
 
-    async def main(cage: InterruptibleTask) -> None:
+    async def main(task: InterruptibleTask) -> None:
         try:
-            log.append(await cage.guard(work()))
+            log.append(await task.guard(work()))
         except BaseException as error:
             log.append(error)
-        log.append(cage.hit)
+        log.append(task.hit)
         if after is not None:
-            log.append(await cage.guard(after()))
+            log.append(await task.guard(after()))
 
     return current_backend().start(main, "test")
 
@@ -168,7 +168,7 @@ def test_any_calls_and_cancellations_are_kept_apart(
     }
 
 
-# -- cages -----------------------------------------------------------------------------------------
+# -- interruptible tasks -----------------------------------------------------------------------
 
 
 @pytest.mark.core
@@ -180,10 +180,10 @@ async def test_an_interrupt_ends_what_is_guarded_and_nothing_else() -> None:
         return "after"
 
     log: list[object] = []
-    cage = guarded(sleep, log, after)
+    task = guarded(sleep, log, after)
     await settle()
-    cage.interrupt()
-    cage.interrupt()
+    task.interrupt()
+    task.interrupt()
     await anyio.sleep(0.05)
     assert isinstance(log[0], Interrupted)
     assert log[1:] == [True, "after"]
@@ -197,20 +197,20 @@ async def test_an_interrupt_before_or_after_does_nothing() -> None:
         return "done"
 
     log: list[object] = []
-    cage = guarded(short, log)
-    cage.interrupt()
+    task = guarded(short, log)
+    task.interrupt()
     await anyio.sleep(2)
-    cage.interrupt()
+    task.interrupt()
     await settle()
     assert log == ["done", False]
 
 
 async def test_code_that_interrupts_itself_and_returns_leaves_no_trace() -> None:
     """An interrupt from within, without another await, does not reach what comes after."""
-    cages: list[InterruptibleTask] = []
+    tasks: list[InterruptibleTask] = []
 
     async def own() -> str:
-        cages[0].interrupt()
+        tasks[0].interrupt()
         return "returned"
 
     async def after() -> str:
@@ -218,12 +218,12 @@ async def test_code_that_interrupts_itself_and_returns_leaves_no_trace() -> None
         return "after"
 
     log: list[object] = []
-    cages.append(guarded(own, log, after))
+    tasks.append(guarded(own, log, after))
     await anyio.sleep(2)
     assert log == ["returned", True, "after"]
 
 
-async def test_a_cage_is_out_of_reach_of_its_starter() -> None:
+async def test_a_task_is_out_of_reach_of_its_starter() -> None:
     """The cancellation of whoever starts a task does not reach the task."""
     log: list[object] = []
 
@@ -264,9 +264,9 @@ async def test_guarded_code_may_use_timeouts_and_groups() -> None:
         return scope.cancelled_caught
 
     log: list[object] = []
-    cage = guarded(nested, log, after)
+    task = guarded(nested, log, after)
     await settle()
-    cage.interrupt()
+    task.interrupt()
     await anyio.sleep(10)
     assert isinstance(log[0], Interrupted)
     assert log[1:] == [True, True]

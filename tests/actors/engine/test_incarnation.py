@@ -1,4 +1,4 @@
-"""Tests of `actors.cell`: whatever lands on a proc, in whichever phase, it ends properly.
+"""Tests of incarnations: whatever lands on a proc, in whichever phase, it ends properly.
 
 The matrix at the top brings a proc into each phase of its life and lets each event land there; a
 small model says how it must end. The fixture that watches every test sees to it that nothing is
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 import anyio
+import anyio.lowlevel
 import pytest
 from attrs import frozen
 

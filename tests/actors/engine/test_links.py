@@ -1,4 +1,4 @@
-"""Tests of `actors.bonds`: links, monitors, and work on the side."""
+"""Tests of `actors.engine.links`: links, monitors, and work on the side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the receive loop: batches, fairness, control before mail, the message in hand."""
+"""Tests of receivers: batches, fairness, control before mail, the message in hand."""
 
 from __future__ import annotations
 

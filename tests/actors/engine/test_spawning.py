@@ -1,4 +1,4 @@
-"""Tests of `actors.spawning`: factories, ids, names, starts that fail, children that are owned."""
+"""Tests of starting procs: factories, ids, names, starts that fail, children that are owned."""
 
 from __future__ import annotations
 
