@@ -319,7 +319,9 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[Leaks]:
         if request.node.get_closest_marker("leaks") is None:
             checks.leaks = leaks
         yield leaks
-    checks.fail_for(checks.left_behind(after_fixtures=True))
+    found = checks.left_behind(after_fixtures=True)
+    checks.leaks = None  # a test outlives its run, and all that it made would with it
+    checks.fail_for(found)
 
 
 @pytest.fixture
@@ -331,7 +333,8 @@ def no_dead_letters(request: pytest.FixtureRequest) -> Iterator[list[DeadLetter]
     checks = _checks_of(request.node)
     with checks.counting() as letters:
         yield letters
-    checks.fail_for(checks.lost())
+        found = checks.lost()
+    checks.fail_for(found)
 
 
 @pytest.fixture
@@ -359,6 +362,7 @@ class _Checks:
             return
         with counting_dead_letters() as self.letters:
             yield self.letters
+        self.letters = None
 
     def left_behind(self, *, after_fixtures: bool) -> list[str]:
         """Say what is left."""
