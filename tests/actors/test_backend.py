@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.backend import Backend, Cage, Interrupted, Waiter, current_backend
-from actors.clock import backend_options
-from actors.testing import settle
+from actors.testing import backend_options, settle
 from tests.actors.kit import fail
 
 Work = Callable[[], Awaitable[object]]
