@@ -40,8 +40,7 @@ from actors import (
     Request,
     on,
 )
-from actors.clock import Backend, backend_options
-from actors.testing import settle
+from actors.testing import Backend, backend_options, settle
 
 Line: TypeAlias = tuple[float, str, *tuple[object, ...]]
 """What was seen: when, who began it, and the rest."""

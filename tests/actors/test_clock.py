@@ -23,7 +23,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.clock import FOREVER, START, VirtualClockEventLoop, backend_options
+from actors.testing import FOREVER, START, VirtualClockEventLoop, backend_options
 
 _T = TypeVar("_T")
 
@@ -257,7 +257,7 @@ def test_a_backend_is_imported_only_when_it_is_asked_for() -> None:
     """Whoever uses asyncio needs neither trio nor uvloop to be installed."""
     program = """
 import sys
-from actors.clock import backend_options
+from actors.testing import backend_options
 backend_options("asyncio")
 assert not {"trio", "uvloop"} & set(sys.modules), "imported too much"
 """

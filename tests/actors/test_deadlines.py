@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from actors import ActorSystem, AskTimeout
 from actors.backends import current_backend
-from actors.clock import START, Backend, backend_options
 from actors.deadlines import TICKS, Deadlines
+from actors.testing import START, Backend, backend_options
 from tests.actors.kit import Ask, pair
 
 

@@ -15,8 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from actors.clock import Backend
-from actors.testing import without_fast_paths
+from actors.testing import Backend, without_fast_paths
 from tests.actors.players import CLASSES, KINDS, Part, Scene, Step, World, play
 
 pytestmark = pytest.mark.dead_letters

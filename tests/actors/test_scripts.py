@@ -35,8 +35,7 @@ from actors import (
     StartFailed,
     on,
 )
-from actors.clock import Backend, backend_options
-from actors.testing import Recorder, without_fast_paths
+from actors.testing import Backend, Recorder, backend_options, without_fast_paths
 
 pytestmark = pytest.mark.dead_letters
 

@@ -90,25 +90,6 @@ async def test_a_thread_gets_the_errors_of_an_ask() -> None:
                 await in_thread(handle.ask, Ask(refuse))
 
 
-@pytest.mark.dead_letters
-async def test_a_thread_that_asks_an_actor_that_ends_is_released() -> None:
-    """A thread that waits for an answer gets ProcExited when the actor is killed meanwhile."""
-    async with ActorSystem() as system:
-        one = await pair(system)
-        handle = system.threadsafe(one.ref)
-        async with anyio.create_task_group() as group:
-
-            async def ask() -> None:
-                with pytest.raises(ProcExited):
-                    await in_thread(
-                        partial(handle.ask, timeout=None), Ask(lambda _: anyio.sleep_forever())
-                    )
-
-            group.start_soon(ask)
-            await anyio.sleep(0.03)
-            one.ref.kill()
-
-
 async def test_a_wrong_message_is_refused_in_the_thread() -> None:
     """A message that the actor does not take raises TypeError at the thread's own call."""
     async with ActorSystem() as system:

@@ -26,8 +26,7 @@ from actors import (
     Vitals,
     on,
 )
-from actors.clock import START
-from actors.testing import Recorder, settle
+from actors.testing import START, Recorder, settle
 from actors.vitals import steps_of, traceback_of
 from tests.actors import sleepers
 from tests.actors.sleepers import (

@@ -67,23 +67,6 @@ async def test_others_get_their_turn_after_64_messages() -> None:
     assert worker.log == list(range(640))
 
 
-@pytest.mark.dead_letters
-async def test_an_actor_that_feeds_itself_starves_nobody() -> None:
-    """An actor that sends itself a message for each that it handles lets timers fire."""
-
-    class Feeder(Actor[Note]):
-        @on(Note)
-        def put(self, message: Note) -> None:
-            self.context.ref.tell(message)
-
-    async with ActorSystem() as system:
-        ref = await system.spawn(Feeder)
-        ref.tell(Note(1))
-        for _ in range(100):
-            await anyio.lowlevel.checkpoint()
-        assert await ref.shutdown() == Shutdown()
-
-
 # -- control comes first ---------------------------------------------------------------------------
 
 
