@@ -39,8 +39,9 @@ from typing import Any, Generic, TypeVar, final
 
 from attrs import frozen
 
-from actors.address import Address, Notice
+from actors.address import Address
 from actors.exits import ExitReason
+from actors.mail import Notice
 from actors.messages import Reply
 from actors.ref import Ref
 

@@ -45,20 +45,11 @@ from typing import Any, final
 
 import pytest
 
-from actors.address import (
-    Address,
-    Control,
-    DeadLetterHandler,
-    HearsOfMail,
-    Notice,
-    Runtime,
-    StopMark,
-    instruments,
-    unwrap,
-)
+from actors.address import Address, DeadLetterHandler, HearsOfMail, Runtime, instruments
 from actors.backends import Backend, InterruptibleTask, TimerHandle, Waiter
 from actors.dead_letters import DeadLetterReason
 from actors.events import DeadLetter
+from actors.mail import Control, Notice, StopMark, unwrap
 from actors.ref import ref_of
 
 __all__ = [

@@ -5,6 +5,7 @@ Erlang-style supervision on top of `actors`, for asyncio and trio. A tree is fro
 
 >>> import anyio
 >>> from actors import CancellationToken, task
+>>> from supervision import ChildSpec, Strategy, SupervisorSpec, serve
 >>> async def report(shutdown: CancellationToken) -> None:
 ...     print("reporting")
 ...     await shutdown.wait()
@@ -38,13 +39,12 @@ if TYPE_CHECKING:
         ChildRunning,
         ChildStartFailed,
         IntensityExceeded,
-        NoPartitions,
         SpecError,
         SupervisionError,
         TooManyChildren,
         TreeExited,
     )
-    from supervision.pool import JobExpired, NoWorkers, Pool, PoolDraining, PoolFull, PoolSpec
+    from supervision.pool import JobExpired, NoWorkers, Pool, PoolFull, PoolSpec
     from supervision.process import run
     from supervision.specs import (
         BRUTAL_KILL,
@@ -88,10 +88,10 @@ else:
             "supervision.application": "Application StopReport serve",
             "supervision.errors": (
                 "ChildExists ChildNotFound ChildRestarting ChildRunning ChildStartFailed "
-                "IntensityExceeded NoPartitions SpecError SupervisionError TooManyChildren "
+                "IntensityExceeded SpecError SupervisionError TooManyChildren "
                 "TreeExited"
             ),
-            "supervision.pool": "JobExpired NoWorkers Pool PoolDraining PoolFull PoolSpec",
+            "supervision.pool": "JobExpired NoWorkers Pool PoolFull PoolSpec",
             "supervision.process": "run",
             "supervision.specs": (
                 "BRUTAL_KILL INFINITY AutoShutdown Backoff ChildSpec DynamicSupervisorSpec "
@@ -130,12 +130,10 @@ __all__ = [
     "GetChildSpec",
     "IntensityExceeded",
     "JobExpired",
-    "NoPartitions",
     "NoWorkers",
     "PartitionSupervisorSpec",
     "Partitions",
     "Pool",
-    "PoolDraining",
     "PoolFull",
     "PoolSpec",
     "Restart",

@@ -7,6 +7,7 @@ It is called in the turn of the loop in which the event happens.
 >>> import anyio
 >>> from actors import Event, task
 >>> from supervision import ChildSpec, SupervisorSpec, serve
+>>> from supervision.events import ChildStopped
 >>> async def work(shutdown: object) -> None:
 ...     await anyio.sleep_forever()
 >>> def hear(event: Event) -> None:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.once
 FLOORS: dict[str, str] = {
     "actors": (
         "lazy exits errors names backends/ clock messages cancellation "
-        "dead_letters deadlines mailbox address timer ref notices events vitals "
+        "dead_letters deadlines mail mailbox address timer ref notices events vitals "
         "context functions message_types dispatch actor engine/ threads system __init__ "
         "pytest_plugin testing"
     ),

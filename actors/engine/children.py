@@ -33,7 +33,7 @@ from itertools import dropwhile
 from types import CoroutineType
 from typing import Any, TypeVar, final
 
-from actors.address import Address, unwrap
+from actors.address import Address
 from actors.context import Child, Proc
 from actors.dispatch import label
 from actors.engine.incarnation import Incarnation
@@ -43,6 +43,7 @@ from actors.engine.spawning import new_address, spawn_into, start_incarnation
 from actors.engine.stopping import CHILDLESS
 from actors.errors import NameTaken, StartFailed
 from actors.exits import Crashed, ExitReason
+from actors.mail import unwrap
 from actors.mailbox import Mailbox
 from actors.names import Name
 from actors.ref import Ref, ref_of

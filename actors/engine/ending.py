@@ -21,13 +21,13 @@ from __future__ import annotations
 
 from contextvars import Context
 
-from actors.address import unwrap
 from actors.dead_letters import DeadLetterKind, DeadLetterReason
 from actors.engine.life import Life
 from actors.engine.links import Links
 from actors.engine.receiver import Receiver
 from actors.errors import StartFailed
 from actors.exits import Crashed, ExitReason, Normal
+from actors.mail import unwrap
 from actors.messages import Envelope
 from actors.notices import Exited
 from actors.ref import address_of, ref_of

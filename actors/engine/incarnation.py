@@ -34,7 +34,7 @@ from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, final
 
-from actors.address import STOP, Address, current_occupant
+from actors.address import Address, current_occupant
 from actors.backends import Interrupted, InterruptibleTask, TimerHandle, Waiter
 from actors.cancellation import CancellationToken, homeward
 from actors.context import Core, Proc, make_context
@@ -48,6 +48,7 @@ from actors.engine.stopping import CHILDLESS, stop_children
 from actors.errors import Ignore
 from actors.events import Event, ProcEnded, ProcFailedToStart, ProcStarted, StopError
 from actors.exits import Crashed, ExitReason, Killed, Normal, Shutdown
+from actors.mail import STOP
 from actors.messages import Envelope
 from actors.notices import Exited
 from actors.ref import ref_of

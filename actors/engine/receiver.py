@@ -42,13 +42,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from types import CoroutineType
 from typing import Any, TypeGuard, TypeVar, final
 
-from actors.address import CONTROL, STOP, UNLIMITED, Notice
+from actors.address import UNLIMITED
 from actors.backends import Waiter
 from actors.dead_letters import DeadLetterKind, DeadLetterReason
 from actors.dispatch import Dispatch, Handler
 from actors.engine.life import Life
 from actors.errors import NoReply, Refusal
 from actors.exits import Normal
+from actors.mail import CONTROL, STOP, Notice
 from actors.messages import Envelope, Reply, make_reply
 from actors.notices import DownNotice, Exited, Received
 

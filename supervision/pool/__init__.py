@@ -14,7 +14,7 @@ room speaks in.
 
 >>> import anyio
 >>> from actors import Actor, Request, on
->>> from supervision import serve
+>>> from supervision import Pool, PoolSpec, serve
 >>> class Square(Request[int]):
 ...     def __init__(self, number: int) -> None:
 ...         self.number = number

@@ -10,6 +10,7 @@ Read `tree` first, it lists the kinds of spec; then `child` for the options of o
 between two trees, `drawing` shows one.
 
 >>> from actors import task
+>>> from supervision import ChildSpec, SupervisorSpec, draw
 >>> async def work(shutdown: object) -> None: ...
 >>> shop = SupervisorSpec("shop", [ChildSpec("db", task(work)), ChildSpec("web", task(work))])
 >>> print(draw(shop))

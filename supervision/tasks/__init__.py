@@ -10,7 +10,7 @@ Read `tasks` first, what users call; then `task`, one task and its owner. `map` 
 side of a map, `map_actor` the side that reads and calls.
 
 >>> import anyio
->>> from supervision import TaskSupervisorSpec, serve
+>>> from supervision import Tasks, TaskSupervisorSpec, serve
 >>> async def length(text: str) -> int:
 ...     return len(text)
 >>> async def main() -> None:

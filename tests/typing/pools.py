@@ -17,13 +17,19 @@ from supervision import (
     JobExpired,
     NoWorkers,
     Pool,
-    PoolDraining,
     PoolFull,
     PoolSpec,
     SupervisorSpec,
     serve,
 )
-from supervision.pool import Discard, PoolJob, PoolStatistics, Routing, WorkerStatistics
+from supervision.pool import (
+    Discard,
+    PoolDraining,
+    PoolJob,
+    PoolStatistics,
+    Routing,
+    WorkerStatistics,
+)
 
 
 @frozen

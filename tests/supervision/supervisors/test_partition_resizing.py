@@ -19,13 +19,13 @@ from supervision import (
     ChildState,
     GetChild,
     GetChildSpec,
-    NoPartitions,
     Partitions,
     PartitionSupervisorSpec,
     RestartChild,
     SupervisorSpec,
     TerminateChild,
 )
+from supervision.errors import NoPartitions
 from supervision.supervisors import GetPartition
 from tests.supervision.kit import Boom, Life, Note, Stage
 from tests.supervision.partitions import handle, serving, spec

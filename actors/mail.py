@@ -1,0 +1,69 @@
+"""What stands in the queue of an address, beside the messages themselves.
+
+A plain message stands there as it is, a request in its envelope. Whatever is no message (the mark
+of control, stop marks, notices) takes no room in a bounded mailbox and is never a dead letter.
+
+>>> isinstance(CONTROL, Notice), unwrap("message")
+(False, 'message')
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from actors.backends import Waiter
+from actors.messages import Envelope
+
+__all__ = ["CONTROL", "STOP", "Control", "Notice", "Parked", "StopMark", "unwrap"]
+
+
+@final
+class Control:
+    """The mark at the head of the queue: there is control to see to first."""
+
+
+@final
+class StopMark:
+    """The mark in the queue up to which a stopping proc still works."""
+
+
+# The mark of control. A stop, or news of a linked proc, has to be seen before the messages that
+# wait, between any two of them; and a look at a second queue for each message would cost more
+# than a plain handler. So control waits in `Address.control`, and one mark in front of all
+# messages leads there. It is taken like any item, falls through the fast lanes because no handler
+# is for its type, and has the receiver empty `control`. There is at most one (`marked`). It takes
+# no room: whatever is in the queue and is no message (the mark, stop marks, notices) is counted
+# in `extra`.
+
+CONTROL = Control()
+STOP = StopMark()
+
+
+class Notice:
+    """Mail that the engine sends: it needs no room and is no message."""
+
+    __slots__ = ()
+
+
+@final
+class Parked:
+    """The message of a sender that waits for room."""
+
+    __slots__ = ("item", "waiter")
+
+    def __init__(self, item: object, waiter: Waiter[None] | None) -> None:
+        self.item = item
+        self.waiter = waiter
+
+    @property
+    def gone(self) -> bool:
+        """Return whether the sender gave up."""
+        waiter = self.waiter
+        if waiter is not None:
+            return waiter.done()
+        return isinstance(self.item, Envelope) and self.item.settled
+
+
+def unwrap(item: object) -> object:
+    """Return the message in a queued item."""
+    return item.message if isinstance(item, Envelope) else item
