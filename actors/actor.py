@@ -87,7 +87,10 @@ class Actor(Proc[M]):
         cls.__dispatch__ = build(cls, plain_run=own is vars(Actor)["run"])
 
     async def run(self, shutdown: CancellationToken) -> None:
-        """Receive messages until told to stop; override it to wrap the loop, and call it."""
+        """Receive messages until told to stop; override it to wrap the loop, and call it.
+
+        Where nobody has overridden it the engine goes to the loop itself, `receiver.receive`.
+        """
         await receive(self.context)
 
 

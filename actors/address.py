@@ -257,6 +257,8 @@ class Address:
         self.parked: deque[Parked] | None = None
         self.extra = 0
         self.marked = False
+        # What a sender wakes: a future of the receiver's task that waits for mail; the incarnation
+        # itself while it has no task, which then gets one; None while the receiver is busy.
         self.waiter: Wakeable | None = None
         self.occupant: Occupant | None = None
         self.name: str | None = None

@@ -3,6 +3,7 @@
 The table of an actor class is built when the class is created, so that a mistake is an error at
 import and not at night: a message type without handler, two handlers for one type, a handler for
 a type that is not in the mailbox. Senders look the type of each message up in the same table.
+Which hooks a class defines (`on_start`, `on_stop`, ...) is found out here, too: `Traits`.
 
 >>> from actors import Actor, on
 >>> class Ping: ...

@@ -1,9 +1,9 @@
 """Say how a proc ended.
 
 An exit reason is a frozen value: it can be compared, matched, sent and kept. There are five,
-and nothing else ever stands where an `ExitReason` is promised. A supervisor decides on
-`is_abnormal` alone: `Normal` and `Shutdown` are orderly ends, all others are not
-(the rule is OTP's: normal, shutdown and {shutdown, T} are not abnormal).
+and nothing else ever stands where an `ExitReason` is promised. Whether a
+transient child is restarted depends on `is_abnormal`: `Normal` and `Shutdown` are orderly ends,
+all others are not (the rule is OTP's: normal, shutdown and {shutdown, T} are not abnormal).
 
 >>> Shutdown("deploy").is_abnormal, Killed().is_abnormal
 (False, True)

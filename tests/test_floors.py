@@ -52,7 +52,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     # Where a pytest plugin is asked for.
     "pytest": ("actors.pytest_plugin",),
     # Where data enters or leaves the process.
-    "cattrs": ("actors.wire", "supervision.config"),
+    "cattrs": (),
     # What writes log lines.
     "loguru": ("supervision.telemetry",),
 }

@@ -3,6 +3,12 @@
 An incarnation is one life of a proc, from its factory's result to the announcement of its end. An
 actor system makes addresses, puts incarnations there, and stops them; all the rest happens here.
 
+Read `incarnation` first, a life from start to end; `life` says which of its fields the parts share.
+Then the parts: `receiver` (the loop that takes mail; `inline` answers without it), `links`,
+`background`. `ending` announces an end and settles what was left; `spawning` and `children` begin
+lives, `stopping` ends those below one. Who supervises stops its children in its own `run`, before
+the engine looks for what is left: see `supervision.supervisors.base`.
+
 >>> [phase.name.lower() for phase in Phase]
 ['starting', 'running', 'stopping', 'ended']
 """

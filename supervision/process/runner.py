@@ -233,6 +233,8 @@ class _Process:
         await signals.stop.wait()
         self._asked_at = time.monotonic()
         self._recorder.stop_begins()
+        # Ends the wait in `_guarded`, so that `serve_in` and then the system are left: leaving the
+        # system tells the root to stop and waits for it. `Application.stop` is not on this way.
         scope.cancel()
         await signals.force.wait()
         system.kill()

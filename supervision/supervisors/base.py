@@ -139,7 +139,10 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
         """Refuse a new child: raises SpecError or a refusal."""
 
     async def restart(self, record: ChildRecord) -> None:
-        """Restart a child, with all that its end moves; by default it alone."""
+        """Restart a child, with all that its end moves; by default it alone.
+
+        `Supervisor` overrides it with its rounds: who is restarted along depends on the strategy.
+        """
         failure = await self.start(record)
         if failure is not None:
             self.restart_failed(record, failure)

@@ -2,7 +2,7 @@
 
 Nothing here starts, stops or waits for anything. A supervisor describes its children as
 `Member`s in start order, asks, and carries the answer out. The rules are OTP's; the numbers
-in the comments are those of the project's page on OTP's semantics.
+in the comments are those of `tests/semantics/STATEMENTS.md`, which names a test for each.
 
 Guarantees:
 
@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import Enum, StrEnum
-from typing import final
+from typing import assert_never, final
 
 from attrs import frozen
 
@@ -108,6 +108,8 @@ class Round:
 def verdict(restart: Restart, reason: ExitReason) -> Verdict:
     """Judge an exit that a child made by itself (1.3).
 
+    Not asked when a *restart* fails to start: that is tried again whatever the type (1.6).
+
     A permanent child is restarted whatever the reason, a transient one after an abnormal
     exit only, a temporary one never. `KEEP` keeps the spec of an ended transient child; a
     dynamic supervisor treats it as `REMOVE` (1.11.2).
@@ -119,6 +121,8 @@ def verdict(restart: Restart, reason: ExitReason) -> Verdict:
             return Verdict.RESTART if reason.is_abnormal else Verdict.KEEP
         case Restart.TEMPORARY:
             return Verdict.REMOVE
+        case _:
+            assert_never(restart)
 
 
 def ends_the_process(reason: ExitReason) -> bool:
