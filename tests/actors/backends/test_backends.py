@@ -202,6 +202,7 @@ async def test_an_interrupt_before_or_after_does_nothing() -> None:
     await anyio.sleep(2)
     task.interrupt()
     await settle()
+    assert not task.hit
     assert log == ["done", False]
 
 
