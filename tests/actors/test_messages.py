@@ -156,10 +156,7 @@ async def test_answering_twice_is_an_error() -> None:
 
 
 async def test_a_reply_knows_whether_it_is_wanted() -> None:
-    """`wanted` is true until the answer, the asker's timeout, or the asker's cancellation.
-
-    An answer after one of those two is dropped.
-    """
+    """A reply is wanted until the answer or the asker's timeout or end, and dropped afterwards."""
     seen: list[bool] = []
 
     def look(self: Keeper) -> None:
