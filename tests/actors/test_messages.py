@@ -274,10 +274,7 @@ async def test_a_reply_fails_with_an_error_only(wrong: object) -> None:
 
 @pytest.mark.parametrize("error", [No("not now"), StopIteration("done")])
 async def test_a_reply_can_be_an_error(error: Exception) -> None:
-    """`reply.fail` raises that very error in the asker, and the actor lives on.
-
-    A StopIteration, which no coroutine can raise, comes as the cause of a RuntimeError.
-    """
+    """`reply.fail` raises that error (StopIteration as cause) in the asker; the actor lives on."""
     async with ActorSystem() as system, anyio.create_task_group() as tasks:
         keeper = await system.spawn(lambda: Keeper(lambda self, reply: reply.fail(error)))
         keeper.tell(Get())  # of a request that was told, the answer goes nowhere
