@@ -9,7 +9,7 @@ from attrs import frozen
 
 from actors import Actor, ActorSystem, CancellationToken, Proc, Reply, Request, on, task
 from actors.testing import settle
-from tests.actors.kit import forever
+from tests.kit.actors import forever
 
 T = TypeVar("T")
 

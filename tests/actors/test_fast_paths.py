@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.testing import Backend, without_fast_paths
-from tests.actors.players import CLASSES, KINDS, Part, Scene, Step, World, play
+from tests.kit.players import CLASSES, KINDS, Part, Scene, Step, World, play
 
 pytestmark = pytest.mark.dead_letters
 

@@ -19,13 +19,13 @@ from actors import (
     Normal,
     ProcExited,
     Ref,
-    Refusal,
     Reply,
     Request,
     Shutdown,
     on,
 )
 from actors.testing import settle
+from tests.kit.errors import No
 
 
 @frozen
@@ -38,10 +38,6 @@ class Poke:
     """Make the keeper do `act` with the replies that it holds."""
 
     act: Callable[[Keeper], None]
-
-
-class No(Refusal):
-    """An answer that is an error."""
 
 
 class Keeper(Actor[Get | Poke]):

@@ -35,7 +35,7 @@ from actors import (
     task,
 )
 from actors.testing import Recorder, settle
-from tests.actors.kit import Ask, Do, Doer, Note, Trapper, fail, forever, pair
+from tests.kit.actors import Ask, Do, Doer, Note, Trapper, fail, forever, pair
 
 GET = Ask(lambda self: len(self.log))
 

@@ -24,7 +24,7 @@ from actors import (
     task,
 )
 from actors.testing import Recorder, settle
-from tests.actors.kit import Ask, Do, Doer, Life, Note, fail, obey, pair, raising, sleep
+from tests.kit.actors import Ask, Do, Doer, Life, Note, fail, obey, pair, raising, sleep
 
 
 class BodyError(Exception):

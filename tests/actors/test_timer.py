@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from actors import ActorSystem, DeadLetter, Mailbox, Overflow, Timer
 from actors.backends import TimerHandle, current_backend
 from actors.testing import START
-from tests.actors.kit import Ask, Doer, Note, Pair, Trapper, pair
+from tests.kit.actors import Ask, Doer, Note, Pair, Trapper, pair
 
 
 class Clock(Doer):

@@ -28,8 +28,8 @@ from actors import (
 )
 from actors.testing import START, Recorder, settle
 from actors.vitals import steps_of, traceback_of
-from tests.actors import sleepers
-from tests.actors.sleepers import (
+from tests.kit import sleepers
+from tests.kit.sleepers import (
     Brief,
     Hang,
     Later,

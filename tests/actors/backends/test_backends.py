@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from actors.backends import Backend, Interrupted, InterruptibleTask, Waiter, current_backend
 from actors.testing import backend_options, settle
-from tests.actors.kit import fail
+from tests.kit.actors import fail
 
 Work = Callable[[], Awaitable[object]]
 

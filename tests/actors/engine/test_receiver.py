@@ -32,7 +32,7 @@ from actors import (
     task,
 )
 from actors.testing import Recorder, settle
-from tests.actors.kit import Do, Doer, Note, forever, pair
+from tests.kit.actors import Do, Doer, Note, forever, pair
 
 
 @frozen

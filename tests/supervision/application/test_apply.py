@@ -29,45 +29,14 @@ from supervision import (
     WhichChildren,
     serve,
 )
-from supervision.application import StepOutcome
 from supervision.supervisors.hang_detector import FEW, HangDetector
-from tests.supervision.kit import Boom, Life, Note, Stage, Worker, forever
+from tests.kit.applications import Other, Spec, apply, life, other, top
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.workers import Life, Note, forever
 
 # What crashes a worker, or was in the hand of a supervisor that was killed, is a dead letter.
 pytestmark = pytest.mark.dead_letters
-Spec = ChildSpec[Any]
-
-
-class Other(Worker):
-    """Be a worker of another class."""
-
-
-def top(*children: Spec, **options: Any) -> SupervisorSpec:
-    """Make a tree."""
-    return SupervisorSpec("top", children, **options)
-
-
-def other(spec: Spec, kind: type[Worker] = Other) -> Spec:
-    """Return the spec with another start."""
-    assert isinstance(spec.start, partial)
-    return evolve(spec, start=partial(kind, *spec.start.args))
-
-
-async def apply(stage: Stage, new: Spec) -> list[str]:
-    """Apply a tree; returns what was done, having checked that a dry run foretells it."""
-    plan = await stage.app.apply(new, dry_run=True)
-    assert {result.outcome for result in plan.results} <= {StepOutcome.PLANNED}
-    report = await stage.app.apply(new)
-    assert report.steps == plan.steps
-    assert report.went_well, report
-    assert report.done == report.steps
-    return [str(step) for step in report.steps]
-
-
-async def life(stage: Stage, id: str) -> int:
-    """Ask a worker which incarnation it is."""
-    return await stage.refs[id].ask(Life())
-
 
 # -- each kind of step ---------------------------------------------------------------------------
 

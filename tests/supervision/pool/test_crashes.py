@@ -24,7 +24,8 @@ from supervision import (
     serve,
 )
 from supervision.pool.dispatcher import Dispatcher
-from tests.supervision.pools import Bench, Boom, Hand, Hold
+from tests.kit.errors import Boom
+from tests.kit.pools import Bench, Hand, Hold
 
 pytestmark = pytest.mark.dead_letters  # the job in hand at a crash is one
 

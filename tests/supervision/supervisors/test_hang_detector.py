@@ -17,17 +17,7 @@ from supervision import ChildSpec, DynamicSupervisorSpec, StartChild, TerminateC
 from supervision.errors import Wedged
 from supervision.events import Next
 from supervision.supervisors.hang_detector import HangDetector
-from tests.supervision.watched import (
-    LATEST,
-    LIMIT,
-    Beater,
-    Drowsy,
-    Note,
-    Observed,
-    Take,
-    Worker,
-    watched,
-)
+from tests.kit.watched import LATEST, LIMIT, Beater, Drowsy, Note, Observed, Take, Worker, watched
 
 pytestmark = pytest.mark.dead_letters
 

@@ -28,17 +28,7 @@ from supervision import (
 from supervision.errors import Wedged
 from supervision.events import ChildHung, Next
 from supervision.supervisors.hang_detector import SLICE
-from tests.supervision.watched import (
-    LATEST,
-    LIMIT,
-    Beater,
-    Deaf,
-    Note,
-    Observed,
-    Worker,
-    silent,
-    watched,
-)
+from tests.kit.watched import LATEST, LIMIT, Beater, Deaf, Note, Observed, Worker, silent, watched
 
 pytestmark = pytest.mark.dead_letters
 

@@ -40,8 +40,10 @@ from supervision.supervisors import (
     partition_of,
 )
 from supervision.supervisors import partition as partition
-from tests.supervision.kit import Boom, Life, Note, Stage, Worker
-from tests.supervision.partitions import handle, serving, spec
+from tests.kit.errors import Boom
+from tests.kit.partitions import handle, serving, spec
+from tests.kit.stage import Stage
+from tests.kit.workers import Life, Note, Worker
 
 pytestmark = pytest.mark.dead_letters
 

@@ -25,7 +25,8 @@ from supervision import (
     WhichChildren,
 )
 from supervision.events import ChildExited
-from tests.supervision.kit import Boom, Stage
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
 
 pytestmark = pytest.mark.dead_letters
 

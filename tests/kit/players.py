@@ -35,12 +35,12 @@ from actors import (
     Mailbox,
     ProcEnded,
     Ref,
-    Refusal,
     Reply,
     Request,
     on,
 )
 from actors.testing import Backend, backend_options, settle
+from tests.kit.errors import Boom, No
 
 Line: TypeAlias = tuple[float, str, *tuple[object, ...]]
 """What was seen: when, who began it, and the rest."""
@@ -119,14 +119,6 @@ KINDS: dict[str, Callable[[str, tuple[Step, ...]], Any]] = {
     "async": Async,
     "late": Late,
 }
-
-
-class No(Refusal):
-    """Refuse."""
-
-
-class Boom(Exception):
-    """Crash."""
 
 
 class World:
