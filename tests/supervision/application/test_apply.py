@@ -9,7 +9,7 @@ import anyio
 import pytest
 from attrs import evolve
 
-from actors import Actor, CancellationToken, Mailbox, Name, ProcExited, Ref, on, task
+from actors import Actor, Mailbox, Name, ProcExited, Ref, on
 from actors.testing import settle
 from supervision import (
     AutoShutdown,
@@ -29,7 +29,6 @@ from supervision import (
     WhichChildren,
     serve,
 )
-from supervision.supervisors.hang_detector import FEW, HangDetector
 from tests.kit.applications import Other, Spec, apply, life, other, top
 from tests.kit.errors import Boom
 from tests.kit.stage import Stage
@@ -383,27 +382,3 @@ async def test_a_tighter_watchdog_holds_at_once(before: Watchdog | None) -> None
         app.find("a").tell("hang")
         await app.find("a").wait()
         assert 1.0 <= anyio.current_time() - began <= 1.5
-
-
-async def test_watches_over_those_that_are_gone_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Brief children with long limits leave no watch behind: what waits is bounded by who lives."""
-
-    async def work(shutdown: CancellationToken) -> None:
-        await shutdown.wait()
-
-    seen: list[HangDetector] = []
-    begin = HangDetector.begin
-
-    def noted(self: HangDetector, *arguments: Any) -> None:
-        seen.append(self)
-        begin(self, *arguments)
-
-    monkeypatch.setattr(HangDetector, "begin", noted)
-    async with serve(DynamicSupervisorSpec("top")) as app:
-        for number in range(5 * FEW):
-            spec = ChildSpec(f"w{number}", task(work), watchdog=Watchdog(handler=86_400.0))
-            await app.supervisor.ask(StartChild(spec))
-            await app.supervisor.ask(TerminateChild(spec.id))
-        (watches,) = set(seen)
-        assert len(watches._watched) == 0
-        assert len(watches._due) <= FEW + 1

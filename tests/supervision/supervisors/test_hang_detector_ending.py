@@ -162,7 +162,7 @@ def stand_still(seconds: float) -> None:
         trio.lowlevel.current_clock().jump(seconds)
     else:
         loop: Any = asyncio.get_running_loop()
-        loop._jump(seconds)
+        loop.jump(seconds)
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.9, 1.1, 3.3])
