@@ -92,7 +92,7 @@ class VirtualClockEventLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._virtual_time = START
-        super().__init__(_JumpingSelector(self._jump))
+        super().__init__(_JumpingSelector(self.jump))
         self._clock_resolution = time.get_clock_info("monotonic").resolution
 
     def time(self) -> float:
@@ -124,8 +124,9 @@ class VirtualClockEventLoop(asyncio.SelectorEventLoop):
         """
         await super().shutdown_default_executor()
 
-    def _jump(self, timeout: float) -> None:
-        self._virtual_time += timeout
+    def jump(self, seconds: float) -> None:
+        """Let time pass in which the loop does not turn."""
+        self._virtual_time += seconds
         # The base class runs what is due before time + resolution. Once that sum is rounded down
         # to the time itself (after 193 days with the usual nanosecond), a timer that is due would
         # not run and the clock would not jump either: the loop would spin for ever. So the

@@ -6,7 +6,7 @@ import ast
 import re
 import statistics
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -89,6 +89,36 @@ def test_every_test_states_its_rule() -> None:
     assert [place for place, text in tests if not text or not is_one_sentence(text)] == []
 
 
+def test_private_names_stay_in_their_room() -> None:
+    """What a room keeps to itself is used in the room's own tests only."""
+    owners: dict[str, set[str]] = {}
+    for path in modules(*PACKAGES):
+        for name in private_names(parse(path)) | set(filter(_is_private, [path.stem])):
+            owners.setdefault(name, set()).add(room_of(path))
+    assert [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for folder in ("tests", "examples")
+        for path in modules(folder)
+        for line, name in private_uses(parse(path))
+        if room_of(path) not in owners.get(name, {room_of(path)})
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("thing._x; thing.y; thing.__dict__", ["_x"]),
+        ("from actors import _x, y; import actors._y; from trio._core import _z", ["_x", "_y"]),
+        ("patch.setattr(thing, '_x', 1); patch.setattr('room.thing._y', 1)", ["_x", "_y"]),
+        ("class C:\n    def f(self): return self._x", ["_x"]),
+        ("class C:\n    def f(self, it): self._x = it._x; it._g()\n    def _g(self): ...", []),
+    ],
+)
+def test_private_uses_are_found(source: str, names: list[str]) -> None:
+    """Attributes, imports and patches of what a module does not define itself are found."""
+    assert [name for _, name in private_uses(ast.parse(source))] == names
+
+
 def test_no_marks_are_left() -> None:
     """Nothing in the repository is marked as still to be done."""
     texts = [
@@ -160,6 +190,57 @@ def undocumented(
     if not ast.get_docstring(module):
         yield 1, "the module"
     yield from _undocumented_in(module, "", classes)
+
+
+def room_of(path: Path) -> str:
+    """Return the room of a module, or of the room's tests."""
+    folders = path.parent.relative_to(ROOT).parts
+    return "/".join(folders[folders[:1] == ("tests",) :])
+
+
+def private_names(module: ast.Module) -> set[str]:
+    """Return the names with one leading underscore that a module defines."""
+    found: set[str] = set()
+    for node in ast.walk(module):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                found.add(name)
+            case ast.ClassDef(name=name) | ast.Name(id=name, ctx=ast.Store()):
+                found.add(name)
+            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name, ctx=ast.Store()):
+                found.add(name)
+            case _:
+                pass
+    return set(filter(_is_private, found))
+
+
+def private_uses(module: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the line and the name of each use of a private name that stands elsewhere."""
+    own = private_names(module)
+    for node in ast.walk(module):
+        names: list[str] = []
+        match node:
+            case ast.Attribute(attr=name):
+                names = [name]
+            case ast.ImportFrom(module=str(place), names=aliases):
+                names = _in_packages(f"{place}.{alias.name}" for alias in aliases)
+            case ast.Import(names=aliases):
+                names = _in_packages(alias.name for alias in aliases)
+            case ast.Call(func=ast.Attribute(attr="setattr" | "delattr"), args=arguments):
+                texts = [it.value for it in arguments[:2] if isinstance(it, ast.Constant)]
+                names = [text.rpartition(".")[2] for text in texts if isinstance(text, str)]
+            case _:
+                pass
+        yield from ((node.lineno, name) for name in names if _is_private(name) and name not in own)
+
+
+def _in_packages(imported: Iterable[str]) -> list[str]:
+    """Split what is imported of the packages into names."""
+    return [name for path in imported if path.startswith(PACKAGES) for name in path.split(".")]
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
 
 
 def is_one_sentence(text: str) -> bool:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from actors import ActorSystem, CancellationToken, Proc, Shutdown
 from actors.testing import settle
-from tests.actors.kit import raising
+from tests.kit.actors import raising
 
 
 def test_a_token_is_cancelled_once() -> None:

@@ -27,7 +27,7 @@ from actors import (
     task,
 )
 from actors.testing import settle
-from tests.actors.kit import (
+from tests.kit.actors import (
     Ask,
     Do,
     Doer,

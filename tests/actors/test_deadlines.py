@@ -11,7 +11,7 @@ from actors import ActorSystem, AskTimeout
 from actors.backends import current_backend
 from actors.deadlines import TICKS, Deadlines
 from actors.testing import START, Backend, backend_options
-from tests.actors.kit import Ask, pair
+from tests.kit.actors import Ask, pair
 
 
 class Waiting:

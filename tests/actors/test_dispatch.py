@@ -9,7 +9,7 @@ from attrs import frozen
 
 from actors import Actor, ActorSystem, CancellationToken, Proc, Reply, Request, on, task
 from actors.testing import settle
-from tests.actors.kit import forever
+from tests.kit.actors import forever
 
 T = TypeVar("T")
 
@@ -406,10 +406,7 @@ async def test_a_message_that_is_no_request_cannot_be_asked() -> None:
 
 
 async def test_a_proc_refuses_what_its_parameter_excludes() -> None:
-    """A proc that is no actor takes subclasses of its mailbox types and nothing else.
-
-    One of `object`, or derived from such a proc, takes anything; one made by `task` nothing.
-    """
+    """A proc that is no actor takes what its parameter says: `object` anything, `Never` nothing."""
     got: list[object] = []
 
     class Reader(Proc[Ping]):

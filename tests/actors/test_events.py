@@ -21,7 +21,7 @@ from actors import (
     StopError,
 )
 from actors.testing import Recorder, settle
-from tests.actors.kit import Do, Doer, Life, Note, Trapper, crash, fail, obey, pair, raising
+from tests.kit.actors import Do, Doer, Life, Note, Trapper, crash, fail, obey, pair, raising
 
 
 @frozen

@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.testing import Backend, without_fast_paths
-from tests.actors.players import CLASSES, KINDS, Part, Scene, Step, World, play
+from tests.kit.players import CLASSES, KINDS, Part, Scene, Step, World, play
 
 pytestmark = pytest.mark.dead_letters
 
@@ -78,10 +78,30 @@ def check(script: list[Scene], kinds: tuple[str, ...], name: Backend) -> None:
 
 @pytest.mark.parametrize("name", BACKENDS)
 @settings(max_examples=150)
+# Scripts that found two right answers. What it told itself waits while its child is killed, ...
 @example(
-    # What it told itself waits while its child is killed: a script that found two right answers.
     script=[
         Scene((Part("slowly", 0, (Step("stash"), Step("send"), Step("spawn"), Step("kill", 1))),))
+    ],
+    kinds=("player",),
+)
+# ... and is to stop it, and so to stop the child that it tells something.
+@example(
+    script=[
+        Scene(
+            (
+                Part(
+                    "slowly",
+                    0,
+                    (
+                        Step("send", steps=(Step("stop"),)),
+                        Step("spawn"),
+                        Step("spawn"),
+                        Step("tell", 1),
+                    ),
+                ),
+            )
+        )
     ],
     kinds=("player",),
 )

@@ -32,7 +32,8 @@ from actors import (
     on,
 )
 from actors.testing import settle
-from tests.actors.kit import Doer, Note, pair
+from tests.kit.actors import Doer, Note, pair
+from tests.kit.errors import Boom
 
 FULL = DeadLetterReason(DeadLetterKind.MAILBOX_FULL)
 HINTS = {
@@ -58,10 +59,6 @@ class Get(Request[int]):
 @frozen
 class Crash:
     """Crash when handled."""
-
-
-class Boom(Exception):
-    """What the slow actor crashes with."""
 
 
 class Slow(Actor[Put | Get | Crash]):

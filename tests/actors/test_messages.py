@@ -19,13 +19,13 @@ from actors import (
     Normal,
     ProcExited,
     Ref,
-    Refusal,
     Reply,
     Request,
     Shutdown,
     on,
 )
 from actors.testing import settle
+from tests.kit.errors import No
 
 
 @frozen
@@ -38,10 +38,6 @@ class Poke:
     """Make the keeper do `act` with the replies that it holds."""
 
     act: Callable[[Keeper], None]
-
-
-class No(Refusal):
-    """An answer that is an error."""
 
 
 class Keeper(Actor[Get | Poke]):
@@ -156,10 +152,7 @@ async def test_answering_twice_is_an_error() -> None:
 
 
 async def test_a_reply_knows_whether_it_is_wanted() -> None:
-    """`wanted` is true until the answer, the asker's timeout, or the asker's cancellation.
-
-    An answer after one of those two is dropped.
-    """
+    """A reply is wanted until the answer or the asker's timeout or end, and dropped afterwards."""
     seen: list[bool] = []
 
     def look(self: Keeper) -> None:
@@ -277,10 +270,7 @@ async def test_a_reply_fails_with_an_error_only(wrong: object) -> None:
 
 @pytest.mark.parametrize("error", [No("not now"), StopIteration("done")])
 async def test_a_reply_can_be_an_error(error: Exception) -> None:
-    """`reply.fail` raises that very error in the asker, and the actor lives on.
-
-    A StopIteration, which no coroutine can raise, comes as the cause of a RuntimeError.
-    """
+    """`reply.fail` raises that error (StopIteration as cause) in the asker; the actor lives on."""
     async with ActorSystem() as system, anyio.create_task_group() as tasks:
         keeper = await system.spawn(lambda: Keeper(lambda self, reply: reply.fail(error)))
         keeper.tell(Get())  # of a request that was told, the answer goes nowhere

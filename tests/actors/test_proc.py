@@ -22,17 +22,7 @@ from actors import (
     StopError,
 )
 from actors.testing import Recorder, settle
-from tests.actors.kit import (
-    Life,
-    Trapper,
-    crash,
-    fail,
-    given,
-    obey,
-    pair,
-    raising,
-    sleep,
-)
+from tests.kit.actors import Life, Trapper, crash, fail, given, obey, pair, raising, sleep
 
 # -- the hooks of a proc ---------------------------------------------------------------------------
 

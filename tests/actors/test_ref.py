@@ -35,7 +35,7 @@ from actors import (
     task,
 )
 from actors.testing import Recorder, settle
-from tests.actors.kit import Ask, Do, Doer, Note, Trapper, fail, forever, pair
+from tests.kit.actors import Ask, Do, Doer, Note, Trapper, fail, forever, pair
 
 GET = Ask(lambda self: len(self.log))
 
@@ -57,10 +57,7 @@ def test_a_ref_has_no_public_constructor() -> None:
 
 
 async def test_refs_compare_and_hash_by_address() -> None:
-    """Two refs are equal and hash alike when, and only when, they are of one address.
-
-    A proc that is spawned at the path of one that has ended has an address of its own.
-    """
+    """Refs are equal and hash alike when they are of one address, which a path may outlive."""
     async with ActorSystem() as system:
         one, two = await system.spawn(Doer, id="one"), await system.spawn(Doer, id="two")
         again = system.find("/one")

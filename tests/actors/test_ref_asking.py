@@ -25,7 +25,7 @@ from actors import (
     Reply,
 )
 from actors.testing import settle
-from tests.actors.kit import Ask, Do, Doer, Later, Plain, run
+from tests.kit.actors import Ask, Do, Doer, Later, Plain, run
 
 PLAIN = Plain(lambda node: 1)
 

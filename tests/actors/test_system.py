@@ -24,7 +24,7 @@ from actors import (
     task,
 )
 from actors.testing import Recorder, settle
-from tests.actors.kit import Ask, Do, Doer, Life, Note, fail, obey, pair, raising, sleep
+from tests.kit.actors import Ask, Do, Doer, Life, Note, fail, obey, pair, raising, sleep
 
 
 class BodyError(Exception):
@@ -261,10 +261,7 @@ async def test_exiting_the_program_loses_no_crash(kind: type[BaseException]) -> 
 
 @pytest.mark.parametrize("how", ["cancel", "error", "kill"])
 async def test_a_block_that_is_cut_short_stops_all_in_order(how: str) -> None:
-    """Cancellation or an error of the block stops the procs in order, and comes out bare then.
-
-    `system.kill` kills them all at once, and leaving waits for the last.
-    """
+    """A block that fails or is cancelled stops all in order and raises bare; a kill is at once."""
     log: list[object] = []
     began = anyio.current_time()
     with anyio.CancelScope() as scope, raising(BodyError) if how == "error" else nullcontext():

@@ -21,7 +21,7 @@ from actors import (
     task,
 )
 from actors.testing import Probe, Recorder, settle
-from tests.actors.kit import Ask, Doer, Note, forever, pair
+from tests.kit.actors import Ask, Doer, Note, forever, pair
 
 
 class Question(Request[int]):

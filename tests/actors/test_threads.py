@@ -16,18 +16,14 @@ from actors import (
     DeadLetter,
     Mailbox,
     ProcExited,
-    Refusal,
     SystemClosed,
     ThreadsafeRef,
 )
 from actors.testing import settle
-from tests.actors.kit import Ask, Doer, Note, pair, raising
+from tests.kit.actors import Ask, Doer, Note, pair, raising
+from tests.kit.errors import No
 
 pytestmark = [pytest.mark.real_time, pytest.mark.core]
-
-
-class No(Refusal):
-    """Say no."""
 
 
 async def in_thread(call: Callable[..., object], *arguments: object) -> object:

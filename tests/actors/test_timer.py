@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from actors import ActorSystem, DeadLetter, Mailbox, Overflow, Timer
 from actors.backends import TimerHandle, current_backend
 from actors.testing import START
-from tests.actors.kit import Ask, Doer, Note, Pair, Trapper, pair
+from tests.kit.actors import Ask, Doer, Note, Pair, Trapper, pair
 
 
 class Clock(Doer):
@@ -139,10 +139,7 @@ async def test_a_full_mailbox_loses_a_tick(
 @pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, -math.inf, 0])
 @pytest.mark.parametrize("method", ["send_after", "send_every"])
 async def test_a_bad_delay_is_refused(method: str, seconds: float) -> None:
-    """A delay or interval that cannot be waited for raises ValueError, a wrong message TypeError.
-
-    An interval of 0 would never let time pass.
-    """
+    """A delay that cannot be waited for raises ValueError, a wrong message TypeError."""
     async with ActorSystem() as system:
         one = await pair(system)
         call = getattr(one.actor.context, method)

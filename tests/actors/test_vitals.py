@@ -28,8 +28,8 @@ from actors import (
 )
 from actors.testing import START, Recorder, settle
 from actors.vitals import steps_of, traceback_of
-from tests.actors import sleepers
-from tests.actors.sleepers import (
+from tests.kit import sleepers
+from tests.kit.sleepers import (
     Brief,
     Hang,
     Later,
@@ -133,10 +133,7 @@ class Waitable:
 
 
 async def test_hooks_are_work() -> None:
-    """A hook that hears of an exit or a Down is a piece of work, each call its own.
-
-    So is the wait for a future or the like that a plain hook returns.
-    """
+    """Each call of a hook that hears of an end is a piece of work, and so is what it returns."""
 
     class Hearing(Actor[Hang]):
         async def on_start(self) -> None:

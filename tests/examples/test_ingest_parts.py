@@ -104,10 +104,7 @@ def test_the_sample_is_what_the_generator_makes_by_default() -> None:
 
 @pytest.mark.parametrize("length", [LONGEST, LONGEST + 1, 3 * LONGEST])
 def test_lines_know_their_offsets(tmp_path: Path, length: int) -> None:
-    """Offsets count bytes, line ends are cut off, and a last line without its end is left.
-
-    Of a line that is longer than any log line only the beginning is kept in memory.
-    """
+    """Offsets count bytes, line ends are cut off, an unended line is left, a long one cut short."""
     log = tmp_path / "log"
     log.write_bytes(b"caf\xc3\xa9\r\n\nlast\n" + b"x" * length + b"\nunfinished")
     with Lines(log, 0) as lines:

@@ -74,6 +74,7 @@ from supervision.events import (
     SupervisorEnding,
     SupervisorGaveUp,
 )
+from tests.kit.errors import Boom
 from tests.semantics.model import LookedAt, Played, supervisors_of
 from tests.semantics.model_lives import Answer, Happened
 from tests.semantics.scripts import (
@@ -110,10 +111,6 @@ REASONS: dict[str, ExitReason] = {
     "shutdown": Shutdown(),
     "shutdown detail": Shutdown("detail"),
 }
-
-
-class Boom(Exception):
-    """Crash on purpose."""
 
 
 @frozen

@@ -19,6 +19,7 @@ from attrs import evolve, frozen
 
 from actors import Exited, ExitReason, Ref
 from supervision import ChildState, Restart, Strategy
+from supervision.supervisors import base
 from supervision.supervisors import supervisor as engine
 from supervision.supervisors.base import BaseSupervisor
 from supervision.supervisors.child import ChildRecord
@@ -80,12 +81,7 @@ def one_too_few(patch: pytest.MonkeyPatch) -> None:
 
 def uncounted(patch: pytest.MonkeyPatch) -> None:
     """Count no attempt that follows a failed one (1.5.4)."""
-    later = INSIDES._later
-
-    def wrong(self: Any, record: ChildRecord, delay: float | None, *, counted: bool) -> None:
-        later(self, record, delay, counted=True)
-
-    patch.setattr(BaseSupervisor, "_later", wrong)
+    patch.setattr(base, "TryAgain", lambda id, ticket, counted: TryAgain(id, ticket, counted=True))
 
 
 # -- a start that fails ----------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from supervision import (
     Strategy,
     SupervisorSpec,
 )
-from tests.semantics.kit import Stage
+from tests.kit.stage import Stage
 
 pytestmark = pytest.mark.dead_letters
 

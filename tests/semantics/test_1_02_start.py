@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from actors import ActorSystem, Crashed, Ignore, Proc, Shutdown, StartFailed
+from actors.testing import settle
 from supervision import (
     ChildSpec,
     ChildStartFailed,
@@ -20,7 +21,10 @@ from supervision import (
     SupervisorSpec,
 )
 from supervision.events import ChildExited
-from tests.semantics.kit import Boom, Stage, Worker, answer_to, ends, exits, settle, starts
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.statements import answer_to, ends, exits, starts
+from tests.kit.workers import Worker
 
 pytestmark = pytest.mark.dead_letters
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from actors import Crashed, Exited, ExitReason, Killed, Normal, Shutdown
+from actors.testing import settle
 from supervision import (
     DynamicSupervisorSpec,
     RestartChild,
@@ -16,20 +17,19 @@ from supervision import (
     TerminateChild,
 )
 from supervision.events import LogLines
-from tests.semantics.kit import (
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.statements import (
     ROUNDS,
     STRATEGIES,
-    Boom,
-    Stage,
-    Worker,
     crash_times,
     die_together,
     end_of,
     ends,
     exits,
-    settle,
     starts,
 )
+from tests.kit.workers import Worker
 
 pytestmark = pytest.mark.dead_letters
 

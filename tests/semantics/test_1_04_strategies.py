@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from actors import Ignore, Normal
+from actors.testing import settle
 from supervision import (
     BRUTAL_KILL,
     ChildSpec,
@@ -17,21 +18,20 @@ from supervision import (
     SupervisorSpec,
     TerminateChild,
 )
-from tests.semantics.kit import (
+from tests.kit.stage import Stage
+from tests.kit.statements import (
     ROUNDS,
     STRATEGIES,
-    Stage,
-    Worker,
     answer_to,
     die_together,
     end_of,
     ends,
     exits,
-    settle,
     slow_stops,
     starts,
     stopped,
 )
+from tests.kit.workers import Worker
 
 pytestmark = pytest.mark.dead_letters
 

@@ -6,19 +6,19 @@ import anyio
 import pytest
 
 from actors import Ignore, Shutdown
+from actors.testing import settle
 from supervision import IntensityExceeded, RestartChild, StartChild, SupervisorSpec, TerminateChild
 from supervision.events import ChildExited, SupervisorGaveUp
-from tests.semantics.kit import (
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.statements import (
     STRATEGIES,
-    Boom,
-    Stage,
     answer_to,
     crash_times,
     die_together,
     end_of,
     ends,
     exits,
-    settle,
     starts,
     stopped,
     supervisor,

@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from actors import Request
+from actors.testing import settle
 from supervision import (
     CountChildren,
     DeleteChild,
@@ -19,23 +20,21 @@ from supervision import (
     WhichChildren,
 )
 from supervision.events import RestartFailed
-from tests.semantics.kit import (
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.statements import (
     A_MOMENT,
     ROUNDS,
     STRATEGIES,
-    Boom,
-    Stage,
-    Step,
-    Worker,
     answer_to,
     end_of,
     ends,
     exits,
     failing_after,
     retries_done,
-    settle,
     starts,
 )
+from tests.kit.workers import Step, Worker
 
 pytestmark = pytest.mark.dead_letters
 

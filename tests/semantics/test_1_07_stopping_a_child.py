@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from actors import Crashed, ExitReason, Killed, Name, Normal, Shutdown
+from actors.testing import settle
 from supervision import (
     BRUTAL_KILL,
     INFINITY,
@@ -20,23 +21,20 @@ from supervision import (
     TerminateChild,
 )
 from supervision.events import ChildStopped
-from tests.semantics.kit import (
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.statements import (
     ROUNDS,
-    Boom,
-    Life,
-    Stage,
-    Step,
-    Worker,
     answer_to,
     clinging,
     end_of,
     ends,
     exits,
-    settle,
     slow_stops,
     starts,
     stopped,
 )
+from tests.kit.workers import Life, Step, Worker
 
 pytestmark = pytest.mark.dead_letters
 

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from actors import ActorSystem, Crashed, Down, ExitReason, Killed, Name, Normal, Shutdown
+from actors.testing import settle
 from supervision import (
     BRUTAL_KILL,
     INFINITY,
@@ -21,22 +22,21 @@ from supervision import (
     TerminateChild,
     WhichChildren,
 )
-from tests.semantics.kit import (
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.statements import (
     STRATEGIES,
-    Boom,
-    Stage,
-    Worker,
     add,
     answer_to,
     clinging,
     ends,
     exits,
-    settle,
     slow_stops,
     starts,
     stopped,
     supervisor,
 )
+from tests.kit.workers import Worker
 
 pytestmark = pytest.mark.dead_letters
 

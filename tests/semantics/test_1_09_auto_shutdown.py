@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from actors import Crashed, ExitReason, Ignore, Killed, Normal, Shutdown
+from actors.testing import settle
 from supervision import (
     ChildSpec,
     DeleteChild,
@@ -18,10 +19,10 @@ from supervision import (
     TerminateChild,
 )
 from supervision.events import SupervisorEnding
-from tests.semantics.kit import (
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.statements import (
     ROUNDS,
-    Boom,
-    Stage,
     crash_times,
     die_together,
     end_of,
@@ -29,7 +30,6 @@ from tests.semantics.kit import (
     exits,
     failing_after,
     retries_done,
-    settle,
     starts,
     stopped,
 )

@@ -9,6 +9,7 @@ import pytest
 
 from actors import Crashed, Ignore, Killed, Name, NameTaken, ProcExited, Ref, Request
 from actors.errors import AskTimeout
+from actors.testing import settle
 from supervision import (
     ChildCounts,
     ChildExists,
@@ -26,21 +27,20 @@ from supervision import (
     TerminateChild,
 )
 from supervision.events import SupervisorGaveUp
-from tests.semantics.kit import (
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.statements import (
     ROUNDS,
     STRATEGIES,
-    Boom,
-    Stage,
     answer_to,
     clinging,
     ends,
     failing_after,
-    forever,
     retries_done,
-    settle,
     slow_stops,
     starts,
 )
+from tests.kit.workers import forever
 
 pytestmark = pytest.mark.dead_letters
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from actors import Crashed, ExitReason, Ignore, Killed, Normal, Ref, Shutdown
+from actors.testing import settle
 from supervision import (
     ChildCounts,
     ChildExists,
@@ -20,9 +21,9 @@ from supervision import (
     SupervisorSpec,
     TerminateChild,
 )
-from tests.semantics.kit import (
-    Boom,
-    Stage,
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.statements import (
     add,
     answer_to,
     dynamic,
@@ -30,7 +31,6 @@ from tests.semantics.kit import (
     exits,
     failing_after,
     retries_done,
-    settle,
     starts,
 )
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from actors import Ignore
+from actors.testing import settle
 from supervision import (
     ChildSpec,
     DeleteChild,
@@ -24,18 +25,10 @@ from supervision import (
     TerminateChild,
     serve,
 )
-from tests.semantics.kit import (
-    ROUNDS,
-    Boom,
-    Note,
-    Stage,
-    Worker,
-    answer_to,
-    crash_times,
-    ends,
-    settle,
-    starts,
-)
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.statements import ROUNDS, answer_to, crash_times, ends, starts
+from tests.kit.workers import Note, Worker
 
 pytestmark = pytest.mark.dead_letters
 

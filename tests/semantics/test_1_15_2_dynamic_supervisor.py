@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from actors import Crashed, Ignore
+from actors.testing import settle
 from supervision import (
     ChildCounts,
     ChildSpec,
@@ -19,18 +20,10 @@ from supervision import (
     SupervisorSpec,
     TerminateChild,
 )
-from tests.semantics.kit import (
-    Boom,
-    Stage,
-    Worker,
-    add,
-    answer_to,
-    dynamic,
-    end_of,
-    failing_after,
-    retries_done,
-    settle,
-)
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.statements import add, answer_to, dynamic, end_of, failing_after, retries_done
+from tests.kit.workers import Worker
 
 pytestmark = pytest.mark.dead_letters
 

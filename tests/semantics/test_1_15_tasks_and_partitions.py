@@ -40,10 +40,7 @@ from supervision import (
 )
 from supervision.events import ChildExited, Next
 from supervision.supervisors import partition_of
-
-
-class Boom(Exception):
-    """Fail on purpose."""
+from tests.kit.errors import Boom
 
 
 async def echo(value: int) -> int:

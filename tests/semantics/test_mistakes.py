@@ -12,8 +12,10 @@ import anyio
 import pytest
 
 from actors import Ref, Shutdown
+from actors.testing import settle
 from supervision import StartChild, SupervisorSpec
-from tests.semantics.kit import ROUNDS, Stage, answer_to, settle
+from tests.kit.stage import Stage
+from tests.kit.statements import ROUNDS, answer_to
 
 pytestmark = pytest.mark.dead_letters
 

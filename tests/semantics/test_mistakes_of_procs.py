@@ -33,7 +33,9 @@ from actors import (
     on,
 )
 from actors.testing import settle
-from tests.semantics.kit import Boom, Stage, crash_times
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.statements import crash_times
 
 pytestmark = pytest.mark.dead_letters
 

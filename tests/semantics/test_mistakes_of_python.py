@@ -13,21 +13,21 @@ import anyio
 import pytest
 
 from actors import Crashed, ExitReason, Killed, Normal, Shutdown
+from actors.testing import settle
 from supervision import BRUTAL_KILL, IntensityExceeded, SupervisorSpec, TerminateChild
-from tests.semantics.kit import (
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.statements import (
     STRATEGIES,
-    Boom,
-    Stage,
-    Worker,
     answer_to,
     clinging,
     end_of,
     ends,
     exits,
-    settle,
     starts,
     stopped,
 )
+from tests.kit.workers import Worker
 
 pytestmark = pytest.mark.dead_letters
 

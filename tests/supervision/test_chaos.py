@@ -33,10 +33,10 @@ from supervision.supervisors.child import ChildRecord
 from supervision.supervisors.intensity import Intensity, Permit
 from supervision.supervisors.limits import RestartLimits
 from supervision.supervisors.plan import Member, Round, restart_round, stop_order
-from tests.supervision.chaos import Chaos
-from tests.supervision.chaos_checks import Budgets, Check, Lives, Mail, Order
-from tests.supervision.chaos_rules import Beginning, Handled, Numbered, Rules, Taken
-from tests.supervision.workers import Boom
+from tests.kit.errors import Boom
+from tests.supervision.chaos.chaos import Chaos
+from tests.supervision.chaos.checks import Budgets, Check, Lives, Mail, Order
+from tests.supervision.chaos.rules import Beginning, Handled, Numbered, Rules, Taken
 
 SEEDS = [int(seed) for seed in os.environ.get("CHAOS_SEEDS", "1").split(",")]
 MINUTES = float(os.environ.get("CHAOS_MINUTES", "60"))

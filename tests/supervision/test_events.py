@@ -21,7 +21,8 @@ from supervision.events import (
     Next,
     RestartFailed,
 )
-from tests.supervision.kit import DECISIONS, Boom, Stage
+from tests.kit.errors import Boom
+from tests.kit.stage import DECISIONS, Stage
 
 pytestmark = pytest.mark.dead_letters
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from actors.backends import Backend, Interrupted, InterruptibleTask, Waiter, current_backend
 from actors.testing import backend_options, settle
-from tests.actors.kit import fail
+from tests.kit.actors import fail
 
 Work = Callable[[], Awaitable[object]]
 
@@ -241,10 +241,7 @@ async def test_a_task_is_out_of_reach_of_its_starter() -> None:
 
 
 async def test_guarded_code_may_use_timeouts_and_groups() -> None:
-    """After an interrupt of code in nested scopes and groups, later timeouts work as ever.
-
-    On asyncio its task is left uncancelled, so that asyncio's own timeouts work in it, too.
-    """
+    """After an interrupt of code in nested scopes, all timeouts work as ever, asyncio's own too."""
 
     async def nested() -> None:
         with anyio.move_on_after(100):
@@ -278,10 +275,7 @@ async def test_guarded_code_may_use_timeouts_and_groups() -> None:
 
 @pytest.mark.parametrize("native", [False, True])
 async def test_outlast_waits_through_a_cancellation(native: bool, anyio_backend_name: str) -> None:
-    """A wait that must not be given up ends when what it waits for has come, cancelled or not.
-
-    On asyncio each native cancellation is told, and owed in the end.
-    """
+    """Outlasting ends when what it waits for has come; native cancellations are told and owed."""
     if native and anyio_backend_name == "trio":
         pytest.skip("trio cancels scopes alone")
     backend, scope = current_backend(), anyio.CancelScope()

@@ -10,8 +10,8 @@ import asyncio
 import gc
 import inspect
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -29,13 +29,14 @@ from actors import (
     LinkBroken,
     ProcExited,
     Ref,
-    Refusal,
     Request,
     Shutdown,
     on,
 )
 from actors.testing import settle
-from tests.actors.quick import speed
+from tests.kit.actors import lossy
+from tests.kit.errors import No
+from tests.kit.inline import speed
 
 pytestmark = [pytest.mark.usefixtures("speed"), pytest.mark.dead_letters]
 
@@ -51,10 +52,6 @@ class Run(Request[Any]):
     work: Work
 
 
-class No(Refusal):
-    """Refuse."""
-
-
 class Worker(Actor[Run]):
     """Answer by a coroutine."""
 
@@ -65,16 +62,6 @@ class Worker(Actor[Run]):
     async def run_it(self, message: Run) -> Any:
         """Await it."""
         return await message.work(self)
-
-
-@asynccontextmanager
-async def lossy(unheard: list[BaseException]) -> AsyncGenerator[ActorSystem, None]:
-    """Run a system in which crashes are nobody's; they are collected."""
-    try:
-        async with ActorSystem() as system:
-            yield system
-    except* Exception as group:
-        unheard.extend(group.exceptions)
 
 
 def only_asyncio() -> None:

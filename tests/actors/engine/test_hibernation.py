@@ -32,8 +32,8 @@ from actors import (
     Shutdown,
 )
 from actors.testing import Recorder, settle
-from tests.actors.kit import Do, Doer, Later, Note, Plain, fail, given
-from tests.actors.players import in_order
+from tests.kit.actors import Do, Doer, Later, Note, Plain, fail, given
+from tests.kit.players import in_order
 
 PLACE: ContextVar[str] = ContextVar("PLACE", default="nowhere")
 PATIENCE = 2.0

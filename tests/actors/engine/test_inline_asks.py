@@ -30,11 +30,10 @@ from actors import (
     Shutdown,
 )
 from actors.testing import settle
-from tests.actors.kit import Note, raising
-from tests.actors.quick import (
+from tests.kit.actors import Do, Note, raising
+from tests.kit.inline import (
     Ask,
     Closer,
-    Do,
     Quick,
     Trapper,
     both,

@@ -26,7 +26,7 @@ from actors import (
     task,
 )
 from actors.testing import Recorder, settle
-from tests.actors.kit import Do, Doer, Note, Pair, Trapper, fail, forever, pair, raising
+from tests.kit.actors import Do, Doer, Note, Pair, Trapper, fail, forever, pair, raising
 
 # -- monitors --------------------------------------------------------------------------------------
 

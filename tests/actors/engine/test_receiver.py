@@ -32,7 +32,7 @@ from actors import (
     task,
 )
 from actors.testing import Recorder, settle
-from tests.actors.kit import Do, Doer, Note, forever, pair
+from tests.kit.actors import Do, Doer, Note, forever, pair
 
 
 @frozen
@@ -392,10 +392,7 @@ class Reading(Proc[Note | Get]):
 async def test_an_inbox_gives_messages_and_replies(
     how: str, dead_letters: list[DeadLetter]
 ) -> None:
-    """A proc that is no actor gets each message, with a reply when it was asked.
-
-    Its inbox ends after what was queued before a `stop`, and before all of it at a shutdown.
-    """
+    """An inbox gives messages and replies, at a `stop` what is queued first, at a shutdown none."""
     seen: list[object] = []
     async with ActorSystem() as system:
         ref = await system.spawn(lambda: Reading(seen))

@@ -35,7 +35,7 @@ from actors import (
     task,
 )
 from actors.testing import Recorder, settle
-from tests.actors.kit import (
+from tests.kit.actors import (
     Ask,
     Doer,
     Life,

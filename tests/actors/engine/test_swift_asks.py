@@ -17,8 +17,9 @@ from attrs import frozen
 
 from actors import Actor, ActorSystem, ProcExited, Request, on
 from actors.testing import without_fast_paths
-from tests.actors.engine.test_async_asks import No, lossy
-from tests.actors.quick import speed  # noqa: F401 - the fixture
+from tests.kit.actors import lossy
+from tests.kit.errors import No
+from tests.kit.inline import speed  # noqa: F401 - the fixture
 
 pytestmark = [pytest.mark.usefixtures("speed"), pytest.mark.dead_letters]
 

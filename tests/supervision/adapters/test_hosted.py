@@ -27,6 +27,7 @@ from actors.testing import Recorder, settle
 from supervision import ChildSpec, SupervisorSpec, TreeExited, serve
 from supervision.adapters.functions import only_error
 from supervision.adapters.hosted import Hosted
+from tests.kit.errors import Boom
 
 Body = Callable[["Open", CancellationToken], Awaitable[None]]
 
@@ -46,10 +47,6 @@ class Open(Hosted):
             await self.body(self, shutdown)
         finally:
             self.trace.append("closed")
-
-
-class Boom(Exception):
-    """Crash on purpose."""
 
 
 async def obey(proc: Open, shutdown: CancellationToken) -> None:

@@ -12,16 +12,13 @@ from actors import ActorSystem, CancellationToken, Crashed, Killed, Normal, Ref,
 from actors.testing import START, settle
 from supervision import ChildSpec, SpecError, SupervisorSpec, Watchdog, consumer, periodic, serve
 from supervision.adapters.functions import takes_token
-from tests.supervision.spawned import spawned
+from tests.kit.actors import spawned
+from tests.kit.errors import Boom
 
 
 def now() -> float:
     """Return the seconds since the start of the test's clock."""
     return round(anyio.current_time() - START, 6)
-
-
-class Boom(Exception):
-    """Crash on purpose."""
 
 
 # -- the pace --------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from supervision.adapters.pipes import CAPACITY, LONGEST_LINE, LineCutter, Pipe
 from supervision.describe import printable
-from tests.supervision.programs import open_files
+from tests.kit.programs import open_files
 
 
 async def test_reading_waits_for_bytes() -> None:

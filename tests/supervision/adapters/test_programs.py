@@ -12,14 +12,7 @@ from supervision import ChildSpec, SpecError, subprocess
 from supervision.adapters.pipes import LONGEST_LINE
 from supervision.errors import ProcessFailed
 from supervision.events import LogLines, ProcessOutput
-from tests.supervision.programs import (
-    FOREVER,
-    failure,
-    no_processes_left,
-    open_files,
-    programs,
-    python,
-)
+from tests.kit.programs import FOREVER, failure, no_processes_left, open_files, programs, python
 
 __all__ = ["no_processes_left"]
 

@@ -17,7 +17,7 @@ from actors import ActorSystem, Crashed, Killed, Normal, Shutdown, StartFailed, 
 from actors.testing import Recorder
 from supervision import BRUTAL_KILL, ChildSpec, SupervisorSpec, serve, subprocess
 from supervision.adapters import process_group
-from tests.supervision.programs import (
+from tests.kit.programs import (
     FOREVER,
     STUBBORN,
     Opening,

@@ -21,7 +21,8 @@ from actors import (
 )
 from actors.testing import START, settle
 from supervision import SpecError, consumer
-from tests.supervision.spawned import spawned
+from tests.kit.actors import spawned
+from tests.kit.errors import Boom
 
 
 def now() -> float:
@@ -31,10 +32,6 @@ def now() -> float:
 
 def unheard(down: Down) -> None:
     """Take a crash for what is expected."""
-
-
-class Boom(Exception):
-    """Crash on purpose."""
 
 
 class Source:

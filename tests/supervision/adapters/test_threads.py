@@ -28,16 +28,13 @@ from actors.testing import Recorder
 from supervision import BRUTAL_KILL, ChildSpec, SupervisorSpec, blocking, serve
 from supervision.adapters import BlockingToken
 from supervision.events import LogLines, ThreadAbandoned
-from tests.supervision.spawned import spawned
+from tests.kit.actors import spawned
+from tests.kit.errors import Boom
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.real_time
 
 SHORT = 0.02
-
-
-class Boom(Exception):
-    """Crash on purpose."""
 
 
 class Stuck:

@@ -21,10 +21,7 @@ from supervision import (
     WhichChildren,
     serve,
 )
-
-
-class Boom(Exception):
-    """What goes wrong in these tests."""
+from tests.kit.errors import Boom
 
 
 class Worker(Proc[object]):

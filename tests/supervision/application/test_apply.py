@@ -9,7 +9,7 @@ import anyio
 import pytest
 from attrs import evolve
 
-from actors import Actor, CancellationToken, Mailbox, Name, ProcExited, Ref, on, task
+from actors import Actor, Mailbox, Name, ProcExited, Ref, on
 from actors.testing import settle
 from supervision import (
     AutoShutdown,
@@ -29,45 +29,13 @@ from supervision import (
     WhichChildren,
     serve,
 )
-from supervision.application import StepOutcome
-from supervision.supervisors.hang_detector import FEW, HangDetector
-from tests.supervision.kit import Boom, Life, Note, Stage, Worker, forever
+from tests.kit.applications import Other, Spec, apply, life, other, top
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.workers import Life, Note, forever
 
 # What crashes a worker, or was in the hand of a supervisor that was killed, is a dead letter.
 pytestmark = pytest.mark.dead_letters
-Spec = ChildSpec[Any]
-
-
-class Other(Worker):
-    """Be a worker of another class."""
-
-
-def top(*children: Spec, **options: Any) -> SupervisorSpec:
-    """Make a tree."""
-    return SupervisorSpec("top", children, **options)
-
-
-def other(spec: Spec, kind: type[Worker] = Other) -> Spec:
-    """Return the spec with another start."""
-    assert isinstance(spec.start, partial)
-    return evolve(spec, start=partial(kind, *spec.start.args))
-
-
-async def apply(stage: Stage, new: Spec) -> list[str]:
-    """Apply a tree; returns what was done, having checked that a dry run foretells it."""
-    plan = await stage.app.apply(new, dry_run=True)
-    assert {result.outcome for result in plan.results} <= {StepOutcome.PLANNED}
-    report = await stage.app.apply(new)
-    assert report.steps == plan.steps
-    assert report.went_well, report
-    assert report.done == report.steps
-    return [str(step) for step in report.steps]
-
-
-async def life(stage: Stage, id: str) -> int:
-    """Ask a worker which incarnation it is."""
-    return await stage.refs[id].ask(Life())
-
 
 # -- each kind of step ---------------------------------------------------------------------------
 
@@ -414,27 +382,3 @@ async def test_a_tighter_watchdog_holds_at_once(before: Watchdog | None) -> None
         app.find("a").tell("hang")
         await app.find("a").wait()
         assert 1.0 <= anyio.current_time() - began <= 1.5
-
-
-async def test_watches_over_those_that_are_gone_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Brief children with long limits leave no watch behind: what waits is bounded by who lives."""
-
-    async def work(shutdown: CancellationToken) -> None:
-        await shutdown.wait()
-
-    seen: list[HangDetector] = []
-    begin = HangDetector.begin
-
-    def noted(self: HangDetector, *arguments: Any) -> None:
-        seen.append(self)
-        begin(self, *arguments)
-
-    monkeypatch.setattr(HangDetector, "begin", noted)
-    async with serve(DynamicSupervisorSpec("top")) as app:
-        for number in range(5 * FEW):
-            spec = ChildSpec(f"w{number}", task(work), watchdog=Watchdog(handler=86_400.0))
-            await app.supervisor.ask(StartChild(spec))
-            await app.supervisor.ask(TerminateChild(spec.id))
-        (watches,) = set(seen)
-        assert len(watches._watched) == 0
-        assert len(watches._due) <= FEW + 1

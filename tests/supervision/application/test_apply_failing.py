@@ -23,8 +23,10 @@ from supervision import (
     SupervisorSpec,
 )
 from supervision.application import ApplyReport
-from tests.supervision.application.test_apply import Other, Spec, apply, life, other, top
-from tests.supervision.kit import Boom, Stage, Worker
+from tests.kit.applications import Other, Spec, apply, life, other, top
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.workers import Worker
 
 # What crashes a worker, or was in the hand of a supervisor that was killed, is a dead letter.
 pytestmark = pytest.mark.dead_letters

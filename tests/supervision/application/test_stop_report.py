@@ -25,28 +25,12 @@ from supervision import (
 )
 from supervision.application import StoppedProc
 from supervision.application.stop_report import lines_of
-from tests.supervision.kit import Boom, Stage, forever
+from tests.kit.applications import paths, proc, top
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.workers import forever
 
 pytestmark = pytest.mark.dead_letters  # what crashes a worker is one
-
-
-def paths(report: StopReport | None) -> list[str]:
-    """List what was stopped, in order, below the root."""
-    assert report is not None
-    return [proc.path.removeprefix("/top/") for proc in report.stopped]
-
-
-def proc(report: StopReport | None, id: str) -> StoppedProc:
-    """Return the one entry of a proc."""
-    assert report is not None
-    (found,) = (entry for entry in report.stopped if entry.path == f"/top/{id}")
-    return found
-
-
-def top(*children: ChildSpec[Any], **options: Any) -> SupervisorSpec:
-    """Make a tree."""
-    return SupervisorSpec("top", children, **options)
-
 
 # -- Application.stop ----------------------------------------------------------------------------
 

@@ -30,8 +30,10 @@ from supervision.application.application import serve_in
 from supervision.application.stop_recorder import StopRecorder
 from supervision.application.stop_report import leaves, lines_of
 from supervision.events import ChildStopped, ChildStopping, SupervisorStopping
-from tests.supervision.application.test_stop_report import paths, proc, top
-from tests.supervision.kit import Boom, Stage, forever
+from tests.kit.applications import paths, proc, top
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.workers import forever
 
 pytestmark = pytest.mark.dead_letters  # what crashes a worker is one
 

@@ -11,7 +11,7 @@ from loguru import logger
 
 from actors import CancellationToken, task
 from supervision import ChildSpec, SupervisorSpec, run
-from tests.supervision.process.test_runner import STARTED, Shop, each_loop, report, start
+from tests.kit.shops import STARTED, Shop, each_loop, report, start
 
 __all__ = ["start"]
 

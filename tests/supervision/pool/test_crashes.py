@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from actors import Actor, ActorSystem, DeadLetter, Ignore, Killed, ProcEnded, ProcExited, Reply, on
+from actors import (
+    Actor,
+    ActorSystem,
+    DeadLetter,
+    Event,
+    EventStream,
+    Ignore,
+    Killed,
+    ProcEnded,
+    ProcExited,
+    Reply,
+    Subscription,
+    on,
+)
 from actors.testing import settle
 from supervision import (
     Backoff,
@@ -24,7 +38,8 @@ from supervision import (
     serve,
 )
 from supervision.pool.dispatcher import Dispatcher
-from tests.supervision.pools import Bench, Boom, Hand, Hold
+from tests.kit.errors import Boom
+from tests.kit.pools import Bench, Hand, Hold
 
 pytestmark = pytest.mark.dead_letters  # the job in hand at a crash is one
 
@@ -380,15 +395,27 @@ async def test_a_killed_pool_fails_all_askers() -> None:
         assert await bench.counts("taken", "done") == (1, 1)
 
 
-async def test_a_pool_that_ended_hears_no_more_events() -> None:
+async def test_a_pool_that_ended_hears_no_more_events(monkeypatch: pytest.MonkeyPatch) -> None:
     """However a pool ends, it takes its place on the event stream back."""
+    listening: list[Subscription] = []
+    subscribe, drop = EventStream.subscribe, EventStream.drop
+
+    def noted(stream: EventStream, handler: Callable[[Event], None]) -> Subscription:
+        listening.append(subscribe(stream, handler))
+        return listening[-1]
+
+    def dropped(stream: EventStream, subscription: Subscription) -> None:
+        listening.remove(subscription)
+        drop(stream, subscription)
+
+    monkeypatch.setattr(EventStream, "subscribe", noted)
+    monkeypatch.setattr(EventStream, "drop", dropped)
     async with Bench(size=1).serve() as bench:
-        stream = bench.app.system.events
-        before = len(stream._subscriptions)
+        before = len(listening)
         for end in (bench.pool.ref.kill, bench.pool.ref.stop):
             end()
             await settle()
-            assert len(stream._subscriptions) == before
+            assert len(listening) == before
     async with ActorSystem() as system:
         spec = PoolSpec("pool", ChildSpec("hand", broken), size=1)
         with pytest.raises(Exception, match="did not start"):

@@ -30,7 +30,7 @@ from supervision.pool import Discard, PoolJob, Routing
 from supervision.pool.dispatcher import Dispatcher
 from supervision.pool.spec import workers_spec
 from supervision.specs import walk
-from tests.supervision.pools import Bench, Hand, Hold
+from tests.kit.pools import Bench, Hand, Hold
 
 
 async def test_a_worker_has_one_job_in_hand() -> None:

@@ -17,7 +17,7 @@ from supervision.pool.dispatcher import JobDue
 from supervision.pool.jobs import PendingJob
 from supervision.pool.messages import Resize
 from supervision.pool.routing import rendezvous
-from tests.supervision.pools import Bench, Hold
+from tests.kit.pools import Bench, Hold
 
 # -- too many --------------------------------------------------------------------------------------
 

@@ -15,7 +15,8 @@ from actors import ProcExited
 from actors.testing import settle
 from supervision import ChildStartFailed
 from supervision.pool import PoolStatistics
-from tests.supervision.pools import Bench, Boom, Hold, No
+from tests.kit.errors import Boom, No
+from tests.kit.pools import Bench, Hold
 
 pytestmark = pytest.mark.dead_letters
 

@@ -1,4 +1,4 @@
-"""Tests of `supervision.backoff`: pauses, jitter, and when a child starts afresh."""
+"""Tests of `supervision.specs.backoff`: pauses, jitter, and when a child starts afresh."""
 
 from fractions import Fraction
 from math import inf, nan

@@ -15,7 +15,9 @@ from supervision import (
     TerminateChild,
 )
 from supervision.events import Next, RestartFailed
-from tests.supervision.kit import Boom, Life, Stage
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.workers import Life
 
 pytestmark = pytest.mark.dead_letters
 

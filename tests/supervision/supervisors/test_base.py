@@ -26,7 +26,9 @@ from supervision import (
 )
 from supervision.supervisors.child import ChildRecord, shutdown_timeout, start_failed
 from supervision.supervisors.plan import Member
-from tests.supervision.kit import Boom, Stage, Worker
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.workers import Worker
 
 pytestmark = pytest.mark.dead_letters
 

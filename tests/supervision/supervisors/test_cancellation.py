@@ -20,8 +20,9 @@ from supervision import (
     TreeExited,
 )
 from supervision.events import ChildRestarted
-from tests.supervision.kit import Boom, Stage
-from tests.supervision.scenes import SCENES, Outcome, Scene, host, play
+from tests.kit.errors import Boom
+from tests.kit.scenes import SCENES, Outcome, Scene, host, play
+from tests.kit.stage import Stage
 
 pytestmark = pytest.mark.dead_letters
 

@@ -10,24 +10,21 @@ import anyio.lowlevel
 import pytest
 from attrs import evolve
 
-from actors import Actor, Crashed, on
+from actors import Actor, CancellationToken, Crashed, on, task
 from actors.ref import address_of
 from actors.testing import settle
-from supervision import ChildSpec, DynamicSupervisorSpec, StartChild, TerminateChild, Watchdog
+from supervision import (
+    ChildSpec,
+    DynamicSupervisorSpec,
+    StartChild,
+    TerminateChild,
+    Watchdog,
+    serve,
+)
 from supervision.errors import Wedged
 from supervision.events import Next
-from supervision.supervisors.hang_detector import HangDetector
-from tests.supervision.watched import (
-    LATEST,
-    LIMIT,
-    Beater,
-    Drowsy,
-    Note,
-    Observed,
-    Take,
-    Worker,
-    watched,
-)
+from supervision.supervisors.hang_detector import FEW, HangDetector
+from tests.kit.watched import LATEST, LIMIT, Beater, Drowsy, Note, Observed, Take, Worker, watched
 
 pytestmark = pytest.mark.dead_letters
 
@@ -243,6 +240,30 @@ async def test_a_child_is_watched_once() -> None:
         life.proc.adopt(record, evolve(spec, watchdog=None))
         await anyio.sleep(LIMIT)
         assert len(detector._due) == len(detector._watched) == 0
+
+
+async def test_watches_over_those_that_are_gone_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brief children with long limits leave no watch behind: what waits is bounded by who lives."""
+
+    async def work(shutdown: CancellationToken) -> None:
+        await shutdown.wait()
+
+    seen: list[HangDetector] = []
+    begin = HangDetector.begin
+
+    def noted(self: HangDetector, *arguments: Any) -> None:
+        seen.append(self)
+        begin(self, *arguments)
+
+    monkeypatch.setattr(HangDetector, "begin", noted)
+    async with serve(DynamicSupervisorSpec("top")) as app:
+        for number in range(5 * FEW):
+            spec = ChildSpec(f"w{number}", task(work), watchdog=Watchdog(handler=86_400.0))
+            await app.supervisor.ask(StartChild(spec))
+            await app.supervisor.ask(TerminateChild(spec.id))
+        (watches,) = set(seen)
+        assert len(watches._watched) == 0
+        assert len(watches._due) <= FEW + 1
 
 
 # -- time --------------------------------------------------------------------------------------

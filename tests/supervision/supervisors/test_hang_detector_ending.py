@@ -28,17 +28,7 @@ from supervision import (
 from supervision.errors import Wedged
 from supervision.events import ChildHung, Next
 from supervision.supervisors.hang_detector import SLICE
-from tests.supervision.watched import (
-    LATEST,
-    LIMIT,
-    Beater,
-    Deaf,
-    Note,
-    Observed,
-    Worker,
-    silent,
-    watched,
-)
+from tests.kit.watched import LATEST, LIMIT, Beater, Deaf, Note, Observed, Worker, silent, watched
 
 pytestmark = pytest.mark.dead_letters
 
@@ -172,7 +162,7 @@ def stand_still(seconds: float) -> None:
         trio.lowlevel.current_clock().jump(seconds)
     else:
         loop: Any = asyncio.get_running_loop()
-        loop._jump(seconds)
+        loop.jump(seconds)
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.9, 1.1, 3.3])

@@ -7,7 +7,8 @@ from actors import Killed, Normal, Shutdown
 from actors.testing import settle
 from supervision import IntensityExceeded, RestartChild, SupervisorSpec
 from supervision.events import ChildExited, ChildParked, Next, SupervisorGaveUp
-from tests.supervision.kit import Boom, Stage
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
 
 pytestmark = pytest.mark.dead_letters
 

@@ -21,7 +21,9 @@ from supervision import (
     TooManyChildren,
 )
 from supervision.events import ChildParked
-from tests.supervision.kit import Act, Boom, Life, Note, Stage
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.workers import Act, Life, Note
 
 pytestmark = pytest.mark.dead_letters
 

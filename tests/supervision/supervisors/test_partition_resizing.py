@@ -27,8 +27,10 @@ from supervision import (
 )
 from supervision.errors import NoPartitions
 from supervision.supervisors import GetPartition
-from tests.supervision.kit import Boom, Life, Note, Stage
-from tests.supervision.partitions import handle, serving, spec
+from tests.kit.errors import Boom
+from tests.kit.partitions import handle, serving, spec
+from tests.kit.stage import Stage
+from tests.kit.workers import Life, Note
 
 pytestmark = pytest.mark.dead_letters
 

@@ -25,7 +25,8 @@ from supervision import (
     WhichChildren,
 )
 from supervision.events import ChildExited
-from tests.supervision.kit import Boom, Stage
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
 
 pytestmark = pytest.mark.dead_letters
 
@@ -42,7 +43,7 @@ def timers_of(supervisor: AnyRef) -> Callable[[], int]:
 
 def in_the_loop(backend: WatchedBackend) -> int:
     """Count the calls that the engine's timers have waiting in the event loop."""
-    return sum(getattr(it.call, "__func__", None) is Timer._fire for it in backend.timers)
+    return sum(isinstance(getattr(it.call, "__self__", None), Timer) for it in backend.timers)
 
 
 async def crash_all(stage: Stage, ids: list[str]) -> None:

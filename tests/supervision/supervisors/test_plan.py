@@ -1,4 +1,4 @@
-"""Tests of `supervision.plan`: its tables, and each round as the rules say it in words.
+"""Tests of `supervision.supervisors.plan`: its tables, and each round as the rules say it in words.
 
 That rounds, retries and requests fit together is shown by the reference model (`tests/semantics`).
 """

@@ -7,7 +7,8 @@ from actors import Crashed, LinkBroken, Mailbox, Name, Overflow, ProcExited
 from actors.testing import settle
 from supervision import RestartChild, TerminateChild
 from supervision.events import ChildExited
-from tests.supervision.kit import Life, Note, Stage
+from tests.kit.stage import Stage
+from tests.kit.workers import Life, Note
 
 pytestmark = pytest.mark.dead_letters
 

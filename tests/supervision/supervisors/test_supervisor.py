@@ -21,7 +21,9 @@ from supervision import (
     TerminateChild,
     WhichChildren,
 )
-from tests.supervision.kit import Act, Boom, Note, Stage, Worker, forever
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.workers import Act, Note, Worker, forever
 
 pytestmark = pytest.mark.dead_letters
 

@@ -12,7 +12,8 @@ from actors import Killed, ProcExited
 from actors.testing import settle
 from supervision import WhichChildren
 from supervision.tasks import Failed, Succeeded
-from tests.supervision.maps import Boom, EachSource, World, each_source
+from tests.kit.errors import Boom
+from tests.kit.tasks import EachSource, World, each_source
 
 # -- the results -----------------------------------------------------------------------------------
 

@@ -27,7 +27,8 @@ from supervision import (
     WhichChildren,
 )
 from supervision.tasks import TaskMap
-from tests.supervision.maps import Boom, World
+from tests.kit.errors import Boom
+from tests.kit.tasks import World
 
 # -- leaving early ---------------------------------------------------------------------------------
 

@@ -44,7 +44,8 @@ from supervision import (
 )
 from supervision.events import ChildExited, Next
 from supervision.tasks import TaskSupervisor
-from tests.supervision.calls import Boom, Diary, double, fail, hang, ids, only, serving
+from tests.kit.errors import Boom
+from tests.kit.tasks import Diary, double, fail, hang, ids, only, serving
 
 # -- awaited ---------------------------------------------------------------------------------------
 

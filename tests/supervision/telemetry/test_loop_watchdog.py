@@ -29,6 +29,7 @@ from supervision.events import LoopStalled
 from supervision.telemetry import LoopWatchdog
 from supervision.telemetry import loop_watchdog as stalls
 from supervision.telemetry.loop_watchdog import check_stalls
+from tests.kit.shops import each_loop
 
 ROOT = Path(__file__).parents[3]
 SOON = 0.02
@@ -36,7 +37,6 @@ SOON = 0.02
 
 pytestmark = pytest.mark.real_time
 core = pytest.mark.core
-each_loop = pytest.mark.parametrize("loop", ["asyncio", "trio", "uvloop"])
 
 
 def run(main: Callable[[], Awaitable[None]], loop: Backend) -> None:

@@ -8,8 +8,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from loguru import logger
 
-from supervision.telemetry.speaker import Speaker, helper_thread, is_helper
+from supervision.telemetry.speaker import Speaker, helper_thread, is_helper, say
 
 ROOT = Path(__file__).parents[3]
 
@@ -53,6 +54,17 @@ def test_a_helper_keeps_no_process_alive() -> None:
     """The threads of the package are daemons, and known by their names."""
     thread = helper_thread(lambda: None, "signals")
     assert (thread.daemon, thread.name, is_helper(thread)) == (True, "supervision signals", True)
+
+
+def test_say_leaves_braces_alone_and_binds_the_path() -> None:
+    """A text with braces or markup reaches the log as it is, and its record carries the path."""
+    heard: list[str] = []
+    handler = logger.add(heard.append, format="{level} {extra[path]} {message}", colorize=False)
+    try:
+        say("ERROR", "/shop/{x}", "broke <red>{0}</red> {y!r}")
+    finally:
+        logger.remove(handler)
+    assert heard == ["ERROR /shop/{x} /shop/{x} broke <red>{0}</red> {y!r}\n"]
 
 
 PROGRAM = """

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from supervision import ChildSpec, Partitions, PartitionSupervisorSpec
-from tests.supervision.kit import Life, Note, Stage, Step
+from tests.kit.stage import Stage
+from tests.kit.workers import Life, Note, Step
 
 
 def spec(stage: Stage, partitions: int | None, **options: Any) -> PartitionSupervisorSpec[Any]:

@@ -34,21 +34,6 @@ from supervision import subprocess
 from supervision.errors import ProcessFailed
 from supervision.events import ProcessOutput
 
-__all__ = [
-    "FOREVER",
-    "STUBBORN",
-    "Opening",
-    "Programs",
-    "exists",
-    "failure",
-    "is_running",
-    "no_processes_left",
-    "open_files",
-    "programs",
-    "python",
-    "wait_until_gone",
-]
-
 FOREVER = "say('ready'); time.sleep(60)"
 """A program that runs until it is ended."""
 

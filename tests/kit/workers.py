@@ -1,4 +1,4 @@
-"""The procs that a `Stage` of `kit.py` puts into its trees: they do what their script says.
+"""The procs that a `Stage` of `stage.py` puts into its trees: they do what their script says.
 
 A script has one step for each start, and one for the stop; a worker also does what an `Act` asks of
 it. Everything is written into the stage's diary.
@@ -16,15 +16,11 @@ from attrs import frozen
 from actors import Actor, CancellationToken, ExitReason, Ignore, Request, on
 
 if TYPE_CHECKING:
-    from tests.supervision.kit import Stage
+    from tests.kit.stage import Stage
 
 Script = Callable[["Worker"], Awaitable[object] | object]
 Step = None | float | BaseException | Script
 """What a scripted hook does: nothing, sleep, raise, or call a function of the worker."""
-
-
-class Boom(Exception):
-    """Crash on purpose."""
 
 
 @frozen

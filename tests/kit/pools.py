@@ -25,21 +25,12 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import frozen
 
-from actors import Actor, DeadLetter, Event, ProcExited, Refusal, Request, on
+from actors import Actor, DeadLetter, Event, ProcExited, Request, on
 from actors.testing import settle
 from supervision import Application, ChildSpec, Pool, PoolSpec, SupervisorSpec, TreeExited, serve
 from supervision.pool import PoolStatistics
-from tests.supervision.kit import task_names
-
-__all__ = ["Bench", "Boom", "Hand", "Hold", "No", "spoken"]
-
-
-class Boom(Exception):
-    """Crash on purpose."""
-
-
-class No(Refusal):
-    """Say no on purpose."""
+from tests.kit.errors import Boom, No
+from tests.kit.stage import task_names
 
 
 @frozen

@@ -19,7 +19,7 @@ import pytest
 
 from actors import ActorSystem, Exited, Ref
 from actors.testing import settle, without_fast_paths
-from tests.actors.kit import Do, Doer, Plain
+from tests.kit.actors import Do, Doer, Plain
 
 
 @pytest.fixture(params=["fast", "slow"])

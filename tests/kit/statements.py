@@ -28,37 +28,9 @@ from supervision import (
     SupervisorSpec,
 )
 from supervision.events import ChildExited, ChildStopped
-from tests.supervision.kit import Act, Boom, Life, Note, Stage, Step, Worker, forever
-
-__all__ = [
-    "A_MOMENT",
-    "ROUNDS",
-    "STRATEGIES",
-    "Act",
-    "Boom",
-    "Life",
-    "Note",
-    "Stage",
-    "Step",
-    "Worker",
-    "add",
-    "answer_to",
-    "clinging",
-    "crash_times",
-    "die_together",
-    "dynamic",
-    "end_of",
-    "ends",
-    "exits",
-    "failing_after",
-    "forever",
-    "retries_done",
-    "settle",
-    "slow_stops",
-    "starts",
-    "stopped",
-    "supervisor",
-]
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
+from tests.kit.workers import Step, Worker
 
 STRATEGIES = ["one_for_one", "one_for_all", "rest_for_one"]
 ROUNDS = STRATEGIES[1:]

@@ -63,20 +63,8 @@ from supervision.events import (
     SupervisorEnding,
     SupervisorGaveUp,
 )
-from tests.supervision.workers import Act, Boom, Gate, Life, Note, Script, Step, Worker, forever
-
-__all__ = [
-    "DECISIONS",
-    "Act",
-    "Boom",
-    "Life",
-    "Note",
-    "Stage",
-    "Step",
-    "Worker",
-    "forever",
-    "task_names",
-]
+from tests.kit.errors import Boom
+from tests.kit.workers import Act, Gate, Life, Note, Script, Step, Worker
 
 DECISIONS = (
     ChildExited,

@@ -14,8 +14,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import anyio
@@ -138,6 +138,25 @@ async def pair(system: ActorSystem, cls: type[Doer] = Doer, **options: Any) -> P
     """Start an actor."""
     actor = cls()
     return Pair(actor, await system.spawn(lambda: actor, **options))
+
+
+@asynccontextmanager
+async def spawned(start: Callable[[], Proc[Any]], **options: Any) -> AsyncGenerator[Ref[Any]]:
+    """Spawn a proc in a system of its own; its crash is for the test to look at."""
+    async with ActorSystem() as system:
+        ref = await system.spawn(start, **options)
+        system.monitor(ref, lambda down: None)
+        yield ref
+
+
+@asynccontextmanager
+async def lossy(unheard: list[BaseException]) -> AsyncGenerator[ActorSystem, None]:
+    """Run a system in which crashes are nobody's; they are collected."""
+    try:
+        async with ActorSystem() as system:
+            yield system
+    except* Exception as group:
+        unheard.extend(group.exceptions)
 
 
 def given(proc: Proc[Any]) -> Callable[[], Proc[Any]]:

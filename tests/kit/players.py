@@ -35,12 +35,12 @@ from actors import (
     Mailbox,
     ProcEnded,
     Ref,
-    Refusal,
     Reply,
     Request,
     on,
 )
 from actors.testing import Backend, backend_options, settle
+from tests.kit.errors import Boom, No
 
 Line: TypeAlias = tuple[float, str, *tuple[object, ...]]
 """What was seen: when, who began it, and the rest."""
@@ -121,14 +121,6 @@ KINDS: dict[str, Callable[[str, tuple[Step, ...]], Any]] = {
 }
 
 
-class No(Refusal):
-    """Refuse."""
-
-
-class Boom(Exception):
-    """Crash."""
-
-
 class World:
     """Hold one run and what was seen of it: by each actor, by the askers, and in the events."""
 
@@ -141,6 +133,7 @@ class World:
         self.events: dict[str, list[Line]] = {}
         self.raised: list[str] = []
         self.ends: set[tuple[str, float]] = set()
+        self.crowds: set[str] = set()  # the numbers of the scenes with several askers
 
     @property
     def now(self) -> float:
@@ -294,7 +287,10 @@ class Player(Actor[Message]):
         match step.what:
             case "note":
                 PLACE.set(f"{PLACE.get()[-20:]}, {who}")
-            case "tell":
+            case "tell" if self.nothing_waits or who.partition(".")[0] in self.world.crowds:
+                # Else what waits may end it, and with it a child or a linked actor, before those
+                # have had a turn: what was told is then handled, or a dead letter. Where several
+                # ask at the same time nobody is ended, and what waits depends on who was first.
                 ref.tell(KINDS[step.how](who, step.steps))
             case "timer":
                 context.send_after(step.delay, Told(f"{who}+{step.delay}", step.steps))
@@ -455,6 +451,7 @@ async def act(world: World, who: str, part: Part) -> None:
 async def perform(world: World, script: list[Scene]) -> None:
     """Play all scenes, in a system of their own."""
     world.began = anyio.current_time()
+    world.crowds = {str(number) for number, scene in enumerate(script) if len(scene.parts) > 1}
     system = ActorSystem()
     system.events.subscribe(world.hear)
     try:

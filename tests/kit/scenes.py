@@ -27,7 +27,8 @@ from supervision import (
     TerminateChild,
     TreeExited,
 )
-from tests.supervision.kit import Boom, Stage
+from tests.kit.errors import Boom
+from tests.kit.stage import Stage
 
 Spec = ChildSpec[Any]
 

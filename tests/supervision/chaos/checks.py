@@ -30,7 +30,7 @@ from supervision.events import (
     RestartFailed,
     SupervisorGaveUp,
 )
-from tests.supervision.chaos_rules import (
+from tests.supervision.chaos.rules import (
     OWNER_ENDED,
     Beginning,
     Handled,

@@ -14,7 +14,7 @@ from typing import Any, final
 import anyio
 from attrs import evolve, frozen
 
-from actors import Actor, CancellationToken, ExitReason, Ignore, Mailbox, Name, Refusal, Request, on
+from actors import Actor, CancellationToken, ExitReason, Ignore, Mailbox, Name, Request, on
 from supervision import (
     BRUTAL_KILL,
     Backoff,
@@ -26,17 +26,10 @@ from supervision import (
     Watchdog,
     WhenSpent,
 )
-from tests.supervision.chaos_rules import Beginning, Handled, Ignored, Numbered, Taken
+from tests.kit.errors import Boom, No
+from tests.supervision.chaos.rules import Beginning, Handled, Ignored, Numbered, Taken
 
 __all__ = ["Fault", "Hand", "Message", "No", "Question", "World", "grow", "worker"]
-
-
-class Boom(Exception):
-    """Crash on purpose."""
-
-
-class No(Refusal):
-    """Refuse on purpose."""
 
 
 @final

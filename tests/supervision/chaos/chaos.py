@@ -2,7 +2,7 @@
 
 Everything random comes from one generator, so a seed tells the whole story again on asyncio; trio
 shuffles what can run at the same moment. Whether the tree keeps its promises is seen by the checks
-of `chaos_checks.py`, at each event; the driver adds what can only be seen at a quiet moment.
+of `checks.py`, at each event; the driver adds what can only be seen at a quiet moment.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from supervision import (
 )
 from supervision.specs import walk
 from supervision.supervisors import GetPartition, ResizePartitions
-from tests.supervision.chaos_checks import Budgets, Check, Lives, Mail, Order
-from tests.supervision.chaos_rules import Numbered, Rules, parent_of
-from tests.supervision.chaos_tree import Fault, Question, World, grow, worker
+from tests.supervision.chaos.checks import Budgets, Check, Lives, Mail, Order
+from tests.supervision.chaos.rules import Numbered, Rules, parent_of
+from tests.supervision.chaos.tree import Fault, Question, World, grow, worker
 
 __all__ = ["Chaos"]
 
