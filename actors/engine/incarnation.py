@@ -290,7 +290,7 @@ class Incarnation:
             pass
         except BaseException as error:
             self._let_pass(error)
-            if self.told is None or not isinstance(error, self.system.backend.cancelled_error()):
+            if not self._obeys(error):
                 reason = self.failure(error)
         if self.verdict is not None and isinstance(reason, Crashed):
             self.late(reason.error)
@@ -422,14 +422,17 @@ class Incarnation:
 
     def crash(self, error: BaseException) -> None:
         """Crash with what was raised outside of its own task."""
-        if self.told is not None and isinstance(error, self.system.backend.cancelled_error()):
-            if isinstance(self.in_hand, Envelope):
-                self.receiver.remember(self.in_hand)
-            self.in_hand = None  # it was told to stop, and that is what it does
-        elif self.hears:
+        if self._obeys(error):
+            return
+        if self.hears:
             self.take_down(self.failure(error))
         else:
             self.late(error)
+
+    def _obeys(self, error: BaseException) -> bool:
+        """Return whether an error is no crash: cancelled once it is to end anyway."""
+        ends = self.told is not None or self.verdict is not None
+        return ends and isinstance(error, self.system.backend.cancelled_error())
 
     def take_down(self, reason: ExitReason) -> None:
         """Interrupt it; it ends with `reason`."""
@@ -437,8 +440,9 @@ class Incarnation:
         # announcement of another's end, and the others there are to hear of that one first.
         if self.hears:
             self.verdict = reason
-            if self.phase is Phase.RUNNING and self.in_hand is None:
-                self.address.signal(TOLD, first=True)  # seen before mail if it was just woken
+            if self.phase is Phase.RUNNING:
+                # Seen before mail if it was just woken, or is in a handler that does not wait.
+                self.address.signal(TOLD, first=True)
             self._interrupt()
 
     def _interrupt(self) -> None:
@@ -471,7 +475,7 @@ class Incarnation:
                 if isinstance(address.occupant, Incarnation):
                     doomed.append(address.occupant)
             # The loop of an actor that kills itself sees the mark, its handlers the interrupt.
-            life.address.signal(TOLD)
+            life.address.signal(TOLD, first=True)
             life._interrupt()
 
     def on_end(self, waiter: Waiter[Any]) -> bool:
