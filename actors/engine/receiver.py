@@ -340,20 +340,23 @@ class Receiver:
                 if item is TOLD:
                     return True
                 assert isinstance(item, Exited)
-                await self._call_hook(proc.on_exit, item)
+                await self._call_hook("on_exit", proc.on_exit, item)
             return False
         finally:
             if address.control:
                 address.mark()  # the hook raised; whoever reads on must still see the rest
 
-    async def _call_hook(self, hook: Callable[[N], Awaitable[None] | None], notice: N) -> None:
+    async def _call_hook(
+        self, name: str, hook: Callable[[N], Awaitable[None] | None], notice: N
+    ) -> None:
+        """Call a hook; `name` is there to be found by whoever looks at this call while it waits."""
         try:
             result = hook(notice)
             if result is not None:
                 await result
         except Refusal as refusal:
             # Nobody asked, so nobody can be refused; it must not pass for a handler's answer.
-            raise RuntimeError(f"{hook.__name__} raised a Refusal: {refusal!r}") from refusal
+            raise RuntimeError(f"{name} raised a Refusal: {refusal!r}") from refusal
 
     async def hear(self, notice: Notice) -> bool:
         """See to a notice in its turn; it is never time to stop for that."""
@@ -363,7 +366,7 @@ class Receiver:
         monitor = notice.monitor
         if monitor.active:
             life.links.forget(monitor)
-            await self._call_hook(life.proc.on_down, notice.down)
+            await self._call_hook("on_down", life.proc.on_down, notice.down)
         return False
 
     async def reach_stop_mark(self) -> bool:
