@@ -144,26 +144,31 @@ class Incarnation:
 
     # -- its parts ------------------------------------------------------------------------------
 
+    # One made after the end is its caller's: kept, only the garbage collector would free the two.
+
     @property
     def receiver(self) -> Receiver:
         """Return the part that receives."""
-        if self._receiver is None:
-            self._receiver = Receiver(self)
-        return self._receiver
+        receiver = self._receiver or Receiver(self)
+        if self.phase is not Phase.ENDED:
+            self._receiver = receiver
+        return receiver
 
     @property
     def links(self) -> Links:
         """Return its links and monitors."""
-        if self._links is None:
-            self._links = Links(self)
-        return self._links
+        links = self._links or Links(self)
+        if self.phase is not Phase.ENDED:
+            self._links = links
+        return links
 
     @property
     def background(self) -> Background:
         """Return its timers and what was piped."""
-        if self._background is None:
-            self._background = Background(self)
-        return self._background
+        background = self._background or Background(self)
+        if self.phase is not Phase.ENDED:
+            self._background = background
+        return background
 
     # Functions of the parts as methods, without another call in between: an inline ask is nearly
     # all overhead already.
@@ -441,8 +446,7 @@ class Incarnation:
         if self.hears:
             self.verdict = reason
             if self.phase is Phase.RUNNING:
-                # Seen before mail if it was just woken, or is in a handler that does not wait.
-                self.address.signal(TOLD, first=True)
+                self.address.signal(TOLD, first=True)  # seen before mail if nothing waits now
             self._interrupt()
 
     def _interrupt(self) -> None:
@@ -471,9 +475,8 @@ class Incarnation:
                 continue
             if not isinstance(life.verdict, Crashed) or life.phase is not Phase.STARTING:
                 life.verdict = Killed()
-            for address in life.children.values():
-                if isinstance(address.occupant, Incarnation):
-                    doomed.append(address.occupant)
+            occupants = (address.occupant for address in life.children.values())
+            doomed.extend(each for each in occupants if isinstance(each, Incarnation))
             # The loop of an actor that kills itself sees the mark, its handlers the interrupt.
             life.address.signal(TOLD, first=True)
             life._interrupt()
@@ -498,8 +501,7 @@ class Incarnation:
         address = self.address
         self.phase = Phase.ENDED
         self.told = self.told or reason
-        address.waiter = None
-        address.occupant = None
+        address.waiter = address.occupant = None
         address.reason = reason
         self._give_back()
         if address.extra or address.control:
@@ -519,8 +521,7 @@ class Incarnation:
         else:
             self._report_failed_start(links, reason)
         # Leave no cycle: what has ended goes without the garbage collector.
-        self.own_task = self.task = self.variables = None
-        self._receiver = self._background = None
+        self.own_task = self.task = self.variables = self._receiver = self._background = None
         if not self.traits.hears_undelivered:
             del self.proc
 

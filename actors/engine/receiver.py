@@ -388,6 +388,7 @@ class Receiver:
     def stash(self) -> None:
         """Put the message in hand aside."""
         life = self._life
+        life.check_not_ended()
         if life.in_hand is None:
             raise RuntimeError(f"{life.address.path} has no message in hand to stash")
         if self._stash is None:
@@ -453,6 +454,7 @@ class Receiver:
         life = self._life
         if life.traits.actor:
             raise RuntimeError(f"{life.address.path} is an actor: its handlers read the mail")
+        life.check_not_ended()
         inbox = Inbox(self, life)
         self._inbox = weakref.ref(inbox)
         return inbox
@@ -480,6 +482,8 @@ class Inbox(AsyncIterator[Received[Any]]):
         life = self._life
         address = life.address
         backend = address.runtime.backend
+        if address.occupant is not life:
+            raise StopAsyncIteration  # it has ended: what waits is the next incarnation's
         self._receiver.put_down()
         self._budget -= 1
         if not self._budget:
