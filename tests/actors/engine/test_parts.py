@@ -10,7 +10,18 @@ from typing import Any
 import anyio
 import pytest
 
-from actors import Actor, ActorSystem, CancellationToken, Context, Exited, Proc, Ref, Request, on
+from actors import (
+    Actor,
+    ActorSystem,
+    CancellationToken,
+    Child,
+    Context,
+    Exited,
+    Proc,
+    Ref,
+    Request,
+    on,
+)
 from actors.engine import Incarnation
 from actors.engine.background import Background
 from actors.engine.links import Links
@@ -103,7 +114,8 @@ async def test_an_inbox_that_outlived_its_proc_takes_no_mail() -> None:
 
     class Owner(Proc[object]):
         async def run(self, shutdown: CancellationToken) -> None:
-            child, reader = self.context.child("reader"), Reader()
+            child: Child[str] = self.context.child("reader")
+            reader = Reader()
             await child.start(lambda: reader)
             child.ref.tell("first")
             child.ref.tell("second")
