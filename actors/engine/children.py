@@ -203,19 +203,19 @@ class OwnedChild(Child[Any]):
 def vitals_of(life: Incarnation) -> Vitals:
     """Return what an incarnation is doing."""
     work: object = None
-    activity = ""
+    name = activity = ""
     stopping = life.phase is Phase.STOPPING
     if stopping:
-        work = _work(_steps(life, _STOPPING))
+        work, name = _work(_steps(life, _STOPPING))
     elif not _waits_for_mail(life):
         if life.traits.actor:
-            work = _work(_steps(life, _RECEIVE))
+            work, name = _work(_steps(life, _RECEIVE))
         elif life.in_hand is not None and life.receiver.reads_inbox:
-            work = (life.number, life.handled)
+            work, name = (life.number, life.handled), "inbox"
     if life.in_hand is not None and work is not None and not stopping:
         activity = f"handling {type(unwrap(life.in_hand)).__name__}"
     elif work is not None:
-        activity = f"in {_name(work)}"
+        activity = f"in {name}"
     return Vitals(life.number, work, activity, life.last_beat, stopping)
 
 
@@ -265,20 +265,22 @@ def _is_guard(step: Step) -> bool:
     return code.co_name == "guard" and code.co_filename.startswith(_BACKENDS)
 
 
-def _name(work: object) -> str:
-    """Return the name of the function that a coroutine runs."""
-    return work.cr_code.co_name if isinstance(work, CoroutineType) else "inbox"
+def _work(steps: Iterator[Step]) -> tuple[object, str]:
+    """Find the user's coroutine that the engine awaits, and its name; None when it awaits none.
 
-
-def _work(steps: Iterator[Step]) -> object:
-    """Find the user's coroutine that the engine awaits; None when it awaits none."""
+    The name is the hook's if a hook has returned it.
+    """
     last: CoroutineType[Any, Any, Any] | None = None
+    hook = ""
     for step in steps:
         if not isinstance(step, CoroutineType):
             break
         file = step.cr_code.co_filename
-        if file != _RECEIVE.co_filename and step.cr_code.co_name != "guard":
-            return None if file.startswith(_BACKENDS) else step
+        if step.cr_code is _HOOK and step.cr_frame is not None:
+            hook = step.cr_frame.f_locals["name"]
+        elif file != _RECEIVE.co_filename and step.cr_code.co_name != "guard":
+            name = hook or step.cr_code.co_name
+            return (None, "") if file.startswith(_BACKENDS) else (step, name)
         last = step
     # A plain hook that returned something else to await.
-    return last if last is not None and last.cr_code is _HOOK else None
+    return (last, hook) if last is not None and last.cr_code is _HOOK else (None, "")

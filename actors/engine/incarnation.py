@@ -145,26 +145,31 @@ class Incarnation:
 
     # -- its parts ------------------------------------------------------------------------------
 
+    # One made after the end is its caller's: kept, only the garbage collector would free the two.
+
     @property
     def receiver(self) -> Receiver:
         """Return the part that receives."""
-        if self._receiver is None:
-            self._receiver = Receiver(self)
-        return self._receiver
+        receiver = self._receiver or Receiver(self)
+        if self.phase is not Phase.ENDED:
+            self._receiver = receiver
+        return receiver
 
     @property
     def links(self) -> Links:
         """Return its links and monitors."""
-        if self._links is None:
-            self._links = Links(self)
-        return self._links
+        links = self._links or Links(self)
+        if self.phase is not Phase.ENDED:
+            self._links = links
+        return links
 
     @property
     def background(self) -> Background:
         """Return its timers and what was piped."""
-        if self._background is None:
-            self._background = Background(self)
-        return self._background
+        background = self._background or Background(self)
+        if self.phase is not Phase.ENDED:
+            self._background = background
+        return background
 
     # Functions of the parts as methods, without another call in between: an inline ask is nearly
     # all overhead already.
@@ -291,7 +296,7 @@ class Incarnation:
             pass
         except BaseException as error:
             self._let_pass(error)
-            if self.told is None or not isinstance(error, self.system.backend.cancelled_error()):
+            if not self._obeys(error):
                 reason = self.failure(error)
         if self.verdict is not None and isinstance(reason, Crashed):
             self.late(reason.error)
@@ -423,14 +428,17 @@ class Incarnation:
 
     def crash(self, error: BaseException) -> None:
         """Crash with what was raised outside of its own task."""
-        if self.told is not None and isinstance(error, self.system.backend.cancelled_error()):
-            if isinstance(self.in_hand, Envelope):
-                self.receiver.remember(self.in_hand)
-            self.in_hand = None  # it was told to stop, and that is what it does
-        elif self.hears:
+        if self._obeys(error):
+            return
+        if self.hears:
             self.take_down(self.failure(error))
         else:
             self.late(error)
+
+    def _obeys(self, error: BaseException) -> bool:
+        """Return whether an error is no crash: cancelled once it is to end anyway."""
+        ends = self.told is not None or self.verdict is not None
+        return ends and isinstance(error, self.system.backend.cancelled_error())
 
     def take_down(self, reason: ExitReason) -> None:
         """Interrupt it; it ends with `reason`."""
@@ -438,8 +446,8 @@ class Incarnation:
         # announcement of another's end, and the others there are to hear of that one first.
         if self.hears:
             self.verdict = reason
-            if self.phase is Phase.RUNNING and self.in_hand is None:
-                self.address.signal(TOLD, first=True)  # seen before mail if it was just woken
+            if self.phase is Phase.RUNNING:
+                self.address.signal(TOLD, first=True)  # seen before mail if nothing waits now
             self._interrupt()
 
     def _interrupt(self) -> None:
@@ -468,11 +476,10 @@ class Incarnation:
                 continue
             if not isinstance(life.verdict, Crashed) or life.phase is not Phase.STARTING:
                 life.verdict = Killed()
-            for address in life.children.values():
-                if isinstance(address.occupant, Incarnation):
-                    doomed.append(address.occupant)
+            occupants = (address.occupant for address in life.children.values())
+            doomed.extend(each for each in occupants if isinstance(each, Incarnation))
             # The loop of an actor that kills itself sees the mark, its handlers the interrupt.
-            life.address.signal(TOLD)
+            life.address.signal(TOLD, first=True)
             life._interrupt()
 
     def on_end(self, waiter: Waiter[Any]) -> bool:
@@ -495,8 +502,7 @@ class Incarnation:
         address = self.address
         self.phase = Phase.ENDED
         self.told = self.told or reason
-        address.waiter = None
-        address.occupant = None
+        address.waiter = address.occupant = None
         address.reason = reason
         self._give_back()
         if address.extra or address.control:
@@ -516,8 +522,7 @@ class Incarnation:
         else:
             self._report_failed_start(links, reason)
         # Leave no cycle: what has ended goes without the garbage collector.
-        self.own_task = self.task = self.variables = None
-        self._receiver = self._background = None
+        self.own_task = self.task = self.variables = self._receiver = self._background = None
         if not self.traits.hears_undelivered:
             del self.proc
 

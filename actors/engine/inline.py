@@ -48,7 +48,11 @@ IN_A_ROW = 64
 #   whoever asks it from there, waits in the queue as always.
 # - Its own context variables, not the asker's: the handler runs in `variables`.
 # - Its own crash, not the asker's: what the handler raises is caught here; the actor's task is
-#   woken to end, and the asker waits for the news like any other.
+#   interrupted where it is parked, and the asker waits for the news like any other. Until then the
+#   actor counts as busy: a task that was woken by what the handler did to its mailbox would go on
+#   with that, and put down the request that it crashes with.
+# - Work that a plain function returned goes on in the actor's task. If the function had the actor
+#   killed before, or a link broken, that work is not begun, and its asker hears of the end.
 # - Fairness: a loop of asks that never waits would hold up everybody, so one in 64 goes the long
 #   way.
 # - `sys.exc_info()`: inside an `except` block of the asker's the handler would see that exception,
@@ -91,16 +95,20 @@ def answer_now(life: Life, request: object, function: Callable[..., Any]) -> Any
         result = life.variables.run(function, life.proc, request)
     except BaseException as error:
         crash = error
-    finally:
-        life.handled += 1
+    life.handled += 1
+    if life.in_hand is envelope and crash is None and not is_coroutine(result):
         address.waiter = parked
         if address.queue or life.verdict is not None:
             address.wake()
-    if life.in_hand is envelope and crash is None and not is_coroutine(result):
         life.in_hand = envelope.message = None
         runtime.spare = envelope  # nobody has seen it
         return result
-    return _not_yet(life, envelope, result, crash)
+    try:
+        return _not_yet(life, envelope, result, crash)
+    finally:
+        address.waiter = parked
+        if address.queue or life.verdict is not None or life.begun is not None:
+            address.wake()
 
 
 def _not_yet(
@@ -118,10 +126,13 @@ def _not_yet(
         cause, crash = crash, RuntimeError("coroutine raised StopIteration")
         crash.__cause__ = cause
     envelope.path = address.path
-    envelope.waiter = address.runtime.backend.new_waiter()
+    backend = address.runtime.backend
+    envelope.waiter = backend.new_waiter()
     if crash is not None:
-        life.crash(crash)
+        if life.told is not None and isinstance(crash, backend.cancelled_error()):
+            life.take_down(life.told)  # it was told to stop, and that is what it does
+        else:
+            life.crash(crash)
     elif is_coroutine(result):
         life.begun = result  # the actor's own task has to go on
-        address.wake()
     return envelope

@@ -341,20 +341,23 @@ class Receiver:
                 if item is TOLD:
                     return True
                 assert isinstance(item, Exited)
-                await self._call_hook(proc.on_exit, item)
+                await self._call_hook("on_exit", proc.on_exit, item)
             return False
         finally:
             if address.control:
                 address.mark()  # the hook raised; whoever reads on must still see the rest
 
-    async def _call_hook(self, hook: Callable[[N], Awaitable[None] | None], notice: N) -> None:
+    async def _call_hook(
+        self, name: str, hook: Callable[[N], Awaitable[None] | None], notice: N
+    ) -> None:
+        """Call a hook; `name` is there to be found by whoever looks at this call while it waits."""
         try:
             result = hook(notice)
             if result is not None:
                 await result
         except Refusal as refusal:
             # Nobody asked, so nobody can be refused; it must not pass for a handler's answer.
-            raise RuntimeError(f"{hook.__name__} raised a Refusal: {refusal!r}") from refusal
+            raise RuntimeError(f"{name} raised a Refusal: {refusal!r}") from refusal
 
     async def hear(self, notice: Notice) -> bool:
         """See to a notice in its turn; it is never time to stop for that."""
@@ -364,7 +367,7 @@ class Receiver:
         monitor = notice.monitor
         if monitor.active:
             life.links.forget(monitor)
-            await self._call_hook(life.proc.on_down, notice.down)
+            await self._call_hook("on_down", life.proc.on_down, notice.down)
         return False
 
     async def reach_stop_mark(self) -> bool:
@@ -386,6 +389,7 @@ class Receiver:
     def stash(self) -> None:
         """Put the message in hand aside."""
         life = self._life
+        life.check_not_ended()
         if life.in_hand is None:
             raise RuntimeError(f"{life.address.path} has no message in hand to stash")
         if self._stash is None:
@@ -451,6 +455,7 @@ class Receiver:
         life = self._life
         if life.traits.actor:
             raise RuntimeError(f"{life.address.path} is an actor: its handlers read the mail")
+        life.check_not_ended()
         inbox = Inbox(self, life)
         self._inbox = weakref.ref(inbox)
         return inbox
@@ -478,6 +483,8 @@ class Inbox(AsyncIterator[Received[Any]]):
         life = self._life
         address = life.address
         backend = address.runtime.backend
+        if address.occupant is not life:
+            raise StopAsyncIteration  # it has ended: what waits is the next incarnation's
         self._receiver.put_down()
         self._budget -= 1
         if not self._budget:

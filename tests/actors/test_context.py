@@ -201,18 +201,20 @@ async def test_a_context_that_outlived_its_proc_starts_nothing() -> None:
             await child.start(task(forever))
 
 
-@pytest.mark.parametrize(
-    "use",
-    [
-        lambda context, other: context.send_after(1, Note("late")),
-        lambda context, other: context.send_every(1, Note("late")),
-        lambda context, other: context.monitor(other),
-        lambda context, other: context.link(other),
-    ],
-    ids=["send_after", "send_every", "monitor", "link"],
-)
+BEGINNINGS: dict[str, Callable[[Context[Any], Ref[Any]], object]] = {
+    "send_after": lambda context, other: context.send_after(1, Note("late")),
+    "send_every": lambda context, other: context.send_every(1, Note("late")),
+    "pipe": lambda context, other: context.pipe(anyio.sleep(1), into=Note),
+    "monitor": lambda context, other: context.monitor(other),
+    "link": lambda context, other: context.link(other),
+    "child": lambda context, other: context.child("late"),
+    "stash": lambda context, other: context.stash(),
+}
+
+
+@pytest.mark.parametrize("use", BEGINNINGS.values(), ids=BEGINNINGS)
 async def test_a_context_that_outlived_its_proc_binds_nothing(
-    use: Callable[[Context[Note], Ref[Note]], object],
+    use: Callable[[Context[Any], Ref[Any]], object],
 ) -> None:
     """The context of an incarnation that has ended reaches neither the clock nor other procs."""
     async with ActorSystem() as system:
@@ -222,7 +224,7 @@ async def test_a_context_that_outlived_its_proc_binds_nothing(
         await owner.ref.ask(Ask(lambda _: child.start(given(first))))
         await owner.ref.ask(Ask(lambda _: child.kill()))
         await owner.ref.ask(Ask(lambda _: child.start(given(second))))
-        with pytest.raises(RuntimeError, match="has ended"):
+        with pytest.raises(RuntimeError, match="has ended; its context is of no use any more"):
             use(first.context, other.ref)
         first.context.stop()
         first.context.shutdown.cancel()
@@ -230,6 +232,24 @@ async def test_a_context_that_outlived_its_proc_binds_nothing(
         await anyio.sleep(3)
         assert second.log == []
         assert child.ref.is_alive
+
+
+async def test_what_a_context_took_is_taken_back_by_the_end() -> None:
+    """Once its proc has ended, taking back a link, a monitor, a timer or mail does nothing."""
+    async with ActorSystem() as system:
+        one, other = await pair(system), await pair(system)
+        context = one.actor.context
+        context.link(other.ref)
+        monitor = context.monitor(other.ref)
+        timer = context.send_after(1, Note("late"))
+        await one.ref.shutdown()
+        context.unlink(other.ref)
+        context.demonitor(monitor)
+        timer.cancel()
+        context.unstash_all()
+        context.stop()
+        assert other.ref.is_alive
+        assert one.actor.log == []
 
 
 # -- the inbox -------------------------------------------------------------------------------------

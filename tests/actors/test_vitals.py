@@ -162,10 +162,36 @@ async def test_hooks_are_work() -> None:
             assert look(child) == seen[-1]
             await anyio.sleep(1)
         await settle()
-        assert [vitals.activity for vitals in seen[:2]] == ["in on_exit"] * 2
+        assert [vitals.activity for vitals in seen] == ["in on_exit", "in on_exit", "in on_down"]
         assert None not in [vitals.work for vitals in seen]
         assert seen[0].work != seen[1].work
         assert look(child).work is None
+
+
+async def test_what_a_plain_hook_returns_has_the_name_of_the_hook() -> None:
+    """A plain hook is told of by its own name, whatever the coroutine is called that it returns."""
+
+    class Handing(Actor[Hang]):
+        @on(Hang)
+        async def hang(self, message: Hang) -> None:
+            brief = await self.context.spawn(Brief)
+            self.context.monitor(brief)
+            brief.stop()
+
+        def on_exit(self, exited: Exited) -> Awaitable[None]:
+            return anyio.sleep(1)
+
+        def on_down(self, down: Down) -> Awaitable[None]:
+            return anyio.sleep(1)
+
+    async with ActorSystem() as system:
+        child = await own(system, Handing)
+        child.ref.tell(Hang())
+        await settle()
+        assert look(child).activity == "in on_exit"
+        await anyio.sleep(1)
+        await settle()
+        assert look(child).activity == "in on_down"
 
 
 async def test_a_turn_of_an_inbox_loop_is_work() -> None:
