@@ -148,8 +148,7 @@ class Ref(Generic[M_contra]):
             answer: Any = NOT_NOW
             if (function := address.accepts.inline.get(kind)) is not None:
                 answer = idle.answer_now(request, function)
-            # Three things may come back: the answer; an envelope to wait for, because the work goes
-            # on; or NOT_NOW, an envelope too, so that one look at the type tells the first case.
+            # The answer; an envelope, if the work goes on; or NOT_NOW, which is an envelope, too.
             if type(answer) is not Envelope:
                 return answer  # type: ignore[no-any-return]
             envelope = None if answer is NOT_NOW else answer
