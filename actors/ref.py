@@ -36,12 +36,9 @@ from actors.address import UNLIMITED, Address, Occupant, current_occupant, waits
 from actors.backends import Waiter
 from actors.errors import AskCycle, ended
 from actors.exits import ExitReason
-from actors.messages import NOT_NOW, Envelope, Question, Request
+from actors.messages import DEFAULT_TIMEOUT, NOT_NOW, Envelope, Question, Request
 
 __all__ = ["AnyRef", "Ref", "Statistics"]
-
-DEFAULT_TIMEOUT = 5.0
-"""Seconds that an ask waits for its answer, as in OTP."""
 
 LONGEST = 1e9
 """The longest timeout that is kept, in seconds: some thirty years. More is as good as for ever."""
@@ -128,7 +125,8 @@ class Ref(Generic[M_contra]):
     ) -> R:
         """Send a request and wait for its answer.
 
-        `timeout` is in seconds, default 5.0, None for no limit; it includes the wait for room in
+        `timeout` is in seconds, default 5.0 (or what the class of the request says, see `Request`),
+        None for no limit; it includes the wait for room in
         the mailbox. Raises AskTimeout when no answer came in time; ProcExited at once when the
         receiver ends first or has ended; the Refusal that the receiver answered with; NoReply
         when it threw the reply away; AskCycle when the receiver waits for the asker; MailboxFull
@@ -155,6 +153,8 @@ class Ref(Generic[M_contra]):
             address.accepts.admit(kind, address.path)
         if not isinstance(request, Request):
             raise _not_a_request(kind, address)
+        if timeout is DEFAULT_TIMEOUT:
+            timeout = kind.__timeout__
         asker = _asker(address, kind)
         if envelope is None:
             envelope = Envelope(request, runtime.backend.new_waiter(), address.path, asker)

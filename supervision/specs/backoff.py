@@ -50,8 +50,8 @@ class Backoff:
 
     `initial` is the pause after the first failure and `maximum` the longest one, both in
     seconds; `factor` (default 2.0) is the growth from one failure to the next. `jitter`
-    (default True) draws each pause evenly between half of the value so found and the whole. A child that
-    stayed healthy for `reset_after` seconds (default None: as long as `maximum`) begins
+    (default True) draws each pause evenly between half of the value so found and the whole. A child
+    that stayed healthy for `reset_after` seconds (default None: as long as `maximum`) begins
     again at `initial`. `seed`, an int (default None), gives each child a generator of its
     own, made from seed and path; without it, children share that of their supervisor.
 

@@ -129,7 +129,7 @@ async def test_escalating_is_giving_up() -> None:
 
 
 async def test_the_supervisors_own_budget_is_not_blamed_on_a_child() -> None:
-    """When the supervisor's budget is spent the error is its own, with the crashes charged to it."""
+    """When the supervisor's budget is spent the error is its own, with what was charged to it."""
     stage = Stage()
     children = [stage.child("a", max_restarts=9), stage.child("b"), stage.child("c")]
     async with stage.dying(children, max_restarts=1) as app:
