@@ -125,15 +125,13 @@ class Ref(Generic[M_contra]):
     ) -> R:
         """Send a request and wait for its answer.
 
-        `timeout` is in seconds, default 5.0 (or what the class of the request says, see `Request`),
-        None for no limit; it includes the wait for room in
-        the mailbox. Raises AskTimeout when no answer came in time; ProcExited at once when the
-        receiver ends first or has ended; the Refusal that the receiver answered with; NoReply
-        when it threw the reply away; AskCycle when the receiver waits for the asker; MailboxFull
-        and TypeError like `send`. Cancelled while it waits, the request may still be handled,
-        its answer is dropped. An idle actor's handler that cannot wait (plain, or without `await`)
-        runs within this call, in the actor's context but the asker's task; such an ask is no
-        checkpoint, 63 times in a row.
+        `timeout` in seconds, default 5.0 or what the request's class says, None for no limit,
+        includes the wait for room in the mailbox. Raises AskTimeout when no answer came in time;
+        ProcExited at once when the receiver ends first or has ended; the Refusal that it answered
+        with; NoReply when it threw the reply away; AskCycle when it waits for the asker;
+        MailboxFull and TypeError like `send`. Cancelled while it waits, the request may still be
+        handled, its answer is dropped. An idle actor's handler that cannot wait (plain, or without
+        `await`) runs in this call, in its context but the asker's task: 63 times no checkpoint.
         """
         address = self._address
         kind = type(request)

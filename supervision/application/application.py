@@ -246,7 +246,7 @@ async def _serving(
     _SERVED[id(system), tree.id] = application
     system.events.subscribe(guard.recorder)
     root = await _start(system, tree, guard.recorder)
-    assert application.supervisor == root
+    application._supervisor = root  # it may be over already, and not to be found any more
     if root.is_alive:
         system.monitor(root, guard.hear)
     else:
