@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         Ignore,
         LinkBroken,
         MailboxFull,
+        NameNotFound,
         NameTaken,
         NoReply,
         ProcExited,
@@ -86,7 +87,7 @@ else:
             "actors.context": "Child Context Proc",
             "actors.dead_letters": "DeadLetterKind DeadLetterReason",
             "actors.errors": "ActorError AskCycle AskTimeout IdTaken Ignore LinkBroken MailboxFull"
-            " NameTaken NoReply ProcExited Refusal StartFailed SystemClosed",
+            " NameNotFound NameTaken NoReply ProcExited Refusal StartFailed SystemClosed",
             "actors.events": "DeadLetter Event EventStream ProcEnded ProcFailedToStart ProcStarted"
             " StopError Subscription",
             "actors.exits": "Crashed ExitReason Killed NoProc Normal Shutdown",
@@ -130,6 +131,7 @@ __all__ = [
     "MailboxFull",
     "Monitor",
     "Name",
+    "NameNotFound",
     "NameTaken",
     "NoProc",
     "NoReply",

@@ -116,6 +116,10 @@ class SystemView(Protocol):
         """Return the address that has this name now, or None."""
         ...
 
+    def require(self, name: Name[M]) -> Ref[M]:
+        """Return the address that has this name now. Raises NameNotFound."""
+        ...
+
     async def spawn(
         self,
         start: Callable[[], Proc[M]],

@@ -27,6 +27,7 @@ __all__ = [
     "Ignore",
     "LinkBroken",
     "MailboxFull",
+    "NameNotFound",
     "NameTaken",
     "NoReply",
     "ProcExited",
@@ -124,6 +125,15 @@ class LinkBroken(_Told):
         self.text = f"linked {path} ended: {reason}"
         self.path = path
         self.reason = reason
+
+
+@final
+class NameNotFound(_Told):
+    """Nobody has the name now."""
+
+    def __init__(self, name: str) -> None:
+        self.text = f"nobody has the name {name!r}"
+        self.name = name
 
 
 @final

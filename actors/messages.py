@@ -23,7 +23,7 @@ from typed actor libraries such as Akka's `ask` and fits both mypy and pyright.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, Generic, Protocol, Self, TypeVar, cast, final
+from typing import Any, ClassVar, Final, Generic, Protocol, Self, TypeVar, cast, final
 
 from actors.backends import Waiter
 from actors.errors import AskTimeout, NoReply
@@ -44,10 +44,26 @@ class Question(Protocol[M_co, R_co]):
         ...
 
 
-class Request(Generic[R]):
-    """The base of messages that are answered with an `R`."""
+class DefaultTimeout(float):
+    """The seconds that an ask waits to which nobody gave a timeout: known by its identity."""
 
     __slots__ = ()
+
+
+DEFAULT_TIMEOUT: Final = DefaultTimeout(5.0)
+"""Seconds that an ask waits for its answer, as in OTP."""
+
+
+class Request(Generic[R]):
+    """The base of messages that are answered with an `R`.
+
+    A class of requests that take their time says so: `__timeout__` (default 5.0) is the timeout of
+    an ask to which none is given, in seconds; None: no limit.
+    """
+
+    __slots__ = ()
+
+    __timeout__: ClassVar[float | None] = DEFAULT_TIMEOUT
 
     def __request__(self) -> tuple[Self, R]:
         """Carry the two types for the checker. Raises TypeError when called."""

@@ -36,12 +36,9 @@ from actors.address import UNLIMITED, Address, Occupant, current_occupant, waits
 from actors.backends import Waiter
 from actors.errors import AskCycle, ended
 from actors.exits import ExitReason
-from actors.messages import NOT_NOW, Envelope, Question, Request
+from actors.messages import DEFAULT_TIMEOUT, NOT_NOW, Envelope, Question, Request
 
 __all__ = ["AnyRef", "Ref", "Statistics"]
-
-DEFAULT_TIMEOUT = 5.0
-"""Seconds that an ask waits for its answer, as in OTP."""
 
 LONGEST = 1e9
 """The longest timeout that is kept, in seconds: some thirty years. More is as good as for ever."""
@@ -128,14 +125,13 @@ class Ref(Generic[M_contra]):
     ) -> R:
         """Send a request and wait for its answer.
 
-        `timeout` is in seconds, default 5.0, None for no limit; it includes the wait for room in
-        the mailbox. Raises AskTimeout when no answer came in time; ProcExited at once when the
-        receiver ends first or has ended; the Refusal that the receiver answered with; NoReply
-        when it threw the reply away; AskCycle when the receiver waits for the asker; MailboxFull
-        and TypeError like `send`. Cancelled while it waits, the request may still be handled,
-        its answer is dropped. An idle actor's handler that cannot wait (plain, or without `await`)
-        runs within this call, in the actor's context but the asker's task; such an ask is no
-        checkpoint, 63 times in a row.
+        `timeout` in seconds, default 5.0 or what the request's class says, None for no limit,
+        includes the wait for room in the mailbox. Raises AskTimeout when no answer came in time;
+        ProcExited at once when the receiver ends first or has ended; the Refusal that it answered
+        with; NoReply when it threw the reply away; AskCycle when it waits for the asker;
+        MailboxFull and TypeError like `send`. Cancelled while it waits, the request may still be
+        handled, its answer is dropped. An idle actor's handler that cannot wait (plain, or without
+        `await`) runs in this call, in its context but the asker's task: 63 times no checkpoint.
         """
         address = self._address
         kind = type(request)
@@ -156,6 +152,8 @@ class Ref(Generic[M_contra]):
             address.accepts.admit(kind, address.path)
         if not isinstance(request, Request):
             raise _not_a_request(kind, address)
+        if timeout is DEFAULT_TIMEOUT:
+            timeout = kind.__timeout__
         asker = _asker(address, kind)
         if envelope is None:
             envelope = Envelope(request, runtime.backend.new_waiter(), address.path, asker)

@@ -52,7 +52,7 @@ from actors.engine import (
     spawn_into,
     stop_children,
 )
-from actors.errors import SystemClosed
+from actors.errors import NameNotFound, SystemClosed
 from actors.events import DeadLetter, EventStream
 from actors.exits import NoProc
 from actors.mailbox import Mailbox
@@ -183,6 +183,13 @@ class ActorSystem:
         """Return the address that has this name now, or None."""
         address = self._runtime.names.get(name.text)
         return None if address is None else ref_of(address)
+
+    def require(self, name: Name[M]) -> Ref[M]:
+        """Return the address that has this name now. Raises NameNotFound."""
+        ref = self.whereis(name)
+        if ref is None:
+            raise NameNotFound(name.text)
+        return ref
 
     def find(self, path: str) -> AnyRef | None:
         """Return the address at a path like `/shop/workers/3`, or None when there is none."""

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 from actors.backends import Backend, InterruptibleTask
 from actors.dead_letters import FULL
 from actors.errors import ActorError, SystemClosed
-from actors.messages import Question
+from actors.messages import DEFAULT_TIMEOUT, Question
 from actors.ref import Ref, address_of
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class ThreadsafeRef(Generic[M_contra]):
             address.accepts.admit(type(message), address.path)
         self._hand_over(partial(_tell, self._ref, message))
 
-    def ask(self, request: Question[M_contra, R], *, timeout: float | None = 5.0) -> R:
+    def ask(self, request: Question[M_contra, R], *, timeout: float | None = DEFAULT_TIMEOUT) -> R:
         """Ask and block this thread until the answer is there.
 
         `timeout` in seconds, default 5.0, None for no limit. Raises like `Ref.ask`, SystemClosed

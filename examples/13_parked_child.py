@@ -1,8 +1,9 @@
 """Two budgets: one customer's broken data parks that customer's importer, and nobody else's.
 
 A supervisor has a budget of restarts for all its children together; when it is spent, it gives up.
-A child can have one of its own, with a window as long as you like. Here it says `park`: the child
-stays down, the others go on, and `RestartChild` brings it back when the data has been repaired.
+A child can have one of its own instead, with a window as long as you like. Here it says `park`:
+the child stays down, the others go on, and `RestartChild` brings it back when the data has been
+repaired.
 """
 
 from functools import partial

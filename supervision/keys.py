@@ -38,16 +38,21 @@ Such an object stands for its bytes: it is the same key as they are.
 
 
 def check_key(key: object) -> Key:
-    """Return the key, with bytes in the place of each object that stands for bytes.
+    """Return the key as plain values, with bytes in the place of each object that stands for bytes.
 
-    So equal keys compare equal. Raises TypeError when it is no key, or holds what is none.
+    So equal keys compare equal, and no code of a key's own class runs from here on. Raises
+    TypeError when it is no key, or holds what is none.
 
     >>> from pathlib import PurePosixPath
     >>> check_key(("a", PurePosixPath("b")))
     ('a', b'b')
     """
-    if isinstance(key, str | bytes | int):
-        return key
+    if isinstance(key, str):
+        return str.__str__(key)
+    if isinstance(key, int):
+        return int.__int__(key)
+    if isinstance(key, bytes):
+        return b"".join((key,))
     if isinstance(key, tuple):
         return tuple(check_key(part) for part in cast("tuple[object, ...]", key))
     if isinstance(key, SupportsBytes):

@@ -74,10 +74,11 @@ def drop_control(life: Life) -> None:
             life.system.unheard(control.reason.error)
 
 
-def let_go(life: Life, receiver: Receiver | None, reason: ExitReason) -> object:
+def let_go(life: Life, receiver: Receiver | None, reason: ExitReason) -> tuple[object, bool]:
     """Settle what is in hand, put aside, or to be answered later; returns what was in hand.
 
-    None when it was nothing, or when the end is orderly.
+    None when it was nothing, or when the end is orderly. Also whether its asker was there to be
+    told how this ended.
     """
     if receiver is not None:
         receiver.unstash_all()
@@ -86,6 +87,7 @@ def let_go(life: Life, receiver: Receiver | None, reason: ExitReason) -> object:
         life.begun.close()
         life.begun = None
     message: object = None
+    told = isinstance(item, Envelope) and not item.settled
     if item is not None and reason.is_abnormal:
         message = unwrap(item)
         if not getattr(type(message), "__dead_letter__", True):
@@ -97,7 +99,7 @@ def let_go(life: Life, receiver: Receiver | None, reason: ExitReason) -> object:
         life.address.fail(item)
     if receiver is not None:
         receiver.let_reply_go()
-    return message
+    return message, told
 
 
 def give_up_mail(life: Life, reason: ExitReason) -> None:
@@ -121,8 +123,13 @@ def start_failed(path: str, reason: ExitReason) -> StartFailed:
     return error
 
 
-def announce(life: Life, links: Links | None, reason: ExitReason, in_hand: object) -> None:
-    """Tell all who are bound to it; a crash of which nobody hears is the system's."""
+def announce(
+    life: Life, links: Links | None, reason: ExitReason, in_hand: object, *, told: bool
+) -> None:
+    """Tell all who are bound to it; a crash of which nobody hears is the system's.
+
+    `told`: an asker has it already, as the cause of its ProcExited.
+    """
     owner, heard = life.owner, False
     if owner is not None or links is not None:
         exited = Exited(ref_of(life.address), reason, life.number)
@@ -132,7 +139,7 @@ def announce(life: Life, links: Links | None, reason: ExitReason, in_hand: objec
             heard = owner.hear_exit(exited)
     if owner is not None and life.address.owned:
         heard = True  # it had the reason when it stopped this child
-    if not heard and isinstance(reason, Crashed):
+    if not heard and not told and isinstance(reason, Crashed):
         handling = "" if in_hand is None else f", handling {type(in_hand).__name__}"
         reason.error.add_note(f"crashed: {life.address.path}{handling}")
         life.system.unheard(reason.error)

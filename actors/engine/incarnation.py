@@ -509,7 +509,7 @@ class Incarnation:
             ending.drop_control(self)
         if not self.killed and self.traits.hears_undelivered:
             address.undelivered = partial(ending.undelivered, self, self.variables)
-        in_hand = ending.let_go(self, self._receiver, reason)
+        in_hand, told = ending.let_go(self, self._receiver, reason)
         if started and self.system.events.heard:
             self._publish(ProcEnded, reason, self.number, in_hand, address.owned)
         ending.give_up_mail(self, reason)
@@ -518,7 +518,7 @@ class Incarnation:
                 waiter.set_result(reason)
         links, self._links = self._links, None
         if started:
-            ending.announce(self, links, reason, in_hand)
+            ending.announce(self, links, reason, in_hand, told=told)
         else:
             self._report_failed_start(links, reason)
         # Leave no cycle: what has ended goes without the garbage collector.

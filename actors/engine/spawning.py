@@ -135,16 +135,18 @@ async def start_incarnation(
         owner.check_not_ended()
     try:
         proc = make_proc(start)
-    except Ignore:
+        accepts = accepted_by(proc)
+    except (Ignore, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:
+    except BaseException as error:
+        # Nothing here waits, so whatever comes is the user's, a CancelledError too.
         reason = Crashed(error)
         if system.events.heard:
             system.events.publish(
                 ProcFailedToStart(ref_of(address), reason, address.incarnation + 1)
             )
         raise StartFailed(address.path, reason) from error
-    address.take(accepted_by(proc))
+    address.take(accepts)
     life = Incarnation(system, address, proc, owner)
     if life.begin():
         return

@@ -38,13 +38,15 @@ from contextlib import (
     asynccontextmanager,
     nullcontext,
 )
-from typing import final
+from typing import Any, final
+from weakref import WeakValueDictionary
 
 import anyio
 
 from actors import (
     ActorSystem,
     AnyRef,
+    Context,
     Crashed,
     Down,
     Event,
@@ -69,24 +71,44 @@ class Application:
     """A tree that is being served: its root, its refs, its stop, its change into another one."""
 
     def __init__(
-        self,
-        system: ActorSystem,
-        supervisor: Ref[SupervisorMessage],
-        tree: ChildSpec[SupervisorMessage],
-        guard: Guard,
+        self, system: ActorSystem, tree: ChildSpec[SupervisorMessage], guard: Guard
     ) -> None:
         self.system = system
-        self.supervisor = supervisor
+        self._supervisor: Ref[SupervisorMessage] | None = None
         self._guard = guard
         self._tree = tree
         self._applying = anyio.Lock()
 
+    @staticmethod
+    def of(context: Context[Any]) -> Application:
+        """Return the application whose tree a proc is in, from its first start to its last stop.
+
+        A plain call, for procs under `run` and under `serve`: `Application.of(self.context)`.
+        Raises LookupError for a proc in another system.
+        """
+        path = context.path
+        application = _SERVED.get((id(context.system), path.split("/", 2)[1]))
+        if application is None:
+            raise LookupError(f"{path} is in no tree that is served")
+        return application
+
+    @property
+    def supervisor(self) -> Ref[SupervisorMessage]:
+        """Return the address of the root."""
+        if self._supervisor is None:
+            self._supervisor = self.system.find(f"/{self._tree.id}")
+            assert self._supervisor is not None
+        return self._supervisor
+
     def find(self, path: str) -> AnyRef:
         """Return the ref of a child by its path below the root, like `workers/w1`.
 
-        A plain call. The ref is valid also while the child is down. Raises ChildNotFound.
+        The whole path will do, too, as the log prints it: `/shop/workers/w1`. A plain call. The
+        ref is valid also while the child is down. Raises ChildNotFound.
         """
-        ref = self.system.find(f"{self.supervisor.path}/{path.strip('/')}")
+        root = self.supervisor.path
+        whole = path.startswith(f"{root}/") or path == root
+        ref = self.system.find(path.rstrip("/") if whole else f"{root}/{path.strip('/')}")
         if ref is None:
             raise ChildNotFound(path)
         return ref
@@ -145,6 +167,13 @@ class Application:
             if not dry_run:
                 self._tree = tree
             return await apply_tree(self.system, self.supervisor, tree, dry_run=dry_run)
+
+
+_SERVED: WeakValueDictionary[tuple[int, str], Application] = WeakValueDictionary()
+"""The applications that there are, by their system and the id of their root.
+
+A root that lives keeps its guard, that its application, and that the system.
+"""
 
 
 @asynccontextmanager
@@ -213,8 +242,11 @@ def serve_in(
 async def _serving(
     system: ActorSystem, tree: ChildSpec[SupervisorMessage], guard: Guard
 ) -> AsyncGenerator[Application, None]:
+    application = guard.application = Application(system, tree, guard)
+    _SERVED[id(system), tree.id] = application
     system.events.subscribe(guard.recorder)
     root = await _start(system, tree, guard.recorder)
+    application._supervisor = root  # it may be over already, and not to be found any more
     if root.is_alive:
         system.monitor(root, guard.hear)
     else:
@@ -222,7 +254,7 @@ async def _serving(
         guard.hear(Down(root, await root.wait()))
     try:
         with guard.scope:
-            yield Application(system, root, tree, guard)
+            yield application
     except Exception as error:
         # The tree goes down with the block; if it had failed before, both are said.
         exited = guard.error()

@@ -51,6 +51,7 @@ class Guard:
         self.reason: ExitReason | None = None
         self.recorder = recorder
         self.asked = False
+        self.application: object = None  # which lives as long as the root; it is of no use here
         self._id = id
         self._raised = False
 

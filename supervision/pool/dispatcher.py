@@ -220,9 +220,12 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
             return  # its asker gave up before we saw it
         try:
             key = self._key(job)
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
             # The key is made by code of the user's own: it fails this job, and nothing else.
-            self._jobs.refuse(job, reply, error)
+            failure = error if isinstance(error, Exception) else TypeError(f"no key: {error!r}")
+            self._jobs.refuse(job, reply, failure)
             return
         ending, staffed = self._ending is not None, self._schedule.is_staffed
         reason = refusal(ending=ending, draining=self._draining, staffed=staffed)

@@ -1,4 +1,4 @@
-"""How long a supervisor waits before it restarts a child again: exponential, with full jitter.
+"""How long a supervisor waits before it restarts a child again: exponential, with jitter.
 
 A `Backoff` is a frozen value and its two methods are pure: they neither sleep nor read a
 clock, and the randomness is passed in. So a supervisor carries the decision out, and a test
@@ -8,8 +8,8 @@ Guarantees:
 
 - A delay is never negative and never above `maximum`, whatever the number of failures.
 - Without jitter it is exactly `initial * factor ** (failures - 1)`, capped at `maximum`.
-- With jitter (the default) it is drawn evenly between 0 and that value, so that children
-  which failed together do not come back together.
+- With jitter (the default) it is drawn evenly between half of that value and the whole, so that
+  children which failed together do not come back together, and none comes back at once.
 - With a `seed` the draws of each child are the same in every run of the program: they depend
   on the seed and on the child's path alone, not on what other children do.
 
@@ -18,8 +18,8 @@ Worked example:
 >>> growing = Backoff(0.5, 10.0, jitter=False)
 >>> [growing.delay(failures, Random()) for failures in range(1, 8)]
 [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
->>> Backoff(0.5, 10.0).delay(3, lambda: 0.25)           # a quarter of 2.0
-0.5
+>>> [Backoff(0.5, 10.0).delay(3, lambda: drawn) for drawn in (0.0, 0.5)]    # of 2.0
+[1.0, 1.5]
 >>> growing.failures_after(6, healthy=10.0), growing.failures_after(6, healthy=9.9)
 (0, 6)
 >>> seeded = Backoff(0.5, 10.0, seed=7)
@@ -50,16 +50,18 @@ class Backoff:
 
     `initial` is the pause after the first failure and `maximum` the longest one, both in
     seconds; `factor` (default 2.0) is the growth from one failure to the next. `jitter`
-    (default True) draws each pause evenly between 0 and the value so found. A child that
-    stayed healthy for `reset_after` seconds (default None: as long as `maximum`) begins
+    (default True) draws each pause evenly between half of the value so found and the whole. A child
+    that stayed healthy for `reset_after` seconds (default None: as long as `maximum`) begins
     again at `initial`. `seed`, an int (default None), gives each child a generator of its
     own, made from seed and path; without it, children share that of their supervisor.
+
+    A child with a backoff and no `max_restarts` is tried for ever: its restarts count in no budget.
 
     Raises `SpecError` when a number is not finite, `initial` or `reset_after` is not
     positive, `maximum` is below `initial`, `factor` is below 1, `jitter` is not a bool, or
     `seed` is neither an int nor None.
 
-    The scheme is "full jitter" from "Exponential Backoff And Jitter", AWS Architecture
+    The scheme is "equal jitter" from "Exponential Backoff And Jitter", AWS Architecture
     Blog, 2015.
     """
 
@@ -98,7 +100,8 @@ class Backoff:
         cap = self._cap(failures)
         if not self.jitter:
             return cap
-        return cap * (random.random() if isinstance(random, Random) else random())
+        drawn = random.random() if isinstance(random, Random) else random()
+        return cap * (0.5 + drawn / 2)
 
     def generator(self, path: str) -> Random | None:
         """Make the generator of the child at `path`; None without a seed.

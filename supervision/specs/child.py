@@ -10,18 +10,19 @@ Guarantees:
 - A spec never changes. It can be compared, printed, varied with `attrs.evolve`, and hashed as far
   as its parts can be.
 
-There are two budgets of restarts. Each attempt to restart a child is counted in both, the child's
-own first; an attempt that exceeds it is not counted in the other.
+A restart is charged to one budget at most, so no child pays for another's excess:
 
-==================================  ==========================================================
-budget                              spent when more restarts are needed, and then
-==================================  ==========================================================
-`max_restarts`, `max_seconds` of a  its children needed more, all together: it stops what is
-supervisor (default: 3 in 5 s)      left and exits; its own supervisor decides what follows
-the same of a worker, default none  this child needed more, in a window as long as you like:
-- `when_spent="escalate"`           its supervisor gives up, as with its own budget
-- `when_spent="park"`               the child stays down, `PARKED`; its siblings go on
-==================================  ==========================================================
+=====================================  =======================================================
+a child with                           its restarts are charged to, and when that is not enough
+=====================================  =======================================================
+`max_restarts` (and `max_seconds`)     its own budget, in a window as long as you like:
+- `when_spent="escalate"` (default)    its supervisor gives up, as with its own budget
+- `when_spent="park"`                  the child stays down, `PARKED`; its siblings go on
+a `backoff` and no `max_restarts`      none: it is tried for ever, with its pauses
+neither                                its supervisor's, with all others like it (default: 3 in
+                                       5 s): that stops what is left and exits, and its own
+                                       supervisor decides what follows
+=====================================  =======================================================
 
 A parked child's mail becomes dead letters and its askers fail at once. No round of its siblings
 brings it back; `RestartChild` does, with an empty budget. For `ALL_SIGNIFICANT` it counts as gone,
@@ -92,12 +93,13 @@ class ChildSpec(Generic[M]):
     - `significant`: default False; whether its end can end the supervisor (`AutoShutdown`).
     - `name`: a `Name` under which it is registered, default None.
     - `mailbox`: default `Mailbox()`, unbounded and kept across restarts.
-    - `backoff`: a `Backoff` between restarts, default None: at once.
+    - `backoff`: a `Backoff` between restarts, default None: at once. Without `max_restarts` the
+      child is then tried for ever, and costs its supervisor's budget nothing.
     - `start_timeout`: seconds that a start may take, default None: without limit.
     - `watchdog`: a `Watchdog` that says when it counts as hung, default None: never.
 
-    - `max_restarts`: how often it alone may be restarted, at least 0, beside the budget of its
-      supervisor; default None: as often as that one allows.
+    - `max_restarts`: how often it alone may be restarted, at least 0, instead of the budget of
+      its supervisor; default None: as often as that one allows, or its `backoff` finds time for.
     - `max_seconds`: the window of that budget, default 5.0 when `max_restarts` is given.
     - `when_spent`: what follows when that is not enough, default `WhenSpent.ESCALATE`.
 

@@ -56,6 +56,7 @@ from actors import (
     StartFailed,
     on,
 )
+from supervision.describe import one_line
 from supervision.errors import (
     ChildExists,
     ChildNotFound,
@@ -128,6 +129,7 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
     def __init__(self, max_restarts: int, max_seconds: float, random: Random | None) -> None:
         self.records: dict[str, ChildRecord] = {}
         self._by_ref: dict[Ref[Any], ChildRecord] = {}
+        self._retries: set[ChildRecord] = set()
         self.limits = RestartLimits(max_restarts, max_seconds, random)
         self._hang_detector: HangDetector | None = None
         self._reconfiguration: Reconfiguration | None = None
@@ -136,7 +138,10 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
 
     @abstractmethod
     def check(self, spec: ChildSpec[Any]) -> None:
-        """Refuse a new child: raises SpecError or a refusal."""
+        """Refuse a child that cannot be meant: raises SpecError or a refusal."""
+
+    def check_room(self) -> None:
+        """Refuse one child more than there may be; by default never."""
 
     async def restart(self, record: ChildRecord) -> None:
         """Restart a child, with all that its end moves; by default it alone.
@@ -187,6 +192,7 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
     def drop(self, record: ChildRecord, why: str) -> None:
         """Forget a child that does not run."""
         record.void()
+        self._retries.discard(record)
         if self._hang_detector is not None:
             self._hang_detector.forget(record)
         self.records.pop(record.spec.id, None)
@@ -198,6 +204,7 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
         """Start a child; returns why that failed, None when it is ready or was ignored."""
         spec = record.spec
         record.void()
+        self._retries.discard(record)
         try:
             await record.child.start(spec.start, timeout=spec.start_timeout)
         except StartFailed as failure:
@@ -275,10 +282,10 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
                 return
             case Verdict.KEEP if self.keeps_ended:
                 self._report(record, exited.reason, Next.KEEP)
-                record.child.suspend(f"ended ({exited.reason})")
+                record.child.suspend(f"ended ({one_line(exited.reason)})")
             case _:
                 self._report(record, exited.reason, Next.REMOVE)
-                self.drop(record, f"ended ({exited.reason})")
+                self.drop(record, f"ended ({one_line(exited.reason)})")
         if self.ends_with(record, exited.reason):
             self.context.stop(Shutdown())
 
@@ -306,6 +313,7 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
     def _later(self, record: ChildRecord, delay: float | None, *, counted: bool) -> None:
         """Try again later: behind what waits in the mailbox, or after `delay` seconds."""
         record.state = ChildState.RESTARTING
+        self._retries.add(record)
         record.ticket = next(_TICKETS)
         record.due = anyio.current_time() + (delay or 0.0)
         message = TryAgain(record.spec.id, record.ticket, counted)
@@ -396,11 +404,12 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
         """Start one more child."""
         spec = message.spec
         try:
+            self.check(spec)
             known = self.records.get(spec.id)
             if known is not None:
                 running = known.state is ChildState.RUNNING
                 raise ChildExists(spec.id, known.child.ref if running else None)
-            self.check(spec)
+            self.check_room()
             record = self.add(spec)
         except SupervisionError as error:
             reply.fail(error)  # a SpecError among them is no Refusal, but no crash either
@@ -425,6 +434,10 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
             record.child.suspend("terminated")
         if voided:
             self.retry_voided()
+
+    def restarting(self) -> list[str]:
+        """List the ids of the children that are restarting, without a look at the others."""
+        return [record.spec.id for record in self._retries if record.state is ChildState.RESTARTING]
 
     def retry_voided(self) -> None:
         """Do what follows when a pending restart was taken back; nothing by default."""

@@ -86,8 +86,11 @@ class DynamicSupervisor(BaseSupervisor[SupervisorMessage]):
         self.limits.resize(spec.max_restarts, spec.max_seconds)
 
     def check(self, spec: ChildSpec[Any]) -> None:
-        """Refuse a child that this supervisor cannot have, or has no place for."""
+        """Refuse a child that this supervisor cannot have."""
         check_child(spec, parent=self.spec.id, auto_shutdown=None)
+
+    def check_room(self) -> None:
+        """Refuse a child that this supervisor has no place for."""
         limit = self.spec.max_children
         if limit is not None and len(self.records) >= limit:
             raise TooManyChildren(limit)

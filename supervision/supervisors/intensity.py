@@ -3,12 +3,12 @@
 Three things, each made of the one before:
 
 - An `Intensity` is a window as a frozen value; `attempt` gives the next one.
-- `attempt_restart` decides, purely, about one attempt: it is counted in the window of the child, if
-  that has one, and in that of its supervisor. The answer is a `Permit` and the two next windows.
-- A `Budget` holds the window that is valid now, and the crashes in it. A supervisor has one for all
-  its children together, and one for each child with a budget of its own. `spend` asks, and
-  puts the next windows in place, **before** anything is stopped or started; `exceeded` makes
-  the error of a budget that is spent.
+- `attempt_restart` decides, purely, about one attempt that is counted in a window. The answer is a
+  `Permit` and the next window.
+- A `Budget` holds the window that is valid now, and the crashes in it. A supervisor has one for
+  all its children together, and one for each child with a budget of its own; an attempt is
+  charged to one of them at most. `spend` asks, and puts the next window in place, **before**
+  anything is stopped or started; `exceeded` makes the error of a budget that is spent.
 
 Guarantees:
 
@@ -18,6 +18,7 @@ Guarantees:
   included. Only age removes it: success never does.
 - A window remembers at most `max_restarts + 1` attempts, a budget at most `CRASHES_KEPT` crashes,
   and none longer than they are in the window: so their sizes are bounded.
+- What an attempt costs does not depend on how many are allowed.
 
 OTP counts in whole seconds and so forgets an attempt up to one second late; this module
 keeps the clock as it is given, without rounding. That is a named difference.
@@ -32,10 +33,9 @@ False
 True
 >>> window.attempt(110.5).exceeded                      # 100.0 is forgotten
 False
->>> shared, own = Budget(window), Budget(Intensity(0, 60.0))
->>> spend(None, WhenSpent.ESCALATE, shared, 110.0)
+>>> spend(Budget(window), WhenSpent.ESCALATE, 110.0)
 <Permit.GIVE_UP: 'give up'>
->>> spend(own, WhenSpent.PARK, shared, 111.0)
+>>> spend(Budget(Intensity(0, 60.0)), WhenSpent.PARK, 111.0)
 <Permit.PARK: 'park it'>
 """
 
@@ -43,6 +43,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any, final
 
@@ -53,7 +54,7 @@ from supervision.errors import IntensityExceeded
 from supervision.specs import ChildSpec, WhenSpent
 
 __all__ = [
-    "Attempt",
+    "Attempts",
     "Budget",
     "Intensity",
     "Permit",
@@ -63,6 +64,56 @@ __all__ = [
     "own_window",
     "spend",
 ]
+
+
+FEW = 16
+"""So many forgotten attempts may lie before those that count without anybody clearing them away."""
+
+
+@final
+class Attempts:
+    """The times of the attempts in one window, oldest first; a value that never changes.
+
+    It is a view of a list that grows at its end only, so that the next value shares what this one
+    has: a large budget is not copied at each restart.
+    """
+
+    __slots__ = ("_end", "_start", "_times")
+
+    def __init__(self, times: list[float], start: int = 0) -> None:
+        self._times, self._start, self._end = times, start, len(times)
+
+    def followed_by(self, now: float, oldest: float, most: int) -> Attempts:
+        """Return these from `oldest` on and `now`, the newest `most` of them."""
+        times, end = self._times, self._end
+        start = max(bisect_left(times, oldest, self._start, end), end + 1 - most)
+        # Another value may have grown the list already, and what is forgotten is to be let go.
+        if not times or end != len(times) or start > max(FEW, end - start):
+            times, start = times[start:end], 0
+        times.append(now)
+        return Attempts(times, start)
+
+    def newest(self, most: int) -> Attempts:
+        """Return the newest `most` of these."""
+        return Attempts(list(self)[-most:])
+
+    def __len__(self) -> int:
+        return self._end - self._start
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self._times[self._start : self._end])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Attempts) and list(self) == list(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+
+_NONE = Attempts([])
 
 
 @final
@@ -77,23 +128,21 @@ class Intensity:
 
     max_restarts: int
     max_seconds: float
-    attempts: tuple[float, ...] = ()
+    attempts: Attempts = _NONE
 
     def attempt(self, now: float) -> Intensity:
         """Add one attempt at `now` and forget those older than `max_seconds`.
 
-        `now` must not be before an earlier attempt. Costs time in proportion to
-        `max_restarts` at the most.
+        `now` must not be before an earlier attempt.
         """
-        oldest = now - self.max_seconds
-        kept = (*self.attempts[bisect_left(self.attempts, oldest) :], now)
         # One more than allowed proves the excess; older ones could prove nothing more.
-        newest = kept[-(self.max_restarts + 1) :]
-        return Intensity(self.max_restarts, self.max_seconds, newest)
+        most = self.max_restarts + 1
+        attempts = self.attempts.followed_by(now, now - self.max_seconds, most)
+        return Intensity(self.max_restarts, self.max_seconds, attempts)
 
     def resized(self, max_restarts: int, max_seconds: float) -> Intensity:
         """Return the same attempts under another budget; what was forgotten stays forgotten."""
-        return Intensity(max_restarts, max_seconds, self.attempts[-(max_restarts + 1) :])
+        return Intensity(max_restarts, max_seconds, self.attempts.newest(max_restarts + 1))
 
     @property
     def exceeded(self) -> bool:
@@ -110,20 +159,6 @@ class Permit(Enum):
     GIVE_UP = "give up"
 
 
-@final
-@frozen
-class Attempt:
-    """The answer to an attempt to restart a child, and the two windows with it in them.
-
-    `own` is the child's, None when it has none; `shared` is its supervisor's. Under `GIVE_UP`
-    it is the child's that is spent if `own` is exceeded, and the supervisor's otherwise.
-    """
-
-    permit: Permit
-    own: Intensity | None
-    shared: Intensity
-
-
 def own_window(spec: ChildSpec[Any]) -> Intensity | None:
     """Return the window of a child's own budget, empty; None when it has none.
 
@@ -136,21 +171,17 @@ def own_window(spec: ChildSpec[Any]) -> Intensity | None:
 
 
 def attempt_restart(
-    own: Intensity | None, when_spent: WhenSpent, shared: Intensity, now: float
-) -> Attempt:
-    """Count one attempt to restart a child at `now`; returns what is to be done.
+    window: Intensity, when_spent: WhenSpent, now: float
+) -> tuple[Permit, Intensity]:
+    """Count one attempt to restart a child at `now`; returns what is to be done, and the window.
 
     To be asked before anything is stopped or started, after an exit as well as before the
-    retry of a restart that failed (1.5.2, 1.5.4). The child's own window comes first; when
-    it is exceeded, the attempt is not counted in the supervisor's.
+    retry of a restart that failed (1.5.2, 1.5.4).
     """
-    if own is not None:
-        own = own.attempt(now)
-        if own.exceeded:
-            parks = when_spent is WhenSpent.PARK
-            return Attempt(Permit.PARK if parks else Permit.GIVE_UP, own, shared)
-    shared = shared.attempt(now)
-    return Attempt(Permit.GIVE_UP if shared.exceeded else Permit.GRANTED, own, shared)
+    window = window.attempt(now)
+    if not window.exceeded:
+        return Permit.GRANTED, window
+    return (Permit.PARK if when_spent is WhenSpent.PARK else Permit.GIVE_UP), window
 
 
 CRASHES_KEPT = 100
@@ -199,13 +230,10 @@ def own_budget(spec: ChildSpec[Any]) -> Budget | None:
     return None if window is None else Budget(window)
 
 
-def spend(own: Budget | None, when_spent: WhenSpent, shared: Budget, now: float) -> Permit:
-    """Count one attempt in both budgets; returns what is to be done."""
-    attempt = attempt_restart(None if own is None else own.window, when_spent, shared.window, now)
-    if own is not None and attempt.own is not None:
-        own.window = attempt.own
-    shared.window = attempt.shared
-    return attempt.permit
+def spend(budget: Budget, when_spent: WhenSpent, now: float) -> Permit:
+    """Count one attempt in a budget; returns what is to be done."""
+    permit, budget.window = attempt_restart(budget.window, when_spent, now)
+    return permit
 
 
 def exceeded(

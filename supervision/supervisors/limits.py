@@ -4,8 +4,16 @@
 own (`intensity`), the child's backoff, and the randomness for its jitter. It reads no clock: the
 time is given.
 
-Guarantees: an attempt that exceeds the child's own budget is not counted in the supervisor's;
-crashes are kept no longer than they count.
+Guarantees: an attempt is charged to one budget at most, and its crash is kept there alone, no
+longer than it counts:
+
+====================================  ======================================
+a child                               its restarts are charged to
+====================================  ======================================
+with `max_restarts` of its own        its own budget
+with a backoff and no `max_restarts`  none: it is tried for ever
+any other                             that of its supervisor, as in OTP
+====================================  ======================================
 
 >>> import anyio
 >>> from actors import ActorSystem, Crashed, Proc, task
@@ -13,9 +21,10 @@ crashes are kept no longer than they count.
 >>> async def work(shutdown: object) -> None: ...
 >>> class Owner(Proc[str]):
 ...     async def on_start(self) -> None:
-...         spec = ChildSpec("db", task(work), backoff=Backoff(1.0, 9.0, jitter=False))
+...         pauses = Backoff(1.0, 9.0, jitter=False)
+...         spec = ChildSpec("db", task(work), backoff=pauses, max_restarts=1)
 ...         record = ChildRecord(spec, self.context.child("db"))
-...         limits = RestartLimits(1, 5.0)
+...         limits = RestartLimits(3, 5.0)
 ...         for now in (100.0, 102.0):
 ...             limits.note(record, Crashed(KeyError("x")), now)
 ...             print(limits.spend(record, now).value, limits.pause(record, now - 99.0))
@@ -27,7 +36,7 @@ crashes are kept no longer than they count.
 >>> anyio.run(main)
 restart it 1.0
 give up 2.0
-/shop gave up: more than 1 restart in 5 s; last crash: KeyError: 'x'
+/shop gave up: child db needed more than 1 restart in 5 s; last crash: KeyError: 'x'
 """
 
 from __future__ import annotations
@@ -56,15 +65,22 @@ class RestartLimits:
         self._shared = Budget(Intensity(max_restarts, max_seconds))
         self._random = Random() if random is None else random
 
+    def charged(self, record: ChildRecord) -> Budget | None:
+        """Return the budget that the restarts of a child are charged to; None: to none."""
+        if record.budget is not None:
+            return record.budget
+        return self._shared if record.spec.backoff is None else None
+
     def note(self, record: ChildRecord, reason: ExitReason, now: float) -> None:
         """Keep the crash that makes a restart necessary."""
-        self._shared.note(reason, now)
-        if record.budget is not None:
-            record.budget.note(reason, now)
+        budget = self.charged(record)
+        if budget is not None:
+            budget.note(reason, now)
 
     def spend(self, record: ChildRecord, now: float) -> Permit:
-        """Count one attempt to restart a child, in its own budget first."""
-        return spend(record.budget, record.spec.when_spent, self._shared, now)
+        """Count one attempt to restart a child."""
+        budget = self.charged(record)
+        return Permit.GRANTED if budget is None else spend(budget, record.spec.when_spent, now)
 
     def pause(self, record: ChildRecord, now: float) -> float | None:
         """Count one failure, and return how many seconds to wait; None without a backoff."""
@@ -82,7 +98,7 @@ class RestartLimits:
     ) -> IntensityExceeded:
         """Return the error for the budget that a child has spent: its own, or the supervisor's."""
         own = record.budget
-        if own is not None and own.window.exceeded:
+        if own is not None:
             return exceeded(path, own, child=record.spec.id, parked=parked)
         return exceeded(path, self._shared)
 

@@ -52,7 +52,7 @@ from actors import Question, Ref, Request
 from supervision.errors import NoPartitions
 from supervision.keys import Key, partition_of
 from supervision.specs import check_count
-from supervision.supervisors.requests import SupervisorMessage
+from supervision.supervisors.requests import ManagementRequest, SupervisorMessage
 
 __all__ = [
     "GetPartition",
@@ -81,7 +81,7 @@ def _check_size(_: object, attribute: Attribute[Any], value: object) -> None:
 
 @final
 @frozen
-class GetPartition(Request[Ref[Any]]):
+class GetPartition(ManagementRequest[Ref[Any]]):
     """The request for the ref of the partition that a key belongs to now.
 
     Raises TypeError when `key` is no key. Refused with NoPartitions when there are no partitions. A
@@ -93,7 +93,7 @@ class GetPartition(Request[Ref[Any]]):
 
 @final
 @frozen
-class ResizePartitions(Request[None]):
+class ResizePartitions(ManagementRequest[None]):
     """The request to change their number; answered when all are started or stopped.
 
     Growing starts the missing ones in order of their numbers; those that were there before come
@@ -190,7 +190,9 @@ class Partitions(Generic[M]):
         """
         await self.ref(key).send(message)
 
-    async def ask(self, key: Key, request: Question[M, R], *, timeout: float | None = 5.0) -> R:
+    async def ask(
+        self, key: Key, request: Question[M, R], *, timeout: float | None = Request.__timeout__
+    ) -> R:
         """Ask the key's partition; `timeout`, errors and cancellation are those of `Ref.ask`.
 
         Raises like `ref`, too.

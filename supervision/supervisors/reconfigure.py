@@ -75,6 +75,10 @@ class Reconfigurable(Protocol):
         """Stop a child and wait for its death."""
         ...
 
+    def restarting(self) -> list[str]:
+        """List the ids of the children that are restarting."""
+        ...
+
     def retry_voided(self) -> None:
         """Do what follows when a pending restart was taken back."""
         ...
@@ -180,17 +184,15 @@ class Reconfiguration:
         """Tell whether a child has to wait for one before it that is still being restarted."""
         supervisor = self._supervisor
         spec = supervisor.own_spec()
-        restarting = {
-            other
-            for other, record in supervisor.records.items()
-            if record.state is ChildState.RESTARTING
-        }
-        if not isinstance(spec, SupervisorSpec) or spec.strategy is Strategy.ONE_FOR_ONE:
+        restarting = supervisor.restarting()
+        if not restarting or not isinstance(spec, SupervisorSpec):
+            return False
+        if spec.strategy is Strategy.ONE_FOR_ONE:
             return False
         if spec.strategy is Strategy.ONE_FOR_ALL:
-            return bool(restarting)
+            return True
         before = takewhile(lambda other: other != id, (child.id for child in spec.children))
-        return not restarting.isdisjoint(before)
+        return not set(restarting).isdisjoint(before)
 
     def _arrange(self) -> None:
         records = self._supervisor.records

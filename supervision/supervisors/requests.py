@@ -1,8 +1,10 @@
 """What a running supervisor can be asked.
 
 Each message is a `Request` whose answer the type checker knows. All are served in the order in
-which they come, between restarts. They are refused with the errors of `supervision.errors`.
-What supervisors say to themselves, and what `apply` tells them, is in `internal`.
+which they come, between restarts. An ask to which no timeout is given waits as long as the specs
+allow, for starts and stops that are in hand. They are refused with the errors of
+`supervision.errors`. What supervisors say to themselves, and what `apply` tells them, is in
+`internal`.
 
 ================  ==============================  =============================================
 request           answer                          refused with
@@ -29,7 +31,7 @@ supervision.errors.SpecError: StartChild: spec: 'db' is not a ChildSpec
 
 from __future__ import annotations
 
-from typing import Any, Generic, Self, TypeAlias, TypeVar, final
+from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar, final
 
 from attrs import Attribute, field, frozen
 
@@ -55,6 +57,7 @@ __all__ = [
 
 
 M = TypeVar("M")
+R = TypeVar("R")
 
 
 def _is_spec(_: object, attribute: Attribute[Any], value: object) -> None:
@@ -62,8 +65,16 @@ def _is_spec(_: object, attribute: Attribute[Any], value: object) -> None:
         raise SpecError("StartChild", attribute.name, f"{value!r} is not a ChildSpec")
 
 
+class ManagementRequest(Request[R]):
+    """A request that waits as long as the specs allow: for starts and stops that are in hand."""
+
+    __slots__ = ()
+
+    __timeout__: ClassVar[float | None] = None
+
+
 @frozen
-class AnyStartChild(Request[Ref[Any] | None]):
+class AnyStartChild(ManagementRequest[Ref[Any] | None]):
     """What supervisors take; `StartChild` is the one to send.
 
     It stands in the union of messages for every `StartChild[M]`. Were that generic itself, type
@@ -91,7 +102,7 @@ class StartChild(AnyStartChild, Generic[M]):
 
 @final
 @frozen
-class TerminateChild(Request[None]):
+class TerminateChild(ManagementRequest[None]):
     """The request to stop a child and keep its spec; answered when it is dead.
 
     Also when it did not run: then nothing happens. A pending restart is void. A temporary
@@ -103,7 +114,7 @@ class TerminateChild(Request[None]):
 
 @final
 @frozen
-class RestartChild(Request[Ref[Any] | None]):
+class RestartChild(ManagementRequest[Ref[Any] | None]):
     """The request to start a child again that is not running.
 
     A failure is answered, not retried, not counted. Its own budget of restarts begins empty, and
@@ -116,7 +127,7 @@ class RestartChild(Request[Ref[Any] | None]):
 
 @final
 @frozen
-class DeleteChild(Request[None]):
+class DeleteChild(ManagementRequest[None]):
     """The request to remove the spec of a child that is not running."""
 
     id: str
@@ -124,19 +135,19 @@ class DeleteChild(Request[None]):
 
 @final
 @frozen
-class WhichChildren(Request["tuple[ChildInfo, ...]"]):
+class WhichChildren(ManagementRequest["tuple[ChildInfo, ...]"]):
     """The request for a list of the children, in start order."""
 
 
 @final
 @frozen
-class CountChildren(Request["ChildCounts"]):
+class CountChildren(ManagementRequest["ChildCounts"]):
     """The request for a count of the children."""
 
 
 @final
 @frozen
-class GetChild(Request[Ref[Any]]):
+class GetChild(ManagementRequest[Ref[Any]]):
     """The request for a child's ref, which is valid whether the child runs or not."""
 
     id: str
@@ -144,7 +155,7 @@ class GetChild(Request[Ref[Any]]):
 
 @final
 @frozen
-class GetChildSpec(Request[ChildSpec[Any]]):
+class GetChildSpec(ManagementRequest[ChildSpec[Any]]):
     """The request for a child's spec, with all defaults filled in."""
 
     id: str

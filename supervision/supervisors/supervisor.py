@@ -146,7 +146,7 @@ class Supervisor(BaseSupervisor[SupervisorMessage]):
 
     def retry_voided(self) -> None:
         """Let the mail go of those who waited behind a restart that was taken back."""
-        if any(record.state is ChildState.RESTARTING for record in self.records.values()):
+        if self.restarting():
             return
         for record in self.records.values():
             if record.state is ChildState.TERMINATED:

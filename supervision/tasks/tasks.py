@@ -44,7 +44,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from functools import partial
 from random import Random
-from typing import Any, Literal, Never, TypeVar, TypeVarTuple, final, overload
+from typing import Any, Literal, Never, ParamSpec, TypeVar, TypeVarTuple, final, overload
 
 from attrs import Attribute, field, frozen
 
@@ -69,6 +69,7 @@ __all__ = ["TaskSupervisor", "Tasks"]
 A = TypeVar("A")
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+P = ParamSpec("P")
 
 
 @final
@@ -124,16 +125,19 @@ class Tasks:
 
     Made of the ref of a task supervisor, or of any dynamic one. `shutdown` is what each task gets
     to end when it is cancelled or told to stop: seconds, default 5.0, `INFINITY` or `BRUTAL_KILL`.
-    Being told to stop cancels a task. Arguments are positional; use `functools.partial` for
-    others. A task runs in its own context: it does not see the context variables of its caller. All
-    calls raise TypeError when the function is not callable, TooManyChildren when
-    `max_tasks` are there already, and ProcExited when the supervisor has ended or ends.
+    Being told to stop cancels a task. The arguments of `start` are positional; use
+    `functools.partial` for others. A task runs in its own context: it does not see the context
+    variables of its caller. All calls raise TypeError when the function is not callable,
+    TooManyChildren when `max_tasks` are there already, and ProcExited when the supervisor has ended
+    or ends.
     """
 
     supervisor: Ref[SupervisorMessage] = field(validator=_check_ref)
     shutdown: float | ShutdownPolicy = field(default=5.0, kw_only=True)
 
-    async def run(self, function: Callable[[*Ts], Awaitable[T]], *arguments: *Ts) -> T:
+    async def run(
+        self, function: Callable[P, Awaitable[T]], *arguments: P.args, **options: P.kwargs
+    ) -> T:
         """Run a function as a task and wait until it is gone; returns its result.
 
         Raises what the function raised; ProcExited when the task was killed or told to stop by
@@ -142,7 +146,7 @@ class Tasks:
         goes on; what it raises then is its crash, which is logged.
         """
         name = check_function("run", function)
-        task: AwaitedTask[T] = AwaitedTask(partial(function, *arguments), self.shutdown)
+        task: AwaitedTask[T] = AwaitedTask(partial(function, *arguments, **options), self.shutdown)
         await task.start(self.supervisor, new_id(name))
         return await task.result()
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors import (
+    Actor,
     ActorError,
     ActorSystem,
     AskCycle,
@@ -23,6 +24,8 @@ from actors import (
     ProcExited,
     Ref,
     Reply,
+    Request,
+    on,
 )
 from actors.testing import settle
 from tests.kit.actors import Ask, Do, Doer, Later, Plain, run
@@ -305,3 +308,26 @@ async def test_random_asks_never_hang(edges: list[tuple[str, str]]) -> None:
                 assert any(isinstance(entry, AskCycle) for entry in nodes.of[asker].log)
         if all(asker < asked for asker, asked in edges):
             assert results == [1] * len(edges)
+
+
+class Patient(Request[int]):
+    """Take as long as it takes, unless a timeout is given."""
+
+    __timeout__ = None
+
+
+@pytest.mark.dead_letters
+async def test_a_request_can_say_its_own_timeout() -> None:
+    """An ask without a timeout has that of the request's class; one that is given overrules it."""
+
+    class Slow(Actor[Patient]):
+        @on(Patient)
+        async def answer(self, message: Patient) -> int:
+            await anyio.sleep(60.0)
+            return 1
+
+    async with ActorSystem() as system:
+        slow = await system.spawn(Slow)
+        assert await slow.ask(Patient()) == 1
+        with pytest.raises(AskTimeout, match="within 5 s"):
+            await slow.ask(Patient(), timeout=5.0)

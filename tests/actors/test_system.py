@@ -5,26 +5,30 @@ from __future__ import annotations
 import asyncio
 from contextlib import nullcontext
 from functools import partial
+from typing import Any
 
 import anyio
 import pytest
 
 from actors import (
     ActorSystem,
+    AskTimeout,
     CancellationToken,
     Crashed,
     ExitReason,
     Killed,
     Name,
+    NameNotFound,
     Proc,
     ProcEnded,
+    ProcExited,
     Shutdown,
     StartFailed,
     SystemClosed,
     task,
 )
 from actors.testing import Recorder, settle
-from tests.kit.actors import Ask, Do, Doer, Life, Note, fail, obey, pair, raising, sleep
+from tests.kit.actors import Ask, Do, Doer, Life, Note, Plain, fail, obey, pair, raising, sleep
 
 
 class BodyError(Exception):
@@ -175,6 +179,37 @@ async def test_a_crash_that_nobody_heard_of_is_raised() -> None:
         ["crashed: /one, handling Do"],
         ["crashed: /two, handling Do"],
     ]
+
+
+@pytest.mark.dead_letters
+@pytest.mark.parametrize("request_", [Ask, Plain])
+async def test_a_crash_that_its_asker_was_given_is_not_raised_again(request_: type[Any]) -> None:
+    """Who asked has the crash as a cause; one who had given up has not, so it is raised."""
+    with raising(ExceptionGroup) as raised:
+        async with ActorSystem() as system:
+            one, two = await pair(system, id="one"), await pair(system, id="two")
+            with pytest.raises(ProcExited) as caught:
+                await one.ref.ask(request_(fail))
+            assert isinstance(caught.value.__cause__, ValueError)
+
+            async def slowly(actor: Any) -> None:
+                await anyio.sleep(1.0)
+                fail()
+
+            with pytest.raises(AskTimeout):
+                await two.ref.ask(Ask(slowly), timeout=0.5)
+            await anyio.sleep(1.0)
+    assert [error.__notes__ for error in raised.errors] == [["crashed: /two, handling Ask"]]
+
+
+async def test_a_name_that_must_be_there() -> None:
+    """`require` gives the ref of a name, or raises NameNotFound, which says which name."""
+    async with ActorSystem() as system:
+        name = Name[Any]("account")
+        with pytest.raises(NameNotFound, match="nobody has the name 'account'"):
+            system.require(name)
+        one = await pair(system, name=name)
+        assert system.require(name) == one.ref == one.actor.context.system.require(name)
 
 
 @pytest.mark.parametrize("orderly", [True, False])

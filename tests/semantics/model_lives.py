@@ -66,8 +66,9 @@ class Rules:
     - `says_gave_up`: a supervisor that gives up exits with {shutdown, T}, in OTP with shutdown.
 
     Further named differences have no switch, for scripts for OTP do without them: the default
-    budget, ids and max_children of dynamic supervisors, and that a supervisor that is killed
-    takes its subtree with it (1.8.6: in OTP the links do that, unless somebody traps exits).
+    budget, backoffs and that their restarts count in none, ids and max_children of dynamic
+    supervisors, and that a supervisor that is killed takes its subtree with it (1.8.6: in OTP the
+    links do that, unless somebody traps exits).
     """
 
     control_first: bool = True

@@ -49,7 +49,7 @@ class SupervisorLife(KeepingLife):
         entry.state = "terminated"
         restart = entry.spec.restart
         if restart == "permanent" or (restart == "transient" and life.reason in ABNORMAL):
-            if not self.spend():
+            if not self.spend(entry):
                 self.log_of(entry, "exit", "give up")
                 self.give_up()
             elif pause(entry) is None:
@@ -70,8 +70,10 @@ class SupervisorLife(KeepingLife):
             self.world.log(self.address.path, "auto shutdown", entry.spec.id)
             self.ending = "shutdown"
 
-    def spend(self) -> bool:
+    def spend(self, entry: Entry) -> bool:
         """Count one attempt, before anything is done (1.5.2); False: one too many."""
+        if pause(entry) is not None:
+            return True  # Named difference: a child with a backoff is tried for ever.
         now, period = self.world.clock.now, self.spec.max_seconds
         if self.world.rules.whole_seconds:
             now = floor(now)
@@ -138,7 +140,7 @@ class SupervisorLife(KeepingLife):
         wanted = entry in self.entries and entry.state == "restarting"
         if not wanted or entry.ticket != retry.ticket:
             return  # 1.6.5, 1.6.8; or of an incarnation before
-        if retry.counted or self.spend():
+        if retry.counted or self.spend(entry):
             await self.restart(entry)
         else:
             entry.state = "terminated"

@@ -25,9 +25,9 @@ from actors import (
     StopError,
 )
 from actors.testing import settle
-from tests.actors.kit import Ask as SlowAsk
-from tests.actors.kit import Do, Note
-from tests.actors.quick import Ask, Closer, Quick, Trapper, both, fail, start, warm
+from tests.kit.actors import Ask as SlowAsk
+from tests.kit.actors import Do, Note
+from tests.kit.inline import Ask, Closer, Quick, Trapper, both, fail, start, warm
 
 Deed = Callable[[Quick, Ref[Any]], object]
 

@@ -27,7 +27,7 @@ from actors.engine.background import Background
 from actors.engine.links import Links
 from actors.engine.receiver import Receiver
 from actors.ref import address_of
-from tests.actors.kit import Note, pair
+from tests.kit.actors import Note, pair
 
 
 class Work(Request[str]):

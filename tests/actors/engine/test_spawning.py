@@ -57,6 +57,38 @@ NAME = Name[Note]("named")
 # -- factories, ids and names ----------------------------------------------------------------------
 
 
+class Unresolved(Proc["NotThere"]):  # type: ignore[name-defined]
+    """A proc whose messages are imported for type checkers only."""
+
+    async def run(self, shutdown: object) -> None:
+        """Do nothing."""
+
+
+class Leave(BaseException):
+    """What is no Exception, raised by a factory."""
+
+
+def leave() -> Proc[Any]:
+    """Raise it."""
+    raise Leave
+
+
+@pytest.mark.parametrize(("start", "kind"), [(Unresolved, TypeError), (leave, Leave)])
+async def test_whatever_a_factory_does_is_a_failed_start(
+    start: Callable[[], Proc[Any]], kind: type[BaseException]
+) -> None:
+    """Annotations that cannot be resolved, and all that a factory raises, fail that start alone."""
+    async with ActorSystem() as system:
+        one = await pair(system)
+
+        async def attempt(actor: Any) -> BaseException | None:
+            with pytest.raises(StartFailed) as caught:
+                await actor.context.spawn(start)
+            return caught.value.__cause__
+
+        assert isinstance(await one.ref.ask(Ask(attempt)), kind)
+
+
 def wrong() -> object:
     """Make no proc."""
     return 42

@@ -1,11 +1,22 @@
 """Tests of `serve`: what the block sees, what is raised, what is stopped, in every case."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import anyio
 import pytest
 
-from actors import CancellationToken, ExitReason, Killed, Name, Proc, Shutdown, task
+from actors import (
+    ActorSystem,
+    CancellationToken,
+    ExitReason,
+    Killed,
+    Name,
+    Proc,
+    Shutdown,
+    StartFailed,
+    task,
+)
 from actors.testing import settle
 from supervision import (
     Application,
@@ -302,3 +313,36 @@ def _texts(error: TreeExited) -> list[str]:
     assert isinstance(cause, BaseExceptionGroup)
     parts: Sequence[BaseException] = cause.exceptions
     return [str(part) for part in parts]
+
+
+class Reporter(Proc[object]):
+    """Note what it finds of its application, when it starts and when it is stopped."""
+
+    def __init__(self, seen: list[object]) -> None:
+        self.seen = seen
+
+    async def on_start(self) -> None:
+        app = Application.of(self.context)
+        self.seen += [app, app.find(self.context.path)]
+
+    async def on_stop(self, reason: ExitReason) -> None:
+        self.seen.append(Application.of(self.context))
+
+    async def run(self, shutdown: CancellationToken) -> None:
+        await shutdown.wait()
+
+
+async def test_the_application_is_reachable_from_within() -> None:
+    """Each proc of a tree finds its application from its first start to its last stop."""
+    seen: list[object] = []
+    inner = SupervisorSpec("t", [ChildSpec("w", partial(Reporter, seen))])
+    async with serve(SupervisorSpec("t", [inner])) as app:
+        worker = app.find("t/w")
+        assert app.find("/t/t/w") == worker
+        assert app.find("/t") == app.supervisor
+        with pytest.raises(ChildNotFound):
+            app.find("/t/w")
+    assert seen == [app, worker, app]
+    async with ActorSystem() as system:
+        with pytest.raises(StartFailed, match="LookupError: /alone is in no tree that is served"):
+            await system.spawn(partial(Reporter, []), id="alone")

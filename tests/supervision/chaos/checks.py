@@ -220,7 +220,7 @@ class Order(Check):
 
 @final
 class Budgets(Check):
-    """Count the restarts of each supervisor, and of each child with a budget of its own.
+    """Count the restarts that are charged to each supervisor, and to each child by itself.
 
     An attempt is kept as the earliest and the latest time at which it can have been made, and
     whether it is certain that it was.
@@ -242,7 +242,7 @@ class Budgets(Check):
             case RestartFailed(ref=ref, delay=delay):
                 self._made(ref.path, failed=True)
                 self.retries[ref.path] = self.clock() + delay
-                for budget in self._both(ref.path):
+                for budget in self._charged(ref.path):
                     self.possible[budget].append((self.clock() + delay, float("inf")))
             case ChildRestarted(ref=ref):
                 self._made(ref.path, failed=False)
@@ -279,9 +279,9 @@ class Budgets(Check):
             # Its round may have taken over what was due for the others.
             for other in [other for other in self.retries if parent_of(other) == parent]:
                 del self.retries[other]
-        for budget in self._both(path):
+        for budget in self._charged(path):
             self.possible[budget].append((now, now))
-            if next in (Next.RESTART, Next.WAIT):
+            if next in (Next.RESTART, Next.WAIT) and not self.rules.is_touched(parent):
                 self._count(budget, now, now)
 
     def _made(self, path: str, *, failed: bool) -> None:
@@ -294,12 +294,12 @@ class Budgets(Check):
         for other in due:
             earliest = self.retries.pop(other)
             if not self.rules.is_touched(parent):
-                for budget in self._both(other):
+                for budget in self._charged(other):
                     self._count(budget, earliest, self.clock())
 
     def _count(self, budget: str, earliest: float, latest: float) -> None:
         limits = self.rules.budgets.get(budget)
-        if not limits or (self._is_own(budget) and self.rules.is_touched(parent_of(budget))):
+        if not limits:
             return
         most, window = max(n for n, _ in limits), min(seconds for _, seconds in limits)
         counted = self.certain[budget]
@@ -310,15 +310,18 @@ class Budgets(Check):
             times = ", ".join(f"{time:.3f}" for time, _ in counted)
             self.fault(f"{budget} allows {most} in {window} s, and there were more: {times}")
 
-    def _both(self, path: str) -> Iterator[str]:
-        """Go through the budgets that a restart is charged to."""
-        if self._is_own(path):
-            yield path
-        yield parent_of(path)
+    def _charged(self, path: str) -> Iterator[str]:
+        """Give the budget that a restart is charged to: its own, its supervisor's, or none.
 
-    def _is_own(self, budget: str) -> bool:
-        spec = self.rules.specs.get(budget)
-        return spec is not None and spec.kind == "worker"
+        While somebody has a hand in the supervisor, the old spec may hold as well as the new one.
+        """
+        spec, parent = self.rules.specs.get(path), parent_of(path)
+        unsure = self.rules.is_touched(parent)
+        own = spec is not None and spec.kind == "worker" and spec.max_restarts is not None
+        if own or unsure:
+            yield path
+        if unsure or not (own or (spec is not None and spec.backoff is not None)):
+            yield parent
 
     def _spent(self, budget: str, what: str) -> None:
         limits = self.rules.budgets.get(budget)

@@ -46,9 +46,11 @@ def test_without_jitter_the_pause_is_the_capped_power(
 def test_a_pause_never_leaves_its_bounds(
     one: float, other: float, factor: float, failures: int, chance: float
 ) -> None:
-    """Whatever the number of failures, a pause is between 0 and the maximum."""
+    """With jitter a pause is never above the pause without, nor below its half."""
     initial, maximum = sorted((one, other))
-    assert 0 <= Backoff(initial, maximum, factor=factor).delay(failures, lambda: chance) <= maximum
+    whole = Backoff(initial, maximum, factor=factor, jitter=False).delay(failures, never)
+    drawn = Backoff(initial, maximum, factor=factor).delay(failures, lambda: chance)
+    assert whole / 2 <= drawn <= whole <= maximum
 
 
 @pytest.mark.parametrize("failures", [2000, 10**9, 10**400])
@@ -64,9 +66,9 @@ def test_no_failure_needs_no_pause(failures: int) -> None:
     assert Backoff(1.0, 60.0).delay(failures, never) == 0.0
 
 
-@pytest.mark.parametrize(("chance", "pause"), [(0.0, 0.0), (0.25, 1.0), (0.75, 3.0)])
-def test_jitter_scales_the_whole_pause(chance: float, pause: float) -> None:
-    """Full jitter multiplies the pause, here 4 seconds, by the random number."""
+@pytest.mark.parametrize(("chance", "pause"), [(0.0, 2.0), (0.25, 2.5), (0.75, 3.5)])
+def test_jitter_draws_the_second_half_of_a_pause(chance: float, pause: float) -> None:
+    """Half of the pause, here 4 seconds, is sure; the random number gives the other half."""
     assert Backoff(1.0, 60.0).delay(3, lambda: chance) == pause
 
 

@@ -97,17 +97,32 @@ async def test_failed_starts_grow_the_delay_too() -> None:
 async def test_a_delayed_restart_counts_once() -> None:
     """A restart is counted when the child exits, and not again when its delay is over."""
     stage = Stage()
-    async with stage.serve(
-        [stage.child("a", backoff=STEADY), stage.child("b")], max_restarts=2, max_seconds=60.0
-    ):
-        stage.crash("a")
-        await anyio.sleep(11.0)
-        stage.crash("b")
-        await settle()
-        assert await stage.states() == {"a": "running", "b": "running"}
-    async with stage.dying([stage.child("a", backoff=STEADY)], max_restarts=0) as app:
+    child = stage.child("a", backoff=STEADY, max_restarts=2, max_seconds=60.0)
+    async with stage.dying([child], max_restarts=0) as app:
+        await stage.crash_often("a", 2, every=11.0)
+        assert await stage.states() == {"a": "running"}
         stage.crash("a")
         await app.wait()
+
+
+@pytest.mark.parametrize("kind", ["worker", "supervisor"])
+async def test_a_child_with_a_backoff_is_tried_for_ever(kind: str) -> None:
+    """A backoff without `max_restarts` is charged to no budget, however often the child ends."""
+    stage = Stage()
+    steps = [None, None, *(Boom("start") for _ in range(20)), None]
+    poller = stage.child("a", start=steps, backoff=Backoff(1.0, 60.0, seed=1))
+    if kind == "supervisor":
+        one = stage.child("x", start=[None, Boom("start"), None], restart="temporary")
+        poller = SupervisorSpec("a", [one], backoff=STEADY)
+    async with stage.serve([stage.child("db"), poller], max_restarts=0) as app:
+        ref = app.find("a")
+        for _ in range(20):
+            ref.kill()
+            await anyio.sleep(100.0 if kind == "worker" else 25.0)
+        await anyio.sleep(1000.0)
+        assert ref.is_alive
+        assert await stage.states() == {"db": "running", "a": "running"}
+        assert stage.take().count("+db") == 1
 
 
 async def test_siblings_stay_up_while_the_round_waits() -> None:

@@ -5,7 +5,7 @@ from typing import Any, Never, cast
 import anyio
 import pytest
 
-from actors import Actor, ActorSystem, CancellationToken, Crashed, Killed, Shutdown, task
+from actors import Actor, ActorSystem, CancellationToken, Crashed, Killed, Proc, Shutdown, task
 from actors.testing import settle
 from supervision import (
     BRUTAL_KILL,
@@ -168,3 +168,60 @@ async def test_what_is_shown_follows_the_state() -> None:
             ChildState.PARKED: down,
         }
         assert record.member == Member("a", state=ChildState.PARKED)
+
+
+@KINDS
+async def test_requests_wait_as_long_as_the_specs_allow(kind: Kind) -> None:
+    """Without a timeout a request waits for slow starts and stops, its own and those before it."""
+    stage = Stage()
+    async with stage.serve(kind("top")) as app, anyio.create_task_group() as tasks:
+        top = app.supervisor
+        slow = stage.child("a", start=[60.0], start_timeout=100.0, stop=60.0, shutdown=100.0)
+        began = anyio.current_time()
+        tasks.start_soon(top.ask, StartChild(slow))
+        await settle()
+        assert [info.id for info in await top.ask(WhichChildren())] == ["a"]
+        assert anyio.current_time() - began == pytest.approx(60.0)
+        await top.ask(TerminateChild("a"))
+        assert anyio.current_time() - began == pytest.approx(120.0)
+
+
+class Unresolved(Proc["NotThere"]):  # type: ignore[name-defined]
+    """A proc whose messages are imported for type checkers only."""
+
+    async def run(self, shutdown: CancellationToken) -> None:
+        """Wait."""
+        await shutdown.wait()
+
+
+class Unprintable:
+    """A detail of a reason that cannot be printed."""
+
+    def __str__(self) -> str:
+        raise Boom("no text")
+
+
+@KINDS
+async def test_what_belongs_to_a_child_harms_no_supervisor(kind: Kind) -> None:
+    """An annotation that cannot be resolved and a reason without a text are that child's alone."""
+    stage = Stage()
+    async with stage.serve(kind("top")) as app:
+        top = app.supervisor
+        await top.ask(StartChild(stage.child("a", restart="transient")))
+        await top.ask(StartChild(stage.child("b")))
+        with pytest.raises(ChildStartFailed, match="c failed to start: TypeError"):
+            await top.ask(StartChild(ChildSpec("c", Unresolved)))
+        stage.end("a", Shutdown(Unprintable()))
+        await settle()
+        assert (await stage.states(top))["b"] == "running"
+
+
+@KINDS
+async def test_a_bad_spec_is_a_bad_spec_also_when_its_id_is_taken(kind: Kind) -> None:
+    """What cannot be meant is said before what cannot be had, as in OTP."""
+    stage = Stage()
+    async with stage.serve(kind("top")) as app:
+        await app.supervisor.ask(StartChild(stage.child("a")))
+        bad = stage.child("a", significant=True, restart="transient")
+        with pytest.raises(SpecError, match="significant"):
+            await app.supervisor.ask(StartChild(bad))

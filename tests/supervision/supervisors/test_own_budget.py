@@ -76,10 +76,10 @@ async def test_an_exit_that_is_not_restarted_spends_nothing() -> None:
 
 
 async def test_a_round_is_charged_to_the_child_that_caused_it() -> None:
-    """A sibling that a round moves has not spent anything of its own budget."""
+    """A sibling that a round moves has spent nothing, nor has the supervisor for its child."""
     stage = Stage()
-    children = [stage.child("a"), stage.child("b", **PARKING)]
-    async with stage.serve(children, strategy="one_for_all", max_restarts=5):
+    children = [stage.child("a", max_restarts=3), stage.child("b", **PARKING)]
+    async with stage.serve(children, strategy="one_for_all", max_restarts=0):
         await stage.crash_often("a", 3)
         assert await stage.states() == {"a": "running", "b": "running"}
         await stage.crash_often("b", 1)
@@ -90,7 +90,7 @@ async def test_a_restarted_supervisor_begins_with_empty_budgets() -> None:
     """When a supervisor comes back, so do its parked children, with all their restarts."""
     stage = Stage()
     children = [stage.child("a", max_restarts=1, when_spent="park"), stage.child("b")]
-    inner = SupervisorSpec("in", children, max_restarts=1)
+    inner = SupervisorSpec("in", children, max_restarts=0)
     async with stage.serve([inner], max_restarts=5) as app:
         await stage.crash_often("a", 2)
         assert await stage.states(app.find("in")) == {"a": "parked", "b": "running"}
@@ -130,15 +130,16 @@ async def test_escalating_is_giving_up() -> None:
 
 
 async def test_the_supervisors_own_budget_is_not_blamed_on_a_child() -> None:
-    """When the supervisor's budget is spent first, the error is its own, with all crashes."""
+    """When the supervisor's budget is spent the error is its own, with what was charged to it."""
     stage = Stage()
-    children = [stage.child("a", max_restarts=9), stage.child("b")]
+    children = [stage.child("a", max_restarts=9), stage.child("b"), stage.child("c")]
     async with stage.dying(children, max_restarts=1) as app:
+        await stage.crash_often("a", 5)
         await stage.crash_often("b", 1)
-        stage.crash("a")
+        stage.crash("c")
         await app.wait()
     assert isinstance(stage.exited.reason, Shutdown)
     error = stage.exited.reason.detail
     assert isinstance(error, IntensityExceeded)
     assert (error.child, error.max_restarts) == (None, 1)
-    assert [str(crash) for crash in error.crashes] == ["b", "a"]
+    assert [str(crash) for crash in error.crashes] == ["b", "c"]

@@ -7,7 +7,7 @@ How long it takes is measured by the benchmarks.
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -163,3 +163,18 @@ async def outlive(tree: SupervisorSpec, strike: Callable[[Application], Awaitabl
     async with serve(tree) as app:
         await strike(app)
         await app.wait()
+
+
+async def test_one_more_child_costs_an_apply_the_same(calls: Callable[[], int]) -> None:
+    """What `apply` takes for one new child does not depend on how many there are."""
+
+    async def cost(children: int, strategy: Any) -> float:
+        specs = [ChildSpec(f"w{number}", Worker) for number in range(children)]
+        async with serve(SupervisorSpec("top", specs[:1], strategy=strategy)) as app:
+            began = calls()
+            report = await app.apply(SupervisorSpec("top", specs, strategy=strategy))
+            assert report.went_well
+            return (calls() - began) / children
+
+    for strategy in ("one_for_one", "rest_for_one"):
+        assert await cost(2000, strategy) < 1.2 * await cost(200, strategy)

@@ -455,3 +455,13 @@ async def test_callers_hear_of_the_supervisors_end(how: str) -> None:
             await tasks.run(hang, diary)
         with pytest.raises(ProcExited):
             await tasks.start(hang, diary)
+
+
+async def test_a_task_takes_keyword_arguments() -> None:
+    """`run` hands keyword arguments on to the function."""
+
+    async def join(*parts: str, sep: str) -> str:
+        return sep.join(parts)
+
+    async with serving() as (_, tasks):
+        assert await tasks.run(join, "a", "b", sep="-") == "a-b"
