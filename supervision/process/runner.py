@@ -159,6 +159,7 @@ class _Process:
                 self._system = system
                 tasks.start_soon(self._obey, signals, system, scope)
                 await self._guarded(system, scope)
+                signals.tree_is_over()
                 tasks.cancel_scope.cancel()
 
     def conclude(self, signals: Signals) -> int | str | None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.real_time
 each_loop = pytest.mark.parametrize("loop", ["asyncio", "trio", "uvloop"])
 
 TREES = """
-import asyncio, os, signal, sqlite3, sys, time
+import asyncio, os, signal, sqlite3, sys, threading, time
 import anyio, anyio.to_thread
 import supervision.process.signals
 from actors import Actor, Proc, on, task
@@ -94,6 +94,10 @@ class Executor(Base):
         asyncio.get_running_loop().run_in_executor(None, time.sleep, 60)
         await shutdown.wait()
 
+class Leave(Base):
+    async def run(self, shutdown):
+        threading.Thread(target=time.sleep, args=(60,), name="stuck").start()
+
 class Fork(Base):
     async def run(self, shutdown):
         child = os.fork()
@@ -127,6 +131,10 @@ bad_start = shop(BadStart)
 thread = shop(Thread, shutdown=0.1)
 executor = shop(Executor)
 fork = shop(Fork)
+by_itself = SupervisorSpec(
+    "shop", [ChildSpec("b", Leave, restart="transient", significant=True)],
+    auto_shutdown="any_significant",
+)
 own_signal = shop(OwnSignal)
 late = shop(Deaf, shutdown=0.1)
 bad_stop = shop(BadStop)
@@ -146,9 +154,11 @@ bad_both = shops(BadStop, BadStart)
 def impatient(tree):
     def make():
         supervision.process.signals.PATIENCE = 0.3
+        supervision.process.signals.TOGETHER = 0.0
         return tree
     return make
 impatient_blocking = impatient(blocking)
+impatient_by_itself = impatient(by_itself)
 impatient_in_c = impatient(in_c)
 impatient_thread = impatient(thread)
 impatient_executor = impatient(executor)
@@ -315,6 +325,15 @@ def test_a_thread_that_never_returns_is_ended_too(start: Callable[..., Shop], ta
     assert shop.end() == 1
     assert 0.5 <= shop.took < 2.5
     assert shop.said[-1].startswith("CRITICAL /shop ")
+
+
+def test_a_process_that_ends_by_itself_is_bounded_as_well(start: Callable[..., Shop]) -> None:
+    """The tree has ended, nobody has sent a signal: a thread that is stuck is named, and ended."""
+    shop = start("impatient_by_itself", "asyncio", "--grace", "0.5")
+    assert shop.end() == 1
+    assert "exit code 0" in shop.said[-3]
+    assert "waits for threads that have not ended (stuck)" in shop.said[-2]
+    assert "the tree has stopped, but not the process within 0.5 s (stuck)" in shop.said[-1]
 
 
 @each_loop
