@@ -49,7 +49,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self, final
 
 from actors import CancellationToken
-from supervision.adapters import kill_programs
+from supervision.adapters import hear_of_children, kill_programs
 from supervision.describe import at, is_engine
 from supervision.exit_codes import FAILED, FORCED
 from supervision.process.borrowing import Handler, Lease
@@ -134,6 +134,7 @@ class Signals:
             if number in _OWNED or signal.getsignal(number) in (signal.SIG_DFL, end_at_once):
                 self._before[number] = signal.signal(number, self._caught)
         self._blocked = unblock(self._before)
+        hear_of_children()
 
     def __exit__(
         self,
