@@ -79,7 +79,8 @@ from supervision.adapters.opening import open_program
 async def main():
     for _ in range(2):
         await (await open_program(["true"])).wait()
-        print(signal.sigpending(), signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP))
+        meanings = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
+        print(signal.sigpending(), *meanings)
 
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])

@@ -3,9 +3,11 @@
 import re
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
 import pytest
 from loguru import logger
@@ -117,6 +119,40 @@ def test_say_leaves_braces_alone_and_binds_the_path() -> None:
     finally:
         logger.remove(handler)
     assert heard == ["ERROR /shop/{x} /shop/{x} broke <red>{0}</red> {y!r}\n"]
+
+
+def test_an_error_is_on_the_record_with_its_innermost_calls() -> None:
+    """Sinks for machines get the exception; of a deep traceback the rest is counted."""
+    records: list[Any] = []
+
+    def down(depth: int) -> None:
+        if depth:
+            down(depth - 1)
+        raise KeyError("deep")
+
+    handler = logger.add(lambda message: records.append(message.record))  # type: ignore[attr-defined]
+    try:
+        for depth in (0, 100):
+            try:
+                down(depth)
+            except KeyError as error:
+                say("ERROR", "/shop", "crashed", error)
+    finally:
+        logger.remove(handler)
+    shallow, deep = records
+    assert shallow["exception"].type is KeyError
+    assert "frames_left_out" not in shallow["extra"]
+    assert len(list(traceback.walk_tb(deep["exception"].traceback))) == 50
+    assert deep["extra"]["frames_left_out"] == 52
+    assert deep["message"] == "/shop crashed"
+
+
+def test_a_group_of_groups_is_not_followed_for_ever() -> None:
+    """What is nested too deep is not shown."""
+    error: Exception = ValueError("innermost")
+    for _ in range(2000):
+        error = ExceptionGroup("group", [error])
+    assert explain_error(error).startswith("group: group: group: ExceptionGroup: group")
 
 
 PROGRAM = """
