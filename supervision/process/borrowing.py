@@ -15,22 +15,23 @@ what others call       what it does
 Guarantees: the C level tells the owner of each signal that comes; whoever reads back what was there
 before gets what he has set himself; afterwards both functions are Python's own again.
 
->>> import os, signal
+>>> import anyio, os, signal
+>>> def mine(number: int, frame: object) -> None:
+...     print(signal.Signals(number).name)
+>>> async def main() -> None:
+...     with Lease({signal.SIGTERM: mine}, write):
+...         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+...         signal.raise_signal(signal.SIGTERM)
 >>> read, write = os.pipe()
 >>> os.set_blocking(write, False)
 >>> before = signal.getsignal(signal.SIGTERM)
->>> def mine(number: int, frame: object) -> None:
-...     print(signal.Signals(number).name)
->>> with Lease({signal.SIGTERM: mine}, write):
-...     old = signal.signal(signal.SIGTERM, signal.SIG_DFL)
-...     signal.raise_signal(signal.SIGTERM)
-...     signal.set_wakeup_fd(-1)
+>>> anyio.run(main)
 SIGTERM
--1
 >>> os.read(read, 1) == bytes([signal.SIGTERM])
 True
->>> os.close(read), os.close(write), signal.signal(signal.SIGTERM, before) is not None
-(None, None, True)
+>>> old = signal.signal(signal.SIGTERM, before)
+>>> os.close(read), os.close(write)
+(None, None)
 """
 
 from __future__ import annotations
