@@ -61,8 +61,10 @@ if TYPE_CHECKING:
         DeadLetter,
         Event,
         EventStream,
+        HandlerFailed,
         ProcEnded,
         ProcFailedToStart,
+        ProcReleased,
         ProcStarted,
         StopError,
         Subscription,
@@ -88,8 +90,8 @@ else:
             "actors.dead_letters": "DeadLetterKind DeadLetterReason",
             "actors.errors": "ActorError AskCycle AskTimeout IdTaken Ignore LinkBroken MailboxFull"
             " NameNotFound NameTaken NoReply ProcExited Refusal StartFailed SystemClosed",
-            "actors.events": "DeadLetter Event EventStream ProcEnded ProcFailedToStart ProcStarted"
-            " StopError Subscription",
+            "actors.events": "DeadLetter Event EventStream HandlerFailed ProcEnded"
+            " ProcFailedToStart ProcReleased ProcStarted StopError Subscription",
             "actors.exits": "Crashed ExitReason Killed NoProc Normal Shutdown",
             "actors.functions": "task",
             "actors.mailbox": "Mailbox Overflow",
@@ -123,6 +125,7 @@ __all__ = [
     "EventStream",
     "ExitReason",
     "Exited",
+    "HandlerFailed",
     "IdTaken",
     "Ignore",
     "Killed",
@@ -143,6 +146,7 @@ __all__ = [
     "ProcExited",
     "ProcFailedToStart",
     "ProcInfo",
+    "ProcReleased",
     "ProcStarted",
     "Question",
     "Received",

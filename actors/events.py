@@ -2,9 +2,10 @@
 
 `system.events.subscribe(handler)` calls `handler` with each event, in the turn of the loop in
 which it happens, in the order of subscription. A handler is a plain function and must not wait.
-One that raises does not disturb the engine: its first error is raised when the system is
-left; SystemExit and KeyboardInterrupt bring the system down. While nobody listens, an event
-costs one look at an empty tuple.
+One that raises changes nothing: its first error is told at once, as `HandlerFailed` and, unless one
+of the other handlers writes a log (`tells_failures` is true of it), through the logger
+`actors.events` of the standard library. SystemExit and KeyboardInterrupt bring the system down.
+While nobody listens, an event costs one look at an empty tuple.
 
 Any frozen class derived from `Event` can be published; `supervision` adds its own.
 
@@ -24,7 +25,9 @@ ProcEnded
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeAlias, final
 
@@ -38,8 +41,10 @@ __all__ = [
     "DeadLetter",
     "Event",
     "EventStream",
+    "HandlerFailed",
     "ProcEnded",
     "ProcFailedToStart",
+    "ProcReleased",
     "ProcStarted",
     "StopError",
     "Subscription",
@@ -89,6 +94,17 @@ class ProcEnded(Event):
 
 @final
 @frozen
+class ProcReleased(Event):
+    """An address in the hand of an owner is given up: no proc starts there any more.
+
+    What the owner has to say about its last proc was said before.
+    """
+
+    ref: Ref[Any]
+
+
+@final
+@frozen
 class DeadLetter(Event):
     """A message that nobody will handle, and why. The message in hand at a crash is one.
 
@@ -108,6 +124,15 @@ class StopError(Event):
     """An error that code raised while its proc was stopping for another reason."""
 
     ref: Ref[Any]
+    error: BaseException
+
+
+@final
+@frozen
+class HandlerFailed(Event):
+    """A handler of events has raised `error`; it is called again, but not told of again."""
+
+    handler: Callable[[Event], None]
     error: BaseException
 
 
@@ -176,7 +201,19 @@ class EventStream:
                 if subscription not in self._failed:
                     self._failed.add(subscription)
                     error.add_note(f"raised by an event handler for {type(event).__name__}")
-                    self._report(error)
+                    self._tell(subscription.handler, error)
+
+    def _tell(self, handler: Handler, error: BaseException) -> None:
+        """Tell of the first error of a handler, now: nobody would look for it at the end."""
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            self._report(error)
+            return
+        self.publish(HandlerFailed(handler, error))
+        others = (known.handler for known in self._subscriptions if known not in self._failed)
+        if not any(getattr(other, "tells_failures", False) for other in others):
+            failed = "an event handler failed, and nothing else did: %r"
+            with suppress(Exception):
+                logging.getLogger(__name__).error(failed, handler, exc_info=error)
 
     def drop(self, subscription: Subscription) -> None:
         """Take a subscription back; nothing happens when it is not there."""

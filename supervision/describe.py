@@ -1,8 +1,9 @@
 r"""Describe errors, exit reasons and places in code, each in one line that is safe to print.
 
-Guarantees: a description is one line; making one never fails, whatever the object that it is of
-does. It is the one place that knows whose code a file is: yours, a library's, or of the engine
-that calls yours, which is left out of every place that is shown.
+Guarantees: a description is one line, of a bounded length, without control characters; making one
+never fails, whatever the object that it is of does. It is the one place that knows whose code a
+file is: yours, a library's, or of the engine that calls yours, which is left out of every place
+that is shown.
 
 >>> from actors import Crashed, Shutdown
 >>> describe_error(KeyError("ada")), describe_error(ValueError())
@@ -33,6 +34,7 @@ from actors import Crashed, ExitReason
 
 __all__ = [
     "at",
+    "cut",
     "describe_error",
     "describe_reason",
     "is_engine",
@@ -41,6 +43,10 @@ __all__ = [
     "printable",
     "where",
 ]
+
+
+MOST_CHARACTERS = 1000
+"""So many characters of a text are shown; the others are counted."""
 
 
 def describe_error(error: BaseException) -> str:
@@ -55,12 +61,19 @@ def describe_reason(reason: ExitReason) -> str:
 
 
 def one_line(value: object) -> str:
-    """Return the text of an object with its white space drawn together."""
+    """Return the text of an object, bounded, printable, its white space drawn together."""
     try:
-        return " ".join(str(value).split())
-    except Exception:
+        return printable(" ".join(cut(str(value)).split()))
+    except BaseException:
         # User code: a broken __str__ must not take the supervisor down with it.
         return "(its text cannot be printed)"
+
+
+def cut(text: str, most: int = MOST_CHARACTERS) -> str:
+    """Cut a text that is too long, and say how much is missing."""
+    if len(text) <= most:
+        return text
+    return f"{text[:most]}... ({len(text) - most} more characters)"
 
 
 def printable(text: str) -> str:

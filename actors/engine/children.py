@@ -42,6 +42,7 @@ from actors.engine.receiver import Receiver
 from actors.engine.spawning import new_address, spawn_into, start_incarnation
 from actors.engine.stopping import CHILDLESS
 from actors.errors import NameTaken, StartFailed
+from actors.events import ProcReleased
 from actors.exits import Crashed, ExitReason
 from actors.mail import unwrap
 from actors.mailbox import Mailbox
@@ -195,6 +196,9 @@ class OwnedChild(Child[Any]):
         if self._owner.children.get(address.id) is address:
             del self._owner.children[address.id]
         address.end(why)
+        events = self._owner.system.events
+        if events.heard:
+            events.publish(ProcReleased(ref_of(address)))
 
 
 # -- an incarnation, seen from outside -------------------------------------------------------------

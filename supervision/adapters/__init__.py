@@ -31,6 +31,7 @@ from actors.lazy import lazy_door
 
 if TYPE_CHECKING:
     from supervision.adapters.intervals import periodic
+    from supervision.adapters.opening import hear_of_children
     from supervision.adapters.process_group import kill_programs
     from supervision.adapters.programs import subprocess
     from supervision.adapters.streams import consumer
@@ -40,6 +41,7 @@ else:
         __name__,
         {
             "supervision.adapters.intervals": "periodic",
+            "supervision.adapters.opening": "hear_of_children",
             "supervision.adapters.process_group": "kill_programs",
             "supervision.adapters.programs": "subprocess",
             "supervision.adapters.streams": "consumer",
@@ -51,6 +53,7 @@ __all__ = [
     "BlockingToken",
     "blocking",
     "consumer",
+    "hear_of_children",
     "kill_programs",
     "periodic",
     "subprocess",

@@ -12,7 +12,8 @@ it is left alone, and whoever made this is told.
 
 >>> import anyio
 >>> from functools import partial
->>> sleeper = partial(anyio.open_process, ["sleep", "60"], start_new_session=True)
+>>> from supervision.adapters.opening import open_program
+>>> sleeper = partial(open_program, ["sleep", "60"])
 >>> async def main() -> None:
 ...     group = ProcessGroup()
 ...     async with anyio.create_task_group() as tasks:
@@ -33,7 +34,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final, final
 
 import anyio
-import anyio.abc
+
+from supervision.adapters.opening import Program
 
 __all__ = ["ProcessGroup", "kill_programs"]
 
@@ -86,7 +88,7 @@ class ProcessGroup:
         self.doomed = False
         """Whether it was to be killed, be it there or not."""
         self._left_alone = left_alone
-        self._process: anyio.abc.Process | None = None
+        self._process: Program | None = None
         self._holding = anyio.CancelScope(shield=True)
 
     @property
@@ -99,7 +101,7 @@ class ProcessGroup:
         """Return the exit code, minus the number of the signal that ended it; None until then."""
         return None if self._process is None else self._process.returncode
 
-    async def hold(self, start: Callable[[], Awaitable[anyio.abc.Process]]) -> None:
+    async def hold(self, start: Callable[[], Awaitable[Program]]) -> None:
         """Start the process, and be with it until it is gone; not to be cancelled."""
         with self._holding:
             try:
@@ -111,7 +113,7 @@ class ProcessGroup:
                 await self._outlast(self._process)
         self.gone.set()
 
-    async def _outlast(self, process: anyio.abc.Process) -> None:
+    async def _outlast(self, process: Program) -> None:
         """Wait until the process is reaped, and see to it that it leaves nothing behind."""
         group = process.pid
         _running.add(group)
@@ -141,6 +143,11 @@ class ProcessGroup:
             os.kill(process.pid, number)
         except ProcessLookupError:
             pass  # reaped in this moment
+
+    def tell(self, number: int, *, group: bool) -> None:
+        """Send a signal that is to be obeyed, also by who was suspended by somebody."""
+        self.signal(number, group=group)
+        self.signal(signal.SIGCONT, group=group)
 
     def kill(self) -> None:
         """Kill the group, unless it is gone; never waits."""

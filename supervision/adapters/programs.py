@@ -8,12 +8,14 @@ when            what happens
 start           the program is started; ready at once, or at the line that `ready` waits for
 exit code 0     the child ends, Normal
 other ends      the child crashes: `Crashed(ProcessFailed(argv, returncode, last_lines))`
-told to stop    `stop_signal` (SIGTERM); the child waits for the exit, which is Shutdown then
+told to stop    `stop_signal` (SIGTERM), then SIGCONT, if it was suspended; the child waits for the
+                exit, which is Shutdown then
 killed          SIGKILL at once, as also at the child's `shutdown` deadline, and when its start is
                 given up; the process is dead and reaped before the child's end is announced
 output          a line is an event, `ProcessOutput(ref, stream, line)`, which the log writes
 ==============  ==================================================================================
 
+It has no signal blocked or ignored, and no descriptor but the three, whatever this process has.
 It runs in a session and process group of its own. So a Ctrl-C in the terminal reaches the
 supervisor alone, which then stops its children in order. Whatever the program has started itself
 and left in its group is killed when the program has ended; what moved to a session of its own (a
@@ -53,12 +55,12 @@ from subprocess import DEVNULL
 from typing import Final, Literal, Never, TypeAlias, final
 
 import anyio
-import anyio.abc
 from attrs import frozen
 
 from actors import CancellationToken, Proc, StopError
 from supervision.adapters.functions import only_error
 from supervision.adapters.hosted import Hosted
+from supervision.adapters.opening import Program, open_program
 from supervision.adapters.pipes import Pipe
 from supervision.adapters.process_group import ProcessGroup
 from supervision.describe import printable
@@ -123,7 +125,7 @@ def subprocess(
         raise _wrong("ready", f"it looks at the output, so output is 'events', not {output!r}")
     if output not in ("events", "inherit", "discard"):
         raise _wrong("output", f"{output!r} is not 'events', 'inherit' or 'discard'")
-    if stop_signal not in signal.valid_signals() or stop_signal == signal.SIGKILL:
+    if stop_signal not in signal.valid_signals() or stop_signal in (signal.SIGKILL, signal.SIGSTOP):
         raise _wrong("stop_signal", f"{stop_signal!r} is no signal that a program could obey")
     if not isinstance(stop_group, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise _wrong("stop_group", f"{stop_group!r} is not a bool")
@@ -225,19 +227,17 @@ class SubprocessProc(Hosted):
             error = only_error(errors)
         raise error
 
-    async def _open(self, pipes: list[Pipe]) -> anyio.abc.Process:
+    async def _open(self, pipes: list[Pipe]) -> Program:
         service = self._service
         other = None if service.output == "inherit" else DEVNULL
         ends = {pipe.stream: pipe.write_end for pipe in pipes}
         try:
-            return await anyio.open_process(
+            return await open_program(
                 service.argv,
-                stdin=DEVNULL,
                 stdout=ends.get("stdout", other),
                 stderr=ends.get("stderr", other),
                 cwd=service.cwd,
                 env=None if service.env is None else dict(service.env),
-                start_new_session=True,
             )
         finally:
             for pipe in pipes:
@@ -246,7 +246,7 @@ class SubprocessProc(Hosted):
     async def _obey(self, shutdown: CancellationToken) -> None:
         await shutdown.wait()
         self._told = True
-        self._group.signal(self._service.stop_signal, group=self._service.stop_group)
+        self._group.tell(self._service.stop_signal, group=self._service.stop_group)
 
     def _left_alone(self, error: PermissionError) -> None:
         self._publish(StopError(self.context.ref, error))

@@ -39,6 +39,7 @@ from actors import (
     ProcEnded,
     ProcFailedToStart,
     ProcInfo,
+    ProcReleased,
     ProcStarted,
     StopError,
 )
@@ -109,6 +110,7 @@ _Heard: TypeAlias = (
     ProcStarted
     | ProcFailedToStart
     | ProcEnded
+    | ProcReleased
     | StopError
     | ChildExited
     | ChildStopping
@@ -145,6 +147,7 @@ class StopRecorder:
             ProcStarted: self._started,
             ProcFailedToStart: self._failed_to_start,
             ProcEnded: self._ended,
+            ProcReleased: self._released,
             StopError: self._raised,
             ChildExited: self._exited,
             ChildStopping: self._child_stopping,
@@ -245,12 +248,17 @@ class StopRecorder:
         """Hear what comes of a child that ended by itself."""
         over = event.next in (Next.KEEP, Next.REMOVE, Next.PARK)
         if self._stopping is not None:
-            if over:
+            # A supervisor that gives up while the tree starts says so before any stop begins.
+            if over or self._began is None:
                 self._stopping.pop(path, None)
         else:
             self._settle(path)
             if over:
                 self._open.pop(path, None)
+
+    def _released(self, path: str, event: ProcReleased) -> None:
+        if self._place(path) is None:
+            self._settle(path)
 
     def _supervisor_stopping(self, path: str, event: SupervisorStopping) -> None:
         if path == self._root:

@@ -41,7 +41,8 @@ from typing import final
 from attrs import frozen
 
 from actors import Crashed, ExitReason, Killed, ProcInfo
-from supervision.telemetry import explain_error
+from supervision.describe import one_line
+from supervision.telemetry import explain_error, one_entry
 
 __all__ = ["StopReport", "StoppedProc", "leaves", "lines_of", "write_report"]
 
@@ -157,7 +158,7 @@ class StopReport:
         return f"{text}; {found}" if found else text + (", all well" if self.went_well else "")
 
     def __str__(self) -> str:
-        return "\n".join(f"{path} {text}" for _, path, text in lines_of(self))
+        return "\n".join(" ".join(one_entry(path, text)) for _, path, text in lines_of(self))
 
 
 def lines_of(report: StopReport) -> Iterator[tuple[str, str, str]]:
@@ -181,7 +182,11 @@ def _lines_about(proc: StoppedProc) -> Iterator[tuple[str, str, str]]:
         told = took or (" before it was told to stop" if proc.supervised else "")
         yield "WARNING", proc.path, f"was killed{told}"
     elif not proc.expected and not proc.errors:
-        yield "WARNING", proc.path, f"was to be stopped, but ended by itself ({proc.reason})"
+        yield (
+            "WARNING",
+            proc.path,
+            f"was to be stopped, but ended by itself ({one_line(proc.reason)})",
+        )
     for error in proc.errors:
         yield "ERROR", proc.path, f"raised while stopping: {explain_error(error)}"
 

@@ -57,7 +57,12 @@ def _checked_tree(options: argparse.Namespace) -> ChildSpec[Any]:
         loop_options(options.backend)
     from supervision.process.targets import load
 
-    return load(options.target)
+    if options.command != "run":
+        return load(options.target)
+    from supervision.process.loading import obey_while_loading
+
+    with obey_while_loading():
+        return load(options.target)
 
 
 def _run(tree: ChildSpec[Any], options: argparse.Namespace) -> NoReturn:

@@ -37,12 +37,13 @@ import math
 import os
 import sys
 import time
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, NoReturn, TypeAlias, final
 
 import anyio
 
-from actors import ActorSystem, ProcInfo
+from actors import ActorSystem, Event, ProcInfo
 from supervision.adapters import kill_programs
 from supervision.application import StopRecorder, StopReport, check_tree, serve_in, write_report
 from supervision.describe import where
@@ -72,6 +73,7 @@ def run(
     backend: BackendName = "asyncio",
     grace: float = 30.0,
     log: bool = True,
+    observe: Sequence[Callable[[Event], None]] = (),
     stall_after: float | None = 1.0,
     abort_after: float | None = None,
 ) -> NoReturn:
@@ -81,7 +83,8 @@ def run(
     `grace` in seconds, default 30.0: how long stopping may take after the first signal; what is
     left then is killed, and 2 s later the process is ended, whatever it is doing.
     `log`, default True: write a line through loguru for each thing that happens in the tree; the
-    reason for its end is logged in any case. `stall_after` in seconds, default 1.0: an event loop
+    reason for its end is logged in any case. `observe`: event handlers that hear everything from
+    the first start on, default none. `stall_after` in seconds, default 1.0: an event loop
     that stands still for so long gets a line that says where; None: nobody watches. `abort_after`
     in seconds, default None (never), at least `stall_after`: then the process is ended at once,
     with exit code 70. Raises TypeError when `tree` is no supervisor's spec, ValueError for
@@ -92,7 +95,7 @@ def run(
     check_grace(grace)
     check_stalls(stall_after, abort_after)
     name, options = loop_options(backend)
-    process = _Process(tree, log, (stall_after, abort_after))
+    process = _Process(tree, log, observe, (stall_after, abort_after))
     compact_log()
     if log:
         process.say("INFO", f"starts on {backend}, as process {os.getpid()}")
@@ -135,21 +138,24 @@ class _Process:
         self,
         tree: ChildSpec[Any],
         log: bool,
+        observe: Sequence[Callable[[Event], None]] = (),
         stalls: tuple[float | None, float | None] = (None, None),
     ) -> None:
         self._tree = tree
         self._log = log
+        self._observe = observe
         self._stalls = stalls
         self._code: int | str | None = FAILED
         self._level = "CRITICAL"
         self._end = "ended"
+        self._error: BaseException | None = None  # if no line before the last one has had it
         self._asked_at: float | None = None
         self._recorder = StopRecorder(f"/{tree.id}")
         self._system: ActorSystem | None = None
 
-    def say(self, level: str, text: str) -> None:
+    def say(self, level: str, text: str, error: BaseException | None = None) -> None:
         """Write a line about the tree as a whole."""
-        say(level, f"/{self._tree.id}", text)
+        say(level, f"/{self._tree.id}", text, error)
 
     async def main(self, signals: Signals) -> None:
         """Serve the tree until it ends or is stopped."""
@@ -159,6 +165,7 @@ class _Process:
                 self._system = system
                 tasks.start_soon(self._obey, signals, system, scope)
                 await self._guarded(system, scope)
+                signals.tree_is_over()
                 tasks.cancel_scope.cancel()
 
     def conclude(self, signals: Signals) -> int | str | None:
@@ -168,7 +175,7 @@ class _Process:
             self._level = "CRITICAL" if self._code != FORCED else "WARNING"
             self._end = "killed"
         self._write_report(self._recorder.report)
-        self.say(self._level, f"{self._end}; exit code {_as_number(self._code)}")
+        self.say(self._level, f"{self._end}; exit code {_as_number(self._code)}", self._error)
         return self._code
 
     def farewell(self) -> None:
@@ -186,21 +193,24 @@ class _Process:
         """Serve the tree; whatever it raises becomes an exit code and a reason."""
         try:
             async with system:
-                if self._log:
-                    system.events.subscribe(LogLines())
+                for handler in (*([LogLines()] if self._log else ()), *self._observe):
+                    system.events.subscribe(handler)
                 with self._watching(system), scope:
                     async with serve_in(system, self._tree, self._recorder) as application:
                         await application.wait()
         except ChildStartFailed as error:
             self._end = f"did not start: {_start_failure(error)}"
+            self._error = None if self._log else error.__cause__
         except TreeExited as error:
             self._end = _tree_failure(error)
+            self._error = None if self._log else error.__cause__
         except (SystemExit, KeyboardInterrupt) as error:
             self._code = error.code if isinstance(error, SystemExit) else FORCED
             self._level = "WARNING"
             self._end = f"told to exit from within by {explain_error(error)}"
         except (Exception, BaseExceptionGroup) as error:
             self._end = f"failed: {explain_error(error)}"
+            self._error = error
         else:
             self._code = ENDED
             self._level = "INFO"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         helper_thread,
         is_helper,
         nobody,
+        one_entry,
         say,
         say_about,
     )
@@ -37,7 +38,7 @@ else:
             "supervision.telemetry.logs": "LogLines compact_log",
             "supervision.telemetry.loop_watchdog": "LoopWatchdog check_stalls",
             "supervision.telemetry.speaker": (
-                "Speak Speaker helper_thread is_helper nobody say say_about"
+                "Speak Speaker helper_thread is_helper nobody one_entry say say_about"
             ),
         },
     )
@@ -53,6 +54,7 @@ __all__ = [
     "helper_thread",
     "is_helper",
     "nobody",
+    "one_entry",
     "say",
     "say_about",
 ]

@@ -30,22 +30,26 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias, final
 
+import anyio
+
 from actors import (
     Crashed,
     DeadLetter,
     DeadLetterKind,
     Event,
     ExitReason,
+    HandlerFailed,
     Killed,
     NoProc,
     Normal,
     ProcEnded,
     ProcFailedToStart,
+    ProcReleased,
     ProcStarted,
     Shutdown,
     StopError,
 )
-from supervision.describe import at, printable
+from supervision.describe import at, one_line, printable
 from supervision.errors import ChildStartFailed, IntensityExceeded
 from supervision.event_types import (
     ChildExited,
@@ -60,7 +64,8 @@ from supervision.event_types import (
     ThreadAbandoned,
 )
 from supervision.telemetry.explain import MOST_PARTS, explain_error
-from supervision.telemetry.speaker import say
+from supervision.telemetry.rush import Rushes
+from supervision.telemetry.speaker import one_entry, say
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -71,6 +76,12 @@ __all__ = ["LogLines", "Write", "compact_log"]
 Write: TypeAlias = Callable[[str, str, str], None]
 """Takes a level, a path and a text."""
 
+TRANSIENT = (
+    "it is permanent, so it is started again whenever it returns; "
+    "what may return is restart='transient'"
+)
+"""What is said once of a child that ended in order, and is started again."""
+
 MOST_DEAD_LETTERS = 1000
 """How many kinds of dead letters are counted at a time; the oldest is forgotten."""
 
@@ -79,27 +90,51 @@ MOST_DEAD_LETTERS = 1000
 class LogLines:
     """A subscriber that writes a line for each event that deserves one.
 
-    `write` takes level, path and text; default: loguru.
+    `write` takes level, path and text; default: loguru, which gets the exceptions as well and,
+    where it is as it comes, shorter lines.
     """
 
+    tells_failures = True
+    """Nobody else needs to tell of event handlers that fail."""
+
     def __init__(self, write: Write = say) -> None:
-        self._write = write
+        self._sink = write
+        self._began = False
+        self._rushes = Rushes()
         # Who has ended, by owner: the owner is about to say what comes next; that makes one line.
         self._ended: dict[str, dict[str, _End]] = {}
         self._told: BaseException | None = None
         self._dead: dict[tuple[str, str, str], int] = {}
 
+    def _write(self, level: str, path: str, text: str, error: BaseException | None = None) -> None:
+        if self._sink is not say:
+            self._sink(level, *one_entry(path, text))
+            return
+        if not self._began:
+            self._began = True
+            compact_log()
+        say(level, path, text, error)
+
     def __call__(self, event: Event) -> None:
         """Write the line for an event, if it deserves one."""
         match event:
-            case ProcStarted(ref=ref, incarnation=number):
-                again = f" again (start {number})" if number > 1 else ""
-                self._write("INFO", ref.path, f"started{again}")
+            case ProcStarted():
+                self._started(event)
             case ProcEnded():
                 self._proc_ended(event)
+            case ProcReleased(ref=ref):
+                # Its owner has said all that it is going to say, if it is one that says something.
+                end = self._take(ref.path)
+                if end is not None:
+                    self._end(end)
+            case HandlerFailed(error=error):
+                text = "an event handler failed, the tree goes on; its next errors are not told"
+                self._write("ERROR", "/", f"{text}: {explain_error(error)}", error)
             case ChildExited(ref=ref, reason=reason):
                 end = self._take(ref.path) or _End(ref.path, reason)
                 self._end(end, f"{_restarts(event)}; {_next(event)}")
+                if _surprises(event):
+                    self._write("INFO", ref.path, TRANSIENT)
             case ChildStopped():
                 self._child_stopped(event)
             case ProcFailedToStart():
@@ -120,7 +155,8 @@ class LogLines:
                 self._write("INFO", ref.path, f"shuts down, as significant child {id} has ended")
             case StopError(ref=ref, error=error):
                 self._told = error
-                self._write("ERROR", ref.path, f"raised while stopping: {explain_error(error)}")
+                text = f"raised while stopping: {explain_error(error)}"
+                self._write("ERROR", ref.path, text, error)
             case DeadLetter():
                 self._dead_letter(event)
             case ProcessOutput(ref=ref, stream=stream, line=line):
@@ -130,6 +166,16 @@ class LogLines:
                 self._write("ERROR", ref.path, left)
             case _:
                 pass
+
+    def _started(self, event: ProcStarted) -> None:
+        path = event.ref.path
+        end = self._take(path)
+        if end is not None:
+            self._end(end)  # its owner restarts it without a word
+        if event.incarnation > 1:
+            self._write("INFO", path, f"started again (start {event.incarnation})")
+        elif not self._rushes.hides(_owner(path), anyio.current_time()):
+            self._write("INFO", path, "started")
 
     def _proc_ended(self, event: ProcEnded) -> None:
         end = _End(event.ref.path, event.reason, event.in_hand)
@@ -145,6 +191,8 @@ class LogLines:
         """Write of those below an owner that has ended, too, before it said what comes next."""
         for end in self._ended.pop(owner, {}).values():
             self._end(end)
+        if counted := self._rushes.over(owner):
+            self._write("INFO", owner, counted)
 
     def _take(self, path: str) -> _End | None:
         ended = self._ended.get(_owner(path), {})
@@ -171,13 +219,21 @@ class LogLines:
             case Crashed() if end.told:
                 self._write("WARNING", end.path, f"stopped, with that error{then}")
             case Crashed(error):
-                self._write(
-                    "ERROR", end.path, f"crashed{end.handling}: {explain_error(error)}{then}"
-                )
+                text = f"crashed{end.handling}: {explain_error(error)}{then}"
+                self._write("ERROR", end.path, text, error)
             case Killed() | NoProc():
                 self._write("WARNING", end.path, f"killed{end.handling}{then}")
+            case Normal():
+                self._in_order(end, f"{_how(end.reason)}{then}")
             case _:
                 self._write("INFO", end.path, f"{_how(end.reason)}{then}")
+
+    def _in_order(self, end: _End, text: str) -> None:
+        counted = self._rushes.ended(_owner(end.path), anyio.current_time())
+        if counted == "":
+            self._write("INFO", end.path, text)
+        elif counted:
+            self._write("INFO", _owner(end.path) or "/", counted)
 
     def _failed_to_start(self, event: ProcFailedToStart) -> None:
         path = event.ref.path
@@ -187,7 +243,7 @@ class LogLines:
                 # The child itself has said why.
                 self._write("ERROR", path, f"did not start, because its child {error.path} did not")
             case Crashed(error):
-                self._write("ERROR", path, f"did not start: {explain_error(error)}")
+                self._write("ERROR", path, f"did not start: {explain_error(error)}", error)
             case Killed():
                 self._write("WARNING", path, "killed while it was starting")
             case _:
@@ -230,9 +286,15 @@ def _how(reason: ExitReason) -> str:
         case Shutdown(detail=IntensityExceeded()):
             return "stopped, having given up"
         case Shutdown(detail=detail):
-            return f"stopped ({' '.join(str(detail).split())})"
+            return f"stopped ({one_line(detail)})"
         case _:
-            return f"ended ({reason})"
+            return f"ended ({one_line(reason)})"
+
+
+def _surprises(event: ChildExited) -> bool:
+    """Tell whether this is the first time that a permanent child has ended in order."""
+    comes_back = event.next in (Next.RESTART, Next.WAIT)
+    return comes_back and not event.restarts and isinstance(event.reason, Normal)
 
 
 def _restarts(event: ChildExited) -> str:
@@ -275,12 +337,17 @@ def _delay(seconds: float) -> str:
 
 _STAMP = "<green>{time:YYYY-MM-DD HH:mm:ss.SSS}</green> | <level>{level: <8}</level> | "
 _PLACE = "<cyan>{name}</cyan>:<cyan>{function}</cyan>:<cyan>{line}</cyan> - "
-_TEXT = "<level>{message}</level>\n{exception}"
+_TEXT = "<level>{message}</level>\n"
 
 
 def _format(record: Record) -> str:
-    """Leave out of the lines of this module what says nothing: that they come from here."""
-    return _STAMP + ("" if record["name"] == say.__module__ else _PLACE) + _TEXT
+    """Leave out of the lines of this module what says nothing: that they come from here.
+
+    Nor have they a traceback below them: what it says to a person is in the line.
+    """
+    if record["name"] == say.__module__:
+        return _STAMP + _TEXT
+    return _STAMP + _PLACE + _TEXT + "{exception}"
 
 
 @final

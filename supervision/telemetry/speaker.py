@@ -20,13 +20,32 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
+from types import TracebackType
 from typing import TypeAlias, final
 
-__all__ = ["SPEECH", "Speak", "Speaker", "helper_thread", "is_helper", "nobody", "say", "say_about"]
+from supervision.describe import cut, printable
+
+__all__ = [
+    "SPEECH",
+    "Speak",
+    "Speaker",
+    "helper_thread",
+    "is_helper",
+    "nobody",
+    "one_entry",
+    "say",
+    "say_about",
+]
 
 
 SPEECH = 0.5
 """Seconds that a line may take: a log that is stuck must keep no watching thread from its work."""
+
+LONGEST_LINE = 10_000
+"""Characters that a line may have; each text in it has its own, smaller bound."""
+
+MOST_FRAMES = 50
+"""So many calls of a traceback go with a line."""
 
 Speak: TypeAlias = Callable[[str, str], None]
 """Takes a level and a text."""
@@ -35,12 +54,40 @@ _HELPERS = "supervision "
 """How the names of this package's threads begin."""
 
 
-def say(level: str, path: str, text: str) -> None:
-    """Write one line through loguru; `path` is also bound as an extra of the record."""
+def say(level: str, path: str, text: str, error: BaseException | None = None) -> None:
+    """Write one line through loguru; `path` is also bound as an extra of the record.
+
+    `error`, default None, becomes the exception of the record, for sinks that want more than a
+    line: error trackers, JSON. Of a long traceback it has the innermost calls; `frames_left_out` is
+    an extra then.
+    """
     from loguru import logger
 
+    bound = logger.bind(path=path)
+    if error is not None:
+        traceback, left_out = _innermost(error.__traceback__)
+        if left_out:
+            bound = bound.bind(frames_left_out=left_out)
+        bound = bound.opt(exception=(type(error), error, traceback))
     # Not with str.format: the text may hold braces of a message or an exception.
-    logger.bind(path=path).log(level, "{} {}", path, text)
+    bound.log(level, "{} {}", *one_entry(path, text))
+
+
+def one_entry(path: str, text: str) -> tuple[str, str]:
+    """Return a path and a text so that they are one line, whatever was in them."""
+    return printable(cut(path)), printable(cut(text, LONGEST_LINE))
+
+
+def _innermost(traceback: TracebackType | None) -> tuple[TracebackType | None, int]:
+    """Return the last calls of a traceback, and how many came before them."""
+    length, step = 0, traceback
+    while step is not None:
+        length, step = length + 1, step.tb_next
+    left_out = max(0, length - MOST_FRAMES)
+    for _ in range(left_out):
+        assert traceback is not None
+        traceback = traceback.tb_next
+    return traceback, left_out
 
 
 def say_about(path: str) -> Speak:
@@ -54,7 +101,7 @@ def say_about(path: str) -> Speak:
     bound = logger.bind(path=path)
 
     def say_it(level: str, text: str) -> None:
-        bound.log(level, "{} {}", path, text)
+        bound.log(level, "{} {}", *one_entry(path, text))
 
     return say_it
 

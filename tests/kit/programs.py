@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Never
 
 import anyio
-import anyio.abc
 import pytest
 
 from actors import (
@@ -31,6 +30,7 @@ from actors import (
 )
 from actors.testing import Recorder
 from supervision import subprocess
+from supervision.adapters.opening import Program, open_program
 from supervision.errors import ProcessFailed
 from supervision.events import ProcessOutput
 
@@ -167,14 +167,13 @@ class Opening:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, wait: bool = True) -> None:
         self.opened, self.go_on = anyio.Event(), anyio.Event()
-        self.processes: list[anyio.abc.Process] = []
-        self.original: Callable[..., Awaitable[anyio.abc.Process]] = anyio.open_process
+        self.processes: list[Program] = []
         self.wait = wait
-        monkeypatch.setattr(anyio, "open_process", self.open)
+        monkeypatch.setattr("supervision.adapters.programs.open_program", self.open)
 
-    async def open(self, *args: Any, **options: Any) -> anyio.abc.Process:
-        """Stand in for `anyio.open_process`."""
-        process = await self.original(*args, **options)
+    async def open(self, *args: Any, **options: Any) -> Program:
+        """Stand in for `open_program`."""
+        process = await open_program(*args, **options)
         self.processes.append(process)
         self.opened.set()
         if self.wait:

@@ -27,7 +27,7 @@ STARTED = "/shop started"
 each_loop = pytest.mark.parametrize("loop", ["asyncio", "trio", "uvloop"])
 
 TREES = """
-import asyncio, os, signal, sqlite3, sys, time
+import asyncio, os, signal, sqlite3, sys, threading, time
 import anyio, anyio.to_thread
 import supervision.process.signals
 from actors import Actor, Proc, on, task
@@ -101,6 +101,10 @@ class Executor(Base):
         asyncio.get_running_loop().run_in_executor(None, time.sleep, 60)
         await shutdown.wait()
 
+class Leave(Base):
+    async def run(self, shutdown):
+        threading.Thread(target=time.sleep, args=(60,), name="stuck").start()
+
 class Fork(Base):
     async def run(self, shutdown):
         child = os.fork()
@@ -134,6 +138,10 @@ bad_start = shop(BadStart)
 thread = shop(Thread, shutdown=0.1)
 executor = shop(Executor)
 fork = shop(Fork)
+by_itself = SupervisorSpec(
+    "shop", [ChildSpec("b", Leave, restart="transient", significant=True)],
+    auto_shutdown="any_significant",
+)
 own_signal = shop(OwnSignal)
 late = shop(Deaf, shutdown=0.1)
 bad_stop = shop(BadStop)
@@ -153,9 +161,11 @@ bad_both = shops(BadStop, BadStart)
 def impatient(tree):
     def make():
         supervision.process.signals.PATIENCE = 0.3
+        supervision.process.signals.TOGETHER = 0.0
         return tree
     return make
 impatient_blocking = impatient(blocking)
+impatient_by_itself = impatient(by_itself)
 impatient_in_c = impatient(in_c)
 impatient_thread = impatient(thread)
 impatient_executor = impatient(executor)

@@ -106,7 +106,7 @@ async def test_a_second_stop_changes_nothing() -> None:
 async def test_a_stopped_program_can_be_killed() -> None:
     """A program that somebody has suspended does not hold up the stop beyond the deadline."""
     async with programs() as run:
-        ref = await run.ready(PID + FOREVER)
+        ref = await run.ready(PID + STUBBORN)
         os.kill(run.pids[0], signal.SIGSTOP)
         os.waitid(os.P_PID, run.pids[0], os.WSTOPPED)  # noqa: ASYNC222 - it stops at once
         assert await ref.shutdown(SHORT) == Killed()
@@ -376,7 +376,7 @@ async def test_a_program_that_may_not_be_killed_is_left_alone(
             assert isinstance(event.error, PermissionError)
             assert "runs on" in event.error.__notes__[0]
         (process,) = opening.processes
-        process.kill()
+        os.kill(process.pid, signal.SIGKILL)
         await process.wait()
 
 

@@ -9,12 +9,13 @@ from typing import Any
 import anyio
 import pytest
 
-from actors import ActorSystem, Killed, ProcEnded, Shutdown
+from actors import ActorSystem, CancellationToken, Killed, ProcEnded, Shutdown, task
 from actors.testing import settle
 from supervision import (
     BRUTAL_KILL,
     INFINITY,
     Application,
+    ChildSpec,
     ChildStartFailed,
     DynamicSupervisorSpec,
     IntensityExceeded,
@@ -24,6 +25,7 @@ from supervision import (
     SupervisorSpec,
     TerminateChild,
     TreeExited,
+    serve,
 )
 from supervision.application import StoppedProc
 from supervision.application.application import serve_in
@@ -270,3 +272,20 @@ async def test_the_reason_of_the_stop_reaches_on_stop() -> None:
     async with stage.serve([stage.child("a")]) as app:
         await app.stop()
     assert stage.reasons == [("a", Shutdown())]
+
+
+async def test_a_crash_before_the_tree_is_up_is_no_error_of_its_stop() -> None:
+    """A child that crashes in its first moment, and spends the budget so, has crashed only."""
+
+    async def fail(shutdown: CancellationToken) -> None:
+        raise Boom("at once")
+
+    spec = SupervisorSpec("top", [ChildSpec("x", task(fail))], max_restarts=0)
+    app = None
+    with pytest.raises(TreeExited) as caught:
+        async with serve(spec) as app:
+            await anyio.sleep(1)
+    assert str(caught.value.__cause__) == "at once"
+    assert app is not None
+    assert app.report is not None
+    assert app.report.errors == ()

@@ -61,7 +61,7 @@ def test_nothing_is_lost_when_everything_is_killed(
     shop.tell(signal.SIGTERM)
     if how == "second signal":
         shop.until("/shop/c raised while stopping")
-        shop.tell(signal.SIGTERM)
+        shop.tell(signal.SIGINT)
     assert shop.end() == (1 if how == "grace" else 130)
     summary, error, *killed = report(shop)
     assert summary == "WARNING /shop 3 procs stopped in N s; 2 killed, 1 error"

@@ -1,8 +1,10 @@
 """Tests of the console command: its output, its one line for bad input, its exit codes."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -236,3 +238,34 @@ def test_help_loads_no_engine() -> None:
     assert done.returncode == 0
     assert done.stdout.startswith("usage: super-visor")
     assert done.stdout.endswith("set()\n")
+
+
+SLOW = """
+import os, pathlib, time
+pathlib.Path("importing").touch()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_signal_during_the_import_is_obeyed(tmp_path: Path, first: bool) -> None:
+    """A process that imports its target ends at SIGTERM, also as the first of a container."""
+    as_first = ["unshare", "-pf", "--mount-proc"]
+    if first and subprocess.run([*as_first, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("needs to be root, and Linux")
+    (tmp_path / "slow.py").write_text(SLOW)
+    outer = subprocess.Popen(
+        [*(as_first if first else ()), sys.executable, "-m", "supervision", "run", "slow:tree"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        # Ignored by whoever starts it: that must not keep it from ending.
+        preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
+    )
+    pid = outer.pid
+    while not (tmp_path / "importing").exists():
+        assert outer.poll() is None
+        time.sleep(0.01)
+    if first:
+        pid = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+    os.kill(pid, signal.SIGTERM)
+    assert outer.wait(5) == (128 + signal.SIGTERM if first else -signal.SIGTERM)

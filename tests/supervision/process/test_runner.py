@@ -4,8 +4,10 @@ import re
 import signal
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from loguru import logger
 
 from actors import CancellationToken, task
 from supervision import ChildSpec, SupervisorSpec, run
@@ -101,6 +103,15 @@ def test_a_thread_that_never_returns_is_ended_too(start: Callable[..., Shop], ta
     assert shop.end() == 1
     assert 0.5 <= shop.took < 2.5
     assert shop.said[-1].startswith("CRITICAL /shop ")
+
+
+def test_a_process_that_ends_by_itself_is_bounded_as_well(start: Callable[..., Shop]) -> None:
+    """The tree has ended, nobody has sent a signal: a thread that is stuck is named, and ended."""
+    shop = start("impatient_by_itself", "asyncio", "--grace", "0.5")
+    assert shop.end() == 1
+    assert "exit code 0" in shop.said[-3]
+    assert "waits for threads that have not ended (stuck)" in shop.said[-2]
+    assert "the tree has stopped, but not the process within 0.5 s (stuck)" in shop.said[-1]
 
 
 @each_loop
@@ -222,3 +233,34 @@ def test_what_cannot_be_run_is_refused() -> None:
             run(JOB, grace=grace)
     with pytest.raises(TypeError, match="a tree is a SupervisorSpec, not"):
         run(ChildSpec("a", task(_brief)))
+
+
+@each_loop
+def test_observers_of_run_hear_everything(loop: str) -> None:
+    """Event handlers given to `run` hear of the first start and of the last end."""
+    heard: list[str] = []
+    with pytest.raises(SystemExit):
+        run(
+            JOB, backend=loop, log=False, observe=[lambda event: heard.append(type(event).__name__)]
+        )  # type: ignore[arg-type]
+    assert (heard[0], heard[-1]) == ("ProcStarted", "ProcEnded")
+
+
+def test_without_a_log_the_last_line_has_the_exception() -> None:
+    """The exception of a tree that fails is on a record in any case, and once."""
+    records: list[Any] = []
+
+    async def fail(shutdown: CancellationToken) -> None:
+        raise KeyError("x")
+
+    sink = logger.add(lambda message: records.append(message.record))  # type: ignore[attr-defined]
+    try:
+        for log in (False, True):
+            with pytest.raises(SystemExit):
+                run(SupervisorSpec("t", [ChildSpec("f", task(fail))], max_restarts=0), log=log)
+            errors = [record["exception"] for record in records if record["exception"]]
+            assert [error.type for error in errors] == [KeyError]
+            assert errors[0].traceback is not None
+            records.clear()
+    finally:
+        logger.remove(sink)

@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import anyio
 import anyio.to_thread
@@ -18,9 +18,10 @@ pytestmark = [pytest.mark.real_time, pytest.mark.core]
 
 
 @pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    """Check that a test leaves the signals as it found them."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
+def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Check that a test leaves the signals as it found them; two at a time are two."""
+    monkeypatch.setattr("supervision.process.signals.TOGETHER", 0.0)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
     before = [signal.getsignal(number) for number in numbers]
     yield
     assert [signal.getsignal(number) for number in numbers] == before
@@ -45,6 +46,142 @@ async def test_the_first_signal_stops_and_the_second_forces(number: signal.Signa
         await signals.force.wait()
         assert signals.force.reason == "SIGTERM"
         assert signals.code == FORCED
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
+async def test_a_hangup_and_a_quit_stop_in_order(number: signal.Signals) -> None:
+    """The terminal that is gone, and Ctrl-backslash, stop the tree like SIGTERM."""
+    with Signals() as signals, signals.early():
+        send(number)
+        await signals.stop.wait()
+        assert signals.stop.reason == number.name
+
+
+async def test_the_same_signal_twice_in_a_moment_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Ctrl-C that a wrapper passes on, and a SIGHUP beside another signal, hurry nothing."""
+    monkeypatch.setattr("supervision.process.signals.TOGETHER", 9.0)
+    for one, other in (
+        (signal.SIGINT, signal.SIGINT),
+        (signal.SIGHUP, signal.SIGTERM),
+        (signal.SIGTERM, signal.SIGHUP),
+    ):
+        with Signals() as signals, signals.early():
+            send(one)
+            await signals.stop.wait()
+            send(other)
+            await anyio.sleep(0.03)
+            assert not signals.force.cancelled
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
+async def test_who_wants_a_hangup_has_it(number: signal.Signals) -> None:
+    """SIGHUP and SIGQUIT belong to whoever handles or ignores them, before or meanwhile."""
+    heard: list[int] = []
+
+    def hear(number: int, frame: object) -> None:
+        heard.append(number)
+
+    for handler in (hear, signal.SIG_IGN):
+        before = signal.signal(number, handler)
+        with Signals() as signals, signals.early():
+            send(number)
+            await anyio.sleep(0.01)
+            assert not signals.stop.cancelled
+        signal.signal(number, before)
+        with Signals() as signals, signals.early():
+            mine = signal.signal(number, hear)
+            send(number)
+            await anyio.sleep(0.01)
+            assert not signals.stop.cancelled
+            signal.signal(number, mine)
+    assert heard == [number] * 3
+
+
+async def borrow_and_pass_on() -> None:
+    """Handle SIGTERM, and raise it again afterwards, as ASGI servers do."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    send(signal.SIGTERM)
+    await anyio.sleep(0.02)
+    signal.signal(signal.SIGTERM, before)
+    signal.raise_signal(signal.SIGTERM)
+
+
+async def receive() -> None:
+    """Hold a receiver of the event loop."""
+    with anyio.open_signal_receiver(signal.SIGTERM) as received:
+        send(signal.SIGTERM)
+        async for _ in received:
+            break
+
+
+async def receive_before() -> None:
+    """Have held a receiver of the event loop."""
+    with anyio.open_signal_receiver(signal.SIGTERM):
+        pass
+    send(signal.SIGTERM)
+
+
+async def take_all() -> None:
+    """Set a handler and a wakeup descriptor of one's own."""
+    ear, mouth = socket.socketpair()
+    mouth.setblocking(False)
+    before = signal.set_wakeup_fd(mouth.fileno())
+    handler = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    send(signal.SIGTERM)
+    await anyio.sleep(0.01)
+    assert signal.set_wakeup_fd(before) == mouth.fileno()
+    signal.signal(signal.SIGTERM, handler)
+    ear.settimeout(5)
+    assert ear.recv(1) == bytes([signal.SIGTERM])
+    ear.close()
+    mouth.close()
+
+
+async def default() -> None:
+    """Ask for the default action, which is to end the process."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    send(signal.SIGTERM)
+
+
+async def ignore() -> None:
+    """Ignore the signal."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    send(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    "child", [borrow_and_pass_on, receive, receive_before, take_all, default, ignore]
+)
+async def test_a_signal_is_heard_whatever_others_do(child: Callable[[], Awaitable[None]]) -> None:
+    """Handlers, receivers and descriptors of others keep no signal from its owner; one is one."""
+    with Signals() as signals, signals.early():
+        await child()
+        with anyio.fail_after(5):
+            await signals.stop.wait()
+        await anyio.sleep(0.03)
+        assert not signals.force.cancelled
+
+
+async def test_a_descriptor_that_cannot_be_is_refused_as_ever() -> None:
+    """Inside of the block `set_wakeup_fd` has the errors that it has elsewhere."""
+    ear, mouth = socket.socketpair()
+    with ear, mouth, Signals() as signals, signals.early():
+        with pytest.raises(ValueError, match="must be in non-blocking mode"):
+            signal.set_wakeup_fd(mouth.fileno())
+        with pytest.raises(ValueError, match="main thread"):
+            await anyio.to_thread.run_sync(signal.set_wakeup_fd, -1)
+
+
+async def test_a_blocked_signal_comes_through() -> None:
+    """What was blocked by whoever started the process is heard, and blocked again afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        with Signals() as signals, signals.early():
+            send(signal.SIGTERM)
+            await signals.stop.wait()
+        assert signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 async def test_without_early_it_is_the_same() -> None:
@@ -204,16 +341,24 @@ async def test_the_thread_ends_with_the_block() -> None:
     assert len(left) <= 1  # a log line may be on its last step
 
 
-async def test_lingering_does_nothing_to_a_process_that_lives_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A process that goes on after its tree, having caught the SystemExit, is not ended."""
+async def test_after_the_end_a_signal_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that leaves goes on to leave; one that caught the SystemExit is not ended."""
     monkeypatch.setattr("supervision.process.signals.PATIENCE", 0.01)
     ended: list[int] = []
     monkeypatch.setattr("os._exit", ended.append)
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
     with Signals(0.02) as signals:
         send(signal.SIGTERM)
         await signals.stop.wait()
         signals.linger(0)
+    try:
+        raise SystemExit(0)
+    except SystemExit:
+        send(signal.SIGTERM)
+        assert heard == []
+    send(signal.SIGTERM)
     await anyio.sleep(0.05)
+    assert heard == [signal.SIGTERM]
     assert ended == []
+    signal.signal(signal.SIGTERM, before)

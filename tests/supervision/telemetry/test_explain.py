@@ -49,3 +49,11 @@ def test_a_group_is_told_with_all_that_is_in_it() -> None:
     assert explain_error(group) == "outer: inner: KeyError: 'a'; ValueError: b; OSError: c"
     group = ExceptionGroup("many", [ValueError(str(number)) for number in range(12)])
     assert explain_error(group).endswith("; ValueError: 4; and 7 more")
+
+
+def test_a_group_of_groups_is_not_followed_for_ever() -> None:
+    """What is nested too deep is not shown."""
+    error: Exception = ValueError("innermost")
+    for _ in range(2000):
+        error = ExceptionGroup("group", [error])
+    assert explain_error(error).startswith("group: group: group: ExceptionGroup: group")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
 from loguru import logger
@@ -97,3 +99,29 @@ def test_loguru_is_loaded_when_it_is_needed(name: str, act: str, loads: bool) ->
         check=True,
     )
     assert done.stdout.split() == ["False", str(loads)]
+
+
+def test_an_error_is_on_the_record_with_its_innermost_calls() -> None:
+    """Sinks for machines get the exception; of a deep traceback the rest is counted."""
+    records: list[Any] = []
+
+    def down(depth: int) -> None:
+        if depth:
+            down(depth - 1)
+        raise KeyError("deep")
+
+    handler = logger.add(lambda message: records.append(message.record))  # type: ignore[attr-defined]
+    try:
+        for depth in (0, 100):
+            try:
+                down(depth)
+            except KeyError as error:
+                say("ERROR", "/shop", "crashed", error)
+    finally:
+        logger.remove(handler)
+    shallow, deep = records
+    assert shallow["exception"].type is KeyError
+    assert "frames_left_out" not in shallow["extra"]
+    assert len(list(traceback.walk_tb(deep["exception"].traceback))) == 50
+    assert deep["extra"]["frames_left_out"] == 52
+    assert deep["message"] == "/shop crashed"
