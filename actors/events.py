@@ -33,6 +33,7 @@ from attrs import frozen
 from actors.dead_letters import DeadLetterReason
 from actors.exits import ExitReason
 from actors.ref import Ref
+from actors.texts import note
 
 __all__ = [
     "DeadLetter",
@@ -175,7 +176,7 @@ class EventStream:
                 # Once for each handler: a broken one would otherwise pile up an error an event.
                 if subscription not in self._failed:
                     self._failed.add(subscription)
-                    error.add_note(f"raised by an event handler for {type(event).__name__}")
+                    note(error, f"raised by an event handler for {type(event).__name__}")
                     self._report(error)
 
     def drop(self, subscription: Subscription) -> None:

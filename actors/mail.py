@@ -14,7 +14,7 @@ from typing import final
 from actors.backends import Waiter
 from actors.messages import Envelope
 
-__all__ = ["CONTROL", "STOP", "Control", "Notice", "Parked", "StopMark", "unwrap"]
+__all__ = ["CONTROL", "STOP", "Control", "Notice", "Parked", "StopMark", "is_mark", "unwrap"]
 
 
 @final
@@ -66,4 +66,9 @@ class Parked:
 
 def unwrap(item: object) -> object:
     """Return the message in a queued item."""
-    return item.message if isinstance(item, Envelope) else item
+    return item.message if type(item) is Envelope else item
+
+
+def is_mark(item: object) -> bool:
+    """Return whether an item is no message; it is not asked itself, being anybody's object."""
+    return issubclass(type(item), Control | StopMark | Notice)

@@ -59,6 +59,7 @@ from actors.mailbox import Mailbox
 from actors.names import Name
 from actors.notices import Down, Watch
 from actors.ref import AnyRef, Ref, address_of, ref_of
+from actors.texts import is_a, process_end
 from actors.threads import ThreadsafeRef
 
 __all__ = ["ActorSystem", "ProcInfo"]
@@ -144,7 +145,7 @@ class ActorSystem:
         errors = [entry for entry in self._errors if entry is not error]
         if not errors:
             return None
-        if error is not None and not isinstance(error, self.backend.cancelled_error()):
+        if error is not None and not is_a(error, self.backend.cancelled_error()):
             errors.insert(0, error)
         return BaseExceptionGroup(f"crashes in actor system {self.name!r}", errors)
 
@@ -269,8 +270,8 @@ class ActorSystem:
 
     def _report(self, error: BaseException) -> None:
         """Take what a plain function of the user's raised in the middle of the engine."""
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            self.fatal(error)
+        if (end := process_end(error)) is not None:
+            self.fatal(end)
         else:
             self.unheard(error)
 

@@ -58,7 +58,7 @@ def one_line(value: object) -> str:
     """Return the text of an object with its white space drawn together."""
     try:
         return " ".join(str(value).split())
-    except Exception:
+    except BaseException:
         # User code: a broken __str__ must not take the supervisor down with it.
         return "(its text cannot be printed)"
 

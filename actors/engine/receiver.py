@@ -97,7 +97,7 @@ class Receiver:
     `handled`) stands in the incarnation itself, where an inline ask finds it, too.
     """
 
-    __slots__ = ("_deferred", "_inbox", "_life", "_reply", "_stash")
+    __slots__ = ("_deferred", "_inbox", "_life", "_reply", "_stash", "reader")
 
     def __init__(self, life: Life) -> None:
         self._life = life
@@ -108,6 +108,8 @@ class Receiver:
         # before the asker can be told why, and a reply that is thrown away says something else.
         self._reply: Reply[Any] | None = None
         self._inbox: weakref.ref[Inbox] | None = None
+        # The task that reads the mail, if it need not be the proc's own.
+        self.reader: object = None
 
     @property
     def dispatch(self) -> Dispatch:
@@ -149,6 +151,8 @@ class Receiver:
             self._drop_hand()
         address, proc, dispatch = life.address, life.proc, self.dispatch
         queue, backend = address.unpack(), address.runtime.backend
+        if not life.traits.plain_actor:
+            self.reader = backend.current_task()
         take = queue.popleft if address.capacity == UNLIMITED else self._take_and_admit
         new_waiter, hibernate_after = backend.new_waiter, life.traits.hibernate_after
         told, answers = dispatch.told.get, dispatch.answers.get
@@ -202,7 +206,7 @@ class Receiver:
         envelope = life.in_hand
         assert work is not None
         result = await work
-        if isinstance(envelope, Envelope) and life.in_hand is envelope:
+        if type(envelope) is Envelope and life.in_hand is envelope:
             envelope.answer(result)
         # Else its request was stashed: this is no answer.
         life.in_hand = None
@@ -211,7 +215,7 @@ class Receiver:
         """Answer the request in hand with an error; the actor lives on."""
         self._reply = None
         item = self._life.in_hand
-        if isinstance(item, Envelope):
+        if type(item) is Envelope:
             item.fail(refusal)
         # Else it was told, or stashed: there is nobody to answer.
 
@@ -232,7 +236,7 @@ class Receiver:
         life = self._life
         item, life.in_hand = life.in_hand, None
         if item is not None:
-            if isinstance(item, Envelope):
+            if type(item) is Envelope:
                 item.fail(NoReply(life.address.path, type(item.message).__name__))
             life.address.refuse(item, RAISED)
 
@@ -255,7 +259,7 @@ class Receiver:
         life = self._life
         if type(item) is Envelope:
             return self._answer(item)
-        if item is CONTROL or item is STOP or isinstance(item, Notice):
+        if item is CONTROL or item is STOP or issubclass(type(item), Notice):
             life.in_hand = None  # the message before is done with
             return self._see_to(item)
         handler = self._handler(item, item)
@@ -321,7 +325,7 @@ class Receiver:
             try:
                 dispatch.admit(type(message), address.path)
             except TypeError as error:
-                if isinstance(item, Envelope):
+                if type(item) is Envelope:
                     item.fail(error)
                 address.refuse(item, DeadLetterReason(DeadLetterKind.NOT_ACCEPTED, str(error)))
                 return None
@@ -426,7 +430,7 @@ class Receiver:
         life = self._life
         item, life.in_hand = life.in_hand, None
         self._reply = None  # if nobody else has it, it was thrown away unanswered
-        if not isinstance(item, Envelope):
+        if type(item) is not Envelope:
             return
         if item.settled:
             if self._deferred is not None:
@@ -478,7 +482,9 @@ class Inbox(AsyncIterator[Received[Any]]):
         life = self._life
         address = life.address
         backend = address.runtime.backend
-        self._receiver.put_down()
+        receiver = self._receiver
+        receiver.put_down()
+        receiver.reader = backend.current_task()
         self._budget -= 1
         if not self._budget:
             self._budget = BATCH
@@ -503,11 +509,11 @@ class Inbox(AsyncIterator[Received[Any]]):
             self.over = await receiver.obey()
         elif item is STOP:
             self.over = await receiver.reach_stop_mark()
-        elif isinstance(item, Notice):
+        elif type(item) is DownNotice:
             await receiver.hear(item)
         else:
             self._life.in_hand = item
-            if isinstance(item, Envelope):
+            if type(item) is Envelope:
                 receiver.remember(item)
                 return Received(item.message, receiver.hold_reply(item))
             return Received(item, None)
