@@ -71,14 +71,17 @@ class CancellationToken:
         """Cancel it and its children; nothing happens the second time. Never waits.
 
         May be called from any thread. What was registered with `on_cancel` is called in the
-        calling thread, before this returns.
+        calling thread, before this returns; what one of these raises is raised when all were called.
         """
         # Not by recursion: a chain of children may be deeper than Python's stack.
         due: list[CancellationToken] = [self]
+        errors: list[BaseException] = []
         while due:
-            due.extend(due.pop()._cancel_alone(reason))
+            due.extend(due.pop()._cancel_alone(reason, errors))
+        if errors:
+            raise errors[0] if len(errors) == 1 else BaseExceptionGroup("calls back", errors)
 
-    def _cancel_alone(self, reason: object) -> list[CancellationToken]:
+    def _cancel_alone(self, reason: object, errors: list[BaseException]) -> list[CancellationToken]:
         """Cancel this one and call back; returns the children that are to follow."""
         children: list[CancellationToken] = []
         if self._cancelled:
@@ -96,7 +99,10 @@ class CancellationToken:
                 if child is not None:
                     children.append(child)
             else:
-                call()
+                try:
+                    call()
+                except BaseException as error:
+                    errors.append(error)  # the others are to hear of it all the same
         children.reverse()
         return children
 

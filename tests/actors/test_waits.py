@@ -20,6 +20,7 @@ from actors import (
     ProcExited,
     Ref,
 )
+from actors.testing import settle
 from tests.actors.kit import Ask, Do, Doer, Note, Pair, Plain, Trapper, crash, pair, run
 
 PLAIN = Plain(lambda _: 1)
@@ -85,10 +86,15 @@ async def test_a_child_that_asks_its_stopping_owner_gets_an_error() -> None:
         child = Careful()
         await a.do(lambda node: node.context.spawn(lambda: child, id="child"))
         began = anyio.current_time()
-        a.log[0].tell(Do(asks(a.ref, lambda _: 1)))  # type: ignore[attr-defined]
-        a.ref.stop()
-        await a.ref.wait()
-        assert anyio.current_time() == began
+
+        async def late(_: object) -> Any:
+            await anyio.sleep(1)
+            return await a.ref.ask(PLAIN)
+
+        a.log[0].tell(Do(late))  # type: ignore[attr-defined]
+        await settle()
+        await a.ref.shutdown()
+        assert anyio.current_time() == began + 1
         assert chain_of(child.log[0]) == ("/a/child", "/a", "/a/child")
 
 
