@@ -71,7 +71,7 @@ class CancellationToken:
         """Cancel it and its children; nothing happens the second time. Never waits.
 
         May be called from any thread. What was registered with `on_cancel` is called in the
-        calling thread, before this returns; what one of these raises is raised when all were called.
+        calling thread, before this returns; what one raises is raised when all were called.
         """
         # Not by recursion: a chain of children may be deeper than Python's stack.
         due: list[CancellationToken] = [self]

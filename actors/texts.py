@@ -31,6 +31,10 @@ MOST_FRAMES = 50
 """So many calls of a traceback are kept as text."""
 
 
+MOST_CAUSES = 10
+"""So many causes are kept of one error."""
+
+
 def text_of(value: object) -> str:
     """Return the text of an object, cut when it is too long."""
     try:
@@ -78,8 +82,29 @@ def process_end(error: BaseException) -> BaseException | None:
 def without_frames(error: BaseException) -> BaseException:
     """Return a copy of an error that keeps no frames, and has their text as a note instead.
 
-    No code of the user's makes it. An error that cannot be copied so is returned as it is.
+    Its causes are copied, too. No code of the user's makes any of it. An error that cannot be
+    copied so is returned as it is.
     """
+    first = copy = _with_text(error)
+    try:
+        for _ in range(MOST_CAUSES):
+            cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+            if cause is None or copy is error:
+                break
+            following = _with_text(cause)
+            _set(copy, "__cause__" if cause is error.__cause__ else "__context__", following)
+            error, copy = cause, following
+    except BaseException:  # of a property that a class of the user's has there
+        pass
+    return first
+
+
+def _set(error: BaseException, name: str, value: object) -> None:
+    """Set what Python keeps of an error, even if its class is frozen."""
+    vars(BaseException)[name].__set__(error, value)
+
+
+def _with_text(error: BaseException) -> BaseException:
     try:
         copy = _copy(error)
         if type(copy) is not type(error) or str(copy) != str(error):
@@ -100,6 +125,7 @@ def _copy(error: BaseException) -> BaseException:
     copy: BaseException = built_in.__new__(kind, *arguments)
     built_in.__init__(copy, *arguments)  # type: ignore[misc]
     vars(copy).update(vars(error))
+    _set(copy, "__suppress_context__", error.__suppress_context__)
     for base in kind.__mro__:
         for name in vars(base).get("__slots__", ()):
             if name != "__weakref__" and hasattr(error, name):

@@ -361,7 +361,8 @@ async def test_a_token_is_cancelled_by_a_signal_handler() -> None:
 def test_a_call_that_raises_keeps_nobody_from_hearing() -> None:
     """All that was registered is called, also after one that raises, and then that is raised."""
     token, heard = CancellationToken(), list[str]()
-    token.on_cancel(lambda: {}["missing"])
+    missing: dict[str, None] = {}
+    token.on_cancel(lambda: missing["here"])
     child = token.child()
     token.on_cancel(lambda: heard.append("last"))
     with pytest.raises(KeyError):
