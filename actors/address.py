@@ -40,7 +40,7 @@ from actors.dead_letters import FULL, DeadLetterKind, DeadLetterReason
 from actors.deadlines import Deadlines
 from actors.errors import MailboxFull, NameTaken, ended
 from actors.exits import ExitReason, NoProc
-from actors.mail import CONTROL, Parked, is_mark, unwrap
+from actors.mail import CONTROL, Parked, Parking, is_mark, unwrap
 from actors.mailbox import Mailbox, Overflow
 from actors.messages import Envelope
 
@@ -285,7 +285,7 @@ class Address:
         self.keep = mailbox.on_restart == "keep"
         self.queue: deque[object] = deque()
         self.control: deque[object] | None = None
-        self.parked: deque[Parked] | None = None
+        self.parked: Parking | None = None
         self.extra = 0
         self.marked = False
         self.waiter: Wakeable | None = None
@@ -413,11 +413,13 @@ class Address:
         """Return the error for a message that found no room."""
         return MailboxFull(self.path, type(unwrap(item)).__name__, self.capacity, hint)
 
-    def park(self, item: object, waiter: Waiter[None] | None) -> None:
+    def park(self, item: object, waiter: Waiter[None] | None) -> Parked:
         """Let a message wait in front of the mailbox, in its sender's turn."""
         if self.parked is None:
-            self.parked = deque()
-        self.parked.append(Parked(item, waiter))
+            self.parked = Parking()
+        entry = Parked(item, waiter)
+        self.parked.park(entry)
+        return entry
 
     def room(self) -> None:
         """Let in those who wait, as far as there is room; called when room was made."""

@@ -44,9 +44,6 @@ __all__ = ["AnyRef", "Ref", "Statistics"]
 DEFAULT_TIMEOUT = 5.0
 """Seconds that an ask waits for its answer, as in OTP."""
 
-LONGEST = 1e9
-"""The longest timeout that is kept, in seconds: some thirty years. More is as good as for ever."""
-
 M = TypeVar("M")
 M_contra = TypeVar("M_contra", contravariant=True)
 R = TypeVar("R")
@@ -120,10 +117,11 @@ class Ref(Generic[M_contra]):
             sender, hint = sender_of(address, waiter)
             if hint:
                 raise address.overfull(message, hint)
-            address.park(message, waiter)
+            entry = address.park(message, waiter)
             try:
                 await waiter
             finally:
+                entry.item = None  # let in, or given up: either way nobody looks there again
                 if sender is not None:
                     sender.wait_is_over()
 
@@ -175,7 +173,7 @@ class Ref(Generic[M_contra]):
         waiter: Waiter[Any] = envelope.waiter
         if timeout is not None:
             envelope.timeout = timeout
-            runtime.deadlines.add(envelope, timeout if timeout < LONGEST else LONGEST)
+            runtime.deadlines.add(envelope, timeout)
         if asker is not None:
             asker.asking, asker.asked = address, envelope
             if asker.leaving:

@@ -49,7 +49,7 @@ from actors.dispatch import Dispatch, Handler
 from actors.engine.life import Life
 from actors.errors import NoReply, Refusal
 from actors.exits import Normal
-from actors.mail import CONTROL, STOP, Notice
+from actors.mail import CONTROL, STOP, Notice, is_mark
 from actors.messages import Envelope, Reply, make_reply
 from actors.notices import DownNotice, Exited, Received
 
@@ -244,8 +244,8 @@ class Receiver:
         """Take an item from a bounded mailbox, and let in who waits for room."""
         address = self._life.address
         item = address.queue.popleft()
-        if address.parked:
-            address.room()
+        if address.parked and not is_mark(item):
+            address.room()  # a mark took none, so it makes none
         return item
 
     # -- what is in no fast lane ----------------------------------------------------------------
@@ -339,8 +339,14 @@ class Receiver:
         """See to control, in its order; True when it is time to stop."""
         address, proc = self._life.address, self._life.proc
         address.unmark()
+        budget = BATCH
         try:
             while address.control:
+                if not budget:
+                    budget = BATCH
+                    await address.runtime.backend.checkpoint()
+                    continue  # a stop may have come first meanwhile
+                budget -= 1
                 item = address.control.popleft()
                 if item is TOLD:
                     return True
@@ -485,12 +491,13 @@ class Inbox(AsyncIterator[Received[Any]]):
         receiver = self._receiver
         receiver.put_down()
         receiver.reader = backend.current_task()
-        self._budget -= 1
-        if not self._budget:
-            self._budget = BATCH
-            await backend.checkpoint()
         while True:
             while address.queue and not self.over:
+                self._budget -= 1
+                if not self._budget:
+                    self._budget = BATCH
+                    await backend.checkpoint()
+                    continue
                 received = await self._next(address.queue.popleft())
                 if address.parked:
                     address.room()
