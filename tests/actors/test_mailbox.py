@@ -540,6 +540,7 @@ async def test_control_makes_no_room() -> None:
     assert sorted(map(str, slow.log)) == ["a", "b", "c"]
 
 
+@pytest.mark.dead_letters
 async def test_who_gave_up_waiting_for_room_is_forgotten() -> None:
     """Messages of senders who gave up are let go at once, and their places before long."""
     letters: list[weakref.ref[object]] = []
