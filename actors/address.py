@@ -88,7 +88,7 @@ class Occupant(Protocol):
 
     `task` is None while it has none; `asking` is the address that its task waits for, if any, and
     `asked` what it waits with: the request, if it is one. `number` counts starts, from 1;
-    `handled` the messages that it was given.
+    `handled` the messages that it was given. `told` is what it was told to stop with, None before.
     """
 
     address: Address
@@ -97,6 +97,7 @@ class Occupant(Protocol):
     asked: Wait | None
     number: int
     handled: int
+    told: ExitReason | None
 
     @property
     def stashed(self) -> int:

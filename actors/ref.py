@@ -176,7 +176,7 @@ class Ref(Generic[M_contra]):
             runtime.deadlines.add(envelope, timeout)
         if asker is not None:
             asker.asking, asker.asked = address, envelope
-            if asker.leaving:
+            if asker.told is not None:
                 asker.hurry()
         try:
             return await waiter

@@ -114,13 +114,15 @@ def circle(first: Occupant, address: Address, *, asks: bool) -> list[Occupant]:
     seen: set[Occupant] | None = None
     while target is not None:
         occupant = target.occupant
-        if occupant is None or (asks and occupant.served_beside):
+        if occupant is None:
+            return []
+        asked = occupant.asked
+        if occupant is not first and (asked is None or asked.settled):
+            return []  # it has what it waited for, and only waits for its turn
+        if asks and occupant.served_beside:
             return []
         if occupant is first:
             return met or [first]
-        asked = occupant.asked
-        if asked is None or asked.settled:
-            return []  # it has what it waited for, and only waits for its turn
         if seen is None:
             seen = set()
         elif occupant in seen:
