@@ -369,3 +369,22 @@ def test_a_call_that_raises_keeps_nobody_from_hearing() -> None:
         token.cancel("enough")
     assert heard == ["last"]
     assert child.cancelled
+
+
+async def test_a_crowd_is_woken_in_slices() -> None:
+    """However many wait for a token, others have their turn while these are woken, in order."""
+    token, woken, turns = CancellationToken(), list[int](), [0]
+
+    async def wait(number: int) -> None:
+        await token
+        woken.append(turns[0])
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(1000):
+            tasks.start_soon(wait, number)
+        await settle()
+        token.cancel()
+        while len(woken) < 1000:
+            turns[0] += 1
+            await anyio.lowlevel.checkpoint()
+    assert max(woken.count(turn) for turn in woken) <= 256
