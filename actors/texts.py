@@ -74,8 +74,7 @@ def process_end(error: BaseException) -> BaseException | None:
             return found
         if is_a(found, BaseExceptionGroup):
             # Not `found.exceptions`: that is the subclass's, if it wants.
-            held: tuple[BaseException, ...] = BaseExceptionGroup.exceptions.__get__(found)
-            pending.extend(reversed(held))
+            pending.extend(reversed(vars(BaseExceptionGroup)["exceptions"].__get__(found)))
     return None
 
 

@@ -91,7 +91,8 @@ async def test_a_child_that_asks_its_stopping_owner_gets_an_error() -> None:
             await anyio.sleep(1)
             return await a.ref.ask(PLAIN)
 
-        a.log[0].tell(Do(late))  # type: ignore[attr-defined]
+        ref: Any = a.log[0]
+        ref.tell(Do(late))
         await settle()
         await a.ref.shutdown()
         assert anyio.current_time() == began + 1
