@@ -53,7 +53,7 @@ from typing import Any, ClassVar, Concatenate, Protocol, TypeVar, get_origin, ov
 
 from actors.cancellation import CancellationToken
 from actors.context import Proc, receive
-from actors.dispatch import MARK, Dispatch, build
+from actors.dispatch import MARK, Dispatch, build, hibernation_of
 from actors.messages import Question, Reply
 
 __all__ = ["Actor", "HandlerOf", "RequestHandlerOf", "on"]
@@ -83,6 +83,7 @@ class Actor(Proc[M]):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls.__direct__ = False
+        hibernation_of(cls)  # what cannot be meant is refused here
         own: object = cls.run
         cls.__dispatch__ = build(cls, plain_run=own is vars(Actor)["run"])
 

@@ -40,11 +40,11 @@ from actors.dead_letters import FULL, DeadLetterKind, DeadLetterReason
 from actors.deadlines import Deadlines
 from actors.errors import MailboxFull, NameTaken, ended
 from actors.exits import ExitReason, NoProc
-from actors.mail import CONTROL, Control, Notice, Parked, StopMark, unwrap
+from actors.mail import CONTROL, Parked, Parking, is_mark, unwrap
 from actors.mailbox import Mailbox, Overflow
 from actors.messages import Envelope
 
-__all__ = ["Accepts", "Address", "Occupant", "Runtime", "current_occupant", "waits_for"]
+__all__ = ["Accepts", "Address", "Awaiting", "Occupant", "Runtime", "current_occupant"]
 
 
 class Accepts(Protocol):
@@ -62,24 +62,56 @@ class Accepts(Protocol):
         ...
 
 
+class Wait(Protocol):
+    """What a proc waits with: an `Envelope`, or a mark for a wait of another kind."""
+
+    @property
+    def settled(self) -> bool:
+        """Return whether what was waited for has come."""
+        ...
+
+
+class Awaiting(Protocol):
+    """Somebody to be told of an end, who is asked first whether that is still wanted."""
+
+    def done(self) -> bool:
+        """Return whether it has heard, or given up."""
+        ...
+
+    def set_result(self, result: Any, /) -> None:
+        """Tell it."""
+        ...
+
+
 class Occupant(Protocol):
     """The incarnation that lives at an address, as far as senders and refs know it.
 
     `task` is None while it has none; `asking` is the address that its task waits for, if any, and
-    `asked` the request that it waits with, if it is one. `number` counts starts, from 1;
-    `handled` the messages that it was given.
+    `asked` what it waits with: the request, if it is one. `number` counts starts, from 1;
+    `handled` the messages that it was given. `told` is what it was told to stop with, None before.
     """
 
     address: Address
     task: object
     asking: Address | None
-    asked: Envelope | None
+    asked: Wait | None
     number: int
     handled: int
+    told: ExitReason | None
 
     @property
     def stashed(self) -> int:
         """Return how many messages it has put aside."""
+        ...
+
+    @property
+    def leaving(self) -> bool:
+        """Return whether it was told to stop, or is stopping."""
+        ...
+
+    @property
+    def served_beside(self) -> bool:
+        """Return whether another task than its own may read its mail."""
         ...
 
     def answer_now(self, request: object, function: Callable[..., Any], /) -> Any:
@@ -88,6 +120,10 @@ class Occupant(Protocol):
 
     def wait_is_over(self) -> None:
         """Note that its task waits for nobody that is known."""
+        ...
+
+    def hurry(self) -> None:
+        """Give up the wait for an answer when it is leaving and nobody is there to answer."""
         ...
 
     def finish_queued(self) -> None:
@@ -102,21 +138,17 @@ class Occupant(Protocol):
         """Cancel it and all that it started."""
         ...
 
-    def on_end(self, waiter: Waiter[Any]) -> bool:
+    def on_end(self, waiter: Awaiting) -> bool:
         """Wake `waiter` with the exit reason when it has ended; False when that is past."""
+        ...
+
+    def forget(self, waiter: Awaiting) -> None:
+        """Take back an `on_end`; nothing happens when it is past."""
         ...
 
 
 current_occupant: ContextVar[Occupant | None] = ContextVar("current_occupant", default=None)
 """The incarnation in whose code we are; inherited by the tasks that this code starts."""
-
-
-def waits_for(occupant: Occupant, address: Address) -> bool:
-    """Note that the task of `occupant` waits for an address; False when another task does."""
-    if occupant.task is None or address.runtime.backend.current_task() is not occupant.task:
-        return False
-    occupant.asking, occupant.asked = address, None
-    return True
 
 
 @final
@@ -254,7 +286,7 @@ class Address:
         self.keep = mailbox.on_restart == "keep"
         self.queue: deque[object] = deque()
         self.control: deque[object] | None = None
-        self.parked: deque[Parked] | None = None
+        self.parked: Parking | None = None
         self.extra = 0
         self.marked = False
         # What a sender wakes: a future of the receiver's task that waits for mail; the incarnation
@@ -376,7 +408,7 @@ class Address:
         return True
 
     def _drop(self, item: object) -> None:
-        if isinstance(item, Envelope):
+        if type(item) is Envelope:
             item.fail(self.overfull(item, f"it was dropped ({self.overflow.value})"))
         self.refuse(item, FULL)
 
@@ -384,11 +416,13 @@ class Address:
         """Return the error for a message that found no room."""
         return MailboxFull(self.path, type(unwrap(item)).__name__, self.capacity, hint)
 
-    def park(self, item: object, waiter: Waiter[None] | None) -> None:
+    def park(self, item: object, waiter: Waiter[None] | None) -> Parked:
         """Let a message wait in front of the mailbox, in its sender's turn."""
         if self.parked is None:
-            self.parked = deque()
-        self.parked.append(Parked(item, waiter))
+            self.parked = Parking()
+        entry = Parked(item, waiter)
+        self.parked.park(entry)
+        return entry
 
     def room(self) -> None:
         """Let in those who wait, as far as there is room; called when room was made."""
@@ -404,7 +438,7 @@ class Address:
     def _oldest(self) -> object:
         queue = self.queue
         for index, item in enumerate(queue):
-            if not isinstance(item, Control | StopMark | Notice):
+            if not is_mark(item):
                 del queue[index]
                 return item
         raise AssertionError("a full mailbox without a message")
@@ -413,9 +447,9 @@ class Address:
 
     def refuse(self, item: object, why: DeadLetterReason) -> None:
         """Make a dead letter of a message; its request fails at once, if it did not yet."""
-        if isinstance(item, Control | StopMark | Notice):
+        if is_mark(item):
             return
-        if isinstance(item, Envelope):
+        if type(item) is Envelope:
             self.fail(item)
         message = unwrap(item)
         if not getattr(type(message), "__dead_letter__", True):
@@ -515,7 +549,7 @@ class Address:
             self.queue.popleft()
             self.unmark()
         if self.extra:
-            kept = [item for item in self.queue if not isinstance(item, StopMark | Notice)]
+            kept = [item for item in self.queue if not is_mark(item)]
             self.queue.clear()
             self.queue.extend(kept)
             self.extra = 0

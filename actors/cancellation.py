@@ -34,9 +34,12 @@ from typing import Any, final
 import anyio
 import anyio.lowlevel
 
-from actors.backends import Backend, current_backend
+from actors.backends import Backend, Waiter, current_backend
 
 __all__ = ["CancellationToken", "TokenScope", "homeward"]
+
+SLICE = 128
+"""So many tasks that wait for a token are woken in a row."""
 
 _keys = itertools.count()
 
@@ -49,13 +52,15 @@ class CancellationToken:
     CPython makes atomic (so that a signal handler may cancel too).
     """
 
-    __slots__ = ("__weakref__", "_calls", "_cancelled", "_parent", "_reason")
+    __slots__ = ("__weakref__", "_calls", "_cancelled", "_crowds", "_parent", "_reason")
 
     def __init__(self) -> None:
         self._cancelled = False
         self._reason: object = None
         self._calls: dict[int, Callable[[], None]] = {}
         self._parent: CancellationToken | None = None
+        # By thread; replaced at each change, as other threads may look.
+        self._crowds: dict[int, _Crowd] = NO_CROWDS
 
     @property
     def cancelled(self) -> bool:
@@ -71,14 +76,17 @@ class CancellationToken:
         """Cancel it and its children; nothing happens the second time. Never waits.
 
         May be called from any thread. What was registered with `on_cancel` is called in the
-        calling thread, before this returns.
+        calling thread, before this returns; what one raises is raised when all were called.
         """
         # Not by recursion: a chain of children may be deeper than Python's stack.
         due: list[CancellationToken] = [self]
+        errors: list[BaseException] = []
         while due:
-            due.extend(due.pop()._cancel_alone(reason))
+            due.extend(due.pop()._cancel_alone(reason, errors))
+        if errors:
+            raise errors[0] if len(errors) == 1 else BaseExceptionGroup("calls back", errors)
 
-    def _cancel_alone(self, reason: object) -> list[CancellationToken]:
+    def _cancel_alone(self, reason: object, errors: list[BaseException]) -> list[CancellationToken]:
         """Cancel this one and call back; returns the children that are to follow."""
         children: list[CancellationToken] = []
         if self._cancelled:
@@ -96,7 +104,10 @@ class CancellationToken:
                 if child is not None:
                     children.append(child)
             else:
-                call()
+                try:
+                    call()
+                except BaseException as error:
+                    errors.append(error)  # the others are to hear of it all the same
         children.reverse()
         return children
 
@@ -137,18 +148,23 @@ class CancellationToken:
         if self._cancelled:
             await anyio.lowlevel.checkpoint()
             return
-        backend = current_backend()
+        backend, home = current_backend(), threading.get_ident()
+        crowd = self._crowds.get(home)
+        if crowd is None:
+            crowd = _Crowd(backend)
+            self._crowds = {**self._crowds, home: crowd}
+            crowd.forget = self.on_cancel(homeward(backend, crowd.wake))
         waiter = backend.new_waiter()
-
-        def wake() -> None:
-            if not waiter.done():
-                waiter.set_result(None)
-
-        forget = self.on_cancel(homeward(backend, wake))
+        crowd.waiters[waiter] = None
         try:
             await waiter
         finally:
-            forget()
+            crowd.waiters.pop(waiter, None)
+            if not crowd.waiters:
+                crowd.forget()
+                self._crowds = {
+                    key: other for key, other in self._crowds.items() if other is not crowd
+                }
 
     def __await__(self) -> Generator[Any, None, None]:
         return self.wait().__await__()
@@ -164,6 +180,34 @@ class CancellationToken:
     def __repr__(self) -> str:
         state = f"cancelled: {self._reason}" if self._cancelled else "live"
         return f"<CancellationToken {state}>"
+
+
+@final
+class _Crowd:
+    """Those who wait for a token in one thread.
+
+    However many they are, others have their turn while they are woken, a slice at a time.
+    """
+
+    __slots__ = ("_backend", "forget", "waiters")
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.waiters: dict[Waiter[None], None] = {}
+        self.forget: Callable[[], None]
+
+    def wake(self) -> None:
+        """Wake the first of them, and the others later."""
+        for waiter in tuple(itertools.islice(self.waiters, SLICE)):
+            del self.waiters[waiter]
+            if not waiter.done():
+                waiter.set_result(None)
+        if self.waiters:
+            self._backend.call_at(self._backend.now(), self.wake)
+
+
+NO_CROWDS: dict[int, _Crowd] = {}
+"""Stands for those of a token that nobody waits for; nothing is ever put in."""
 
 
 @final

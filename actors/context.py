@@ -203,6 +203,11 @@ class ReceiverView(Protocol):
 class LinksView(Protocol):
     """The links and monitors of an incarnation, as a context sees them."""
 
+    @property
+    def bound(self) -> bool:
+        """Return whether anybody hears of the end of this proc."""
+        ...
+
     def monitor(self, ref: Ref[Any]) -> Monitor:
         """Watch a proc."""
         ...

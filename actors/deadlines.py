@@ -41,6 +41,9 @@ TICKS = 1024
 MANY = 256
 """So many empty buckets are left alone before anybody looks whether they are too many."""
 
+LONGEST = 1e9
+"""The longest timeout that is kept, in seconds: some thirty years. More is as good as for ever."""
+
 FRESH = 1 / 16
 """For so many seconds a deadline is only written down, if it is at least twice as far off."""
 
@@ -97,6 +100,8 @@ class Deadlines:
 
     def add(self, waiting: Expiring, timeout: float) -> None:
         """Call `waiting.expire()` in `timeout` seconds, unless it is discarded before."""
+        if timeout > LONGEST:
+            timeout = LONGEST
         waiting.due = self._now() + timeout
         if timeout < 2 * FRESH:
             self._put(waiting)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import dis
 import inspect
+import math
 from collections.abc import Callable, Coroutine
 from functools import lru_cache, partial
 from types import CodeType
@@ -39,6 +40,7 @@ __all__ = [
     "Traits",
     "accepted_by",
     "build",
+    "hibernation_of",
     "label",
     "traits_of",
 ]
@@ -254,8 +256,21 @@ class Traits:
         # What wraps the loop could not be left and entered again.
         self.hibernate_after: float | None = None
         if self.plain_actor:
-            self.hibernate_after = getattr(cls, "hibernate_after", None)
+            self.hibernate_after = hibernation_of(cls)
         self.accepts: Accepts = self.dispatch or Open(cls.__qualname__, mailbox_types(cls))
+
+
+def hibernation_of(cls: type) -> float | None:
+    """Return after how many seconds an actor hibernates. Raises TypeError and ValueError."""
+    seconds: object = getattr(cls, "hibernate_after", None)
+    if seconds is None:
+        return None
+    problem = f"{cls.__qualname__}: hibernate_after is a finite number of seconds >= 0, or None"
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"{problem}, not {seconds!r}")
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"{problem} (never), not {seconds!r}")
+    return seconds
 
 
 def traits_of(proc: Proc[Any]) -> Traits:

@@ -36,6 +36,7 @@ from attrs import frozen
 from actors.dead_letters import DeadLetterReason
 from actors.exits import ExitReason
 from actors.ref import Ref
+from actors.texts import note
 
 __all__ = [
     "DeadLetter",
@@ -200,7 +201,7 @@ class EventStream:
                 # Once for each handler: a broken one would otherwise pile up an error an event.
                 if subscription not in self._failed:
                     self._failed.add(subscription)
-                    error.add_note(f"raised by an event handler for {type(event).__name__}")
+                    note(error, f"raised by an event handler for {type(event).__name__}")
                     self._tell(subscription.handler, error)
 
     def _tell(self, handler: Handler, error: BaseException) -> None:

@@ -25,6 +25,8 @@ from typing import TypeAlias, final
 
 from attrs import frozen
 
+from actors.texts import describe, process_end, text_of
+
 __all__ = ["Crashed", "ExitReason", "Killed", "NoProc", "Normal", "Shutdown"]
 
 
@@ -55,7 +57,7 @@ class Shutdown:
         return False
 
     def __str__(self) -> str:
-        return "shutdown" if self.detail is None else f"shutdown ({self.detail})"
+        return "shutdown" if self.detail is None else f"shutdown ({text_of(self.detail)})"
 
 
 @final
@@ -84,10 +86,13 @@ class Crashed:
         """Return whether a supervisor sees a failure here; always True."""
         return True
 
+    @property
+    def process_end(self) -> BaseException | None:
+        """Return the SystemExit or KeyboardInterrupt that `error` is, or holds in a group."""
+        return process_end(self.error)
+
     def __str__(self) -> str:
-        text = str(self.error)
-        kind = type(self.error).__name__
-        return f"crashed: {kind}: {text}" if text else f"crashed: {kind}"
+        return f"crashed: {describe(self.error)}"
 
 
 @final

@@ -9,12 +9,23 @@ of control, stop marks, notices) takes no room in a bounded mailbox and is never
 
 from __future__ import annotations
 
+from collections import deque
 from typing import final
 
 from actors.backends import Waiter
 from actors.messages import Envelope
 
-__all__ = ["CONTROL", "STOP", "Control", "Notice", "Parked", "StopMark", "unwrap"]
+__all__ = [
+    "CONTROL",
+    "STOP",
+    "Control",
+    "Notice",
+    "Parked",
+    "Parking",
+    "StopMark",
+    "is_mark",
+    "unwrap",
+]
 
 
 @final
@@ -64,6 +75,31 @@ class Parked:
         return isinstance(self.item, Envelope) and self.item.settled
 
 
+@final
+class Parking(deque[Parked]):
+    """Those who wait for room, in order; who gave up is thrown out before they are the most."""
+
+    __slots__ = ("_most",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._most = 64
+
+    def park(self, entry: Parked) -> None:
+        """Let one more wait."""
+        if len(self) >= self._most:
+            waiting = [other for other in self if not other.gone]
+            self.clear()
+            self.extend(waiting)
+            self._most = max(64, 2 * len(waiting))
+        self.append(entry)
+
+
 def unwrap(item: object) -> object:
     """Return the message in a queued item."""
-    return item.message if isinstance(item, Envelope) else item
+    return item.message if type(item) is Envelope else item
+
+
+def is_mark(item: object) -> bool:
+    """Return whether an item is no message; it is not asked itself, being anybody's object."""
+    return issubclass(type(item), Control | StopMark | Notice)

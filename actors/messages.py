@@ -27,6 +27,7 @@ from typing import Any, ClassVar, Final, Generic, Protocol, Self, TypeVar, cast,
 
 from actors.backends import Waiter
 from actors.errors import AskTimeout, NoReply
+from actors.texts import is_a
 
 __all__ = ["Asker", "Envelope", "Question", "Reply", "Request"]
 
@@ -129,7 +130,7 @@ class Envelope:
     def fail(self, error: BaseException) -> None:
         """Give the asker an error; dropped when the asker has gone."""
         if not self.waiter.done():
-            if isinstance(error, StopIteration):
+            if is_a(error, StopIteration):
                 # No future takes one: it would end the coroutine that awaits, not fail it.
                 wrapped = RuntimeError("the answer was a StopIteration")
                 wrapped.__cause__ = error

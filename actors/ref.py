@@ -32,11 +32,12 @@ from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar, cast, final
 
 from attrs import frozen
 
-from actors.address import UNLIMITED, Address, Occupant, current_occupant, waits_for
+from actors.address import UNLIMITED, Address, current_occupant
 from actors.backends import Waiter
-from actors.errors import AskCycle, ended
+from actors.errors import ended
 from actors.exits import ExitReason
 from actors.messages import DEFAULT_TIMEOUT, NOT_NOW, Envelope, Question, Request
+from actors.waits import asker_of, sender_of, waits_for
 
 __all__ = ["AnyRef", "Ref", "Statistics"]
 
@@ -100,7 +101,8 @@ class Ref(Generic[M_contra]):
 
         Waiting senders are let in in the order in which they came. Raises TypeError like `tell`;
         raises MailboxFull when overflow is RAISE, or when a proc would wait for room in its
-        own mailbox. Cancelled while it waits, the message is not sent.
+        own mailbox, or in that of one who waits for it. Cancelled while it waits, the message is
+        not sent.
         """
         address = self._address
         if type(message) not in address.types:
@@ -111,14 +113,17 @@ class Ref(Generic[M_contra]):
         if address.simple:
             address.put(message)
         elif not address.offer(message):
-            occupant = current_occupant.get()
-            backend = address.runtime.backend
-            task = occupant.task if occupant is address.occupant and occupant else None
-            if task is not None and backend.current_task() is task:
-                raise address.overfull(message, "it is the sender's own and would never empty")
-            waiter: Waiter[None] = backend.new_waiter()
-            address.park(message, waiter)
-            await waiter
+            waiter: Waiter[None] = address.runtime.backend.new_waiter()
+            sender, hint = sender_of(address, waiter)
+            if hint:
+                raise address.overfull(message, hint)
+            entry = address.park(message, waiter)
+            try:
+                await waiter
+            finally:
+                entry.item = None  # let in, or given up: either way nobody looks there again
+                if sender is not None:
+                    sender.wait_is_over()
 
     async def ask(
         self, request: Question[M_contra, R], *, timeout: float | None = DEFAULT_TIMEOUT
@@ -127,11 +132,12 @@ class Ref(Generic[M_contra]):
 
         `timeout` in seconds, default 5.0 or what the request's class says, None for no limit,
         includes the wait for room in the mailbox. Raises AskTimeout when no answer came in time;
-        ProcExited at once when the receiver ends first or has ended; the Refusal that it answered
-        with; NoReply when it threw the reply away; AskCycle when it waits for the asker;
-        MailboxFull and TypeError like `send`. Cancelled while it waits, the request may still be
-        handled, its answer is dropped. An idle actor's handler that cannot wait (plain, or without
-        `await`) runs in this call, in its context but the asker's task: 63 times no checkpoint.
+        ProcExited at once when the receiver ends first, has ended, or is down and the asker was
+        told to stop; the Refusal that it answered with; NoReply when it threw the reply away;
+        AskCycle when it waits for the asker, or for its end; MailboxFull and TypeError like `send`.
+        Cancelled while it waits, the request may still be handled, its answer is dropped. An idle
+        actor's handler that cannot wait (plain, or without `await`) runs in this call, in its
+        context but the asker's task: 63 times no checkpoint.
         """
         address = self._address
         kind = type(request)
@@ -154,7 +160,7 @@ class Ref(Generic[M_contra]):
             raise _not_a_request(kind, address)
         if timeout is DEFAULT_TIMEOUT:
             timeout = kind.__timeout__
-        asker = _asker(address, kind)
+        asker = asker_of(address, kind)
         if envelope is None:
             envelope = Envelope(request, runtime.backend.new_waiter(), address.path, asker)
             if address.simple:
@@ -170,12 +176,13 @@ class Ref(Generic[M_contra]):
         waiter: Waiter[Any] = envelope.waiter
         if timeout is not None:
             envelope.timeout = timeout
-            runtime.deadlines.add(envelope, timeout if timeout < LONGEST else LONGEST)
+            runtime.deadlines.add(envelope, timeout)
         if asker is not None:
             asker.asking, asker.asked = address, envelope
+            if asker.told is not None:
+                asker.hurry()
         try:
-            value: R = await waiter
-            return value
+            return await waiter
         finally:
             if asker is not None:
                 asker.wait_is_over()
@@ -234,12 +241,12 @@ class Ref(Generic[M_contra]):
         waiter: Waiter[ExitReason] = address.runtime.backend.new_waiter()
         living.on_end(waiter)
         # Whoever asks this proc meanwhile, and is waited for by it, had better know.
-        occupant = current_occupant.get()
-        waits = occupant is not None and waits_for(occupant, address)
+        occupant = waits_for(address, waiter)
         try:
             return await waiter
         finally:
-            if waits and occupant is not None:
+            living.forget(waiter)
+            if occupant is not None:
                 occupant.wait_is_over()
 
     @property
@@ -329,32 +336,6 @@ def _check_timeout(timeout: object) -> None:
         raise ValueError(
             f"a timeout is a finite number of seconds >= 0, or None for no limit, not {timeout!r}"
         )
-
-
-def _asker(address: Address, kind: type) -> Occupant | None:
-    """Return the proc that is about to wait, if one is. Raises AskCycle."""
-    asker = current_occupant.get()
-    if asker is None or address.runtime.backend.current_task() is not asker.task:
-        return None  # nobody, or a task beside the proc's own: the proc itself goes on meanwhile
-    _check_cycle(asker, address, kind)
-    return asker
-
-
-def _check_cycle(asker: Occupant, address: Address, kind: type) -> None:
-    """Follow who waits for whom; it costs one look when the receiver waits for nobody."""
-    target: Address | None = address
-    chain = [asker.address.path]
-    while target is not None:
-        chain.append(target.path)
-        occupant = target.occupant
-        if occupant is asker:
-            raise AskCycle(kind.__name__, tuple(chain))
-        if occupant is None:
-            return
-        asked = occupant.asked
-        if asked is not None and asked.settled:
-            return  # it has its answer, and only waits for its turn
-        target = occupant.asking
 
 
 def _post(address: Address, envelope: Envelope) -> None:

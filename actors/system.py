@@ -4,7 +4,8 @@ An `ActorSystem` is an async context manager and the only owner of tasks. Leavin
 spawned, in reverse order, each within its own deadline, and waits until all of it is gone. That
 also holds when the block is left by an error or cancelled; a second cancellation of the waiting
 task (asyncio) kills what is left. A crash that nobody supervised, linked or monitored is raised
-when the system is left: nothing dies silently.
+when the system is left: nothing dies silently. Until then the first 16 are kept as they are, up to
+100 as text without the state of what has crashed, and more are only counted.
 
 >>> import anyio
 >>> from actors import Actor, Name, on
@@ -59,6 +60,7 @@ from actors.mailbox import Mailbox
 from actors.names import Name
 from actors.notices import Down, Watch
 from actors.ref import AnyRef, Ref, address_of, ref_of
+from actors.texts import is_a, process_end, without_frames
 from actors.threads import ThreadsafeRef
 
 __all__ = ["ActorSystem", "ProcInfo"]
@@ -67,6 +69,12 @@ M = TypeVar("M")
 
 STARTS_IN_A_ROW = 32
 """So many actors without `on_start` are started before others get their turn."""
+
+WHOLE_ERRORS = 16
+"""So many errors that nobody heard of are kept as they are; of more, the text of their frames."""
+
+MOST_ERRORS = 100
+"""So many are kept until the end at all; the rest is counted."""
 
 
 @final
@@ -96,7 +104,10 @@ class ActorSystem:
         self.backend: Backend
         self._runtime: Runtime
         self._children: dict[str, Address] = {}
+        # Most without their frames, which hold on to all the state of what has ended.
         self._errors: list[BaseException] = []
+        self._origins: list[int] = []
+        self._more_errors = 0
         self._fatal: BaseException | None = None
         self._scope: anyio.CancelScope | None = None
         self._labels = 0
@@ -141,12 +152,17 @@ class ActorSystem:
 
     def _unheard(self, error: BaseException | None) -> BaseExceptionGroup[BaseException] | None:
         """Return what nobody has heard of, with the error of the block if there is one."""
-        errors = [entry for entry in self._errors if entry is not error]
+        errors = [
+            entry
+            for entry, origin in zip(self._errors, self._origins, strict=True)
+            if origin != id(error) or type(entry) is not type(error)
+        ]
         if not errors:
             return None
-        if error is not None and not isinstance(error, self.backend.cancelled_error()):
+        if error is not None and not is_a(error, self.backend.cancelled_error()):
             errors.insert(0, error)
-        return BaseExceptionGroup(f"crashes in actor system {self.name!r}", errors)
+        more = f", and {self._more_errors} more" if self._more_errors else ""
+        return BaseExceptionGroup(f"crashes in actor system {self.name!r}{more}", errors)
 
     # -- what users call ------------------------------------------------------------------------
 
@@ -272,12 +288,17 @@ class ActorSystem:
 
     def unheard(self, error: BaseException) -> None:
         """Keep an error that nobody was told of, to raise it at the end."""
-        self._errors.append(error)
+        if len(self._errors) < MOST_ERRORS:
+            whole = len(self._errors) < WHOLE_ERRORS
+            self._errors.append(error if whole else without_frames(error))
+            self._origins.append(id(error))
+        else:
+            self._more_errors += 1
 
     def _report(self, error: BaseException) -> None:
         """Take what a plain function of the user's raised in the middle of the engine."""
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            self.fatal(error)
+        if (end := process_end(error)) is not None:
+            self.fatal(end)
         else:
             self.unheard(error)
 

@@ -22,8 +22,8 @@ pytestmark = pytest.mark.once
 # Modules and rooms (a name with a slash), lowest first.
 FLOORS: dict[str, str] = {
     "actors": (
-        "lazy exits errors names backends/ clock messages cancellation "
-        "dead_letters deadlines mail mailbox address timer ref notices events vitals "
+        "lazy texts exits errors names backends/ clock messages cancellation "
+        "dead_letters deadlines mail mailbox address waits timer ref notices events vitals "
         "context functions message_types dispatch actor engine/ threads system __init__ "
         "pytest_plugin testing"
     ),

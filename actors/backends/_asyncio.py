@@ -34,6 +34,7 @@ gone
 from __future__ import annotations
 
 import asyncio
+import time
 import types
 from collections.abc import Awaitable, Callable, Generator
 from contextvars import Context
@@ -51,6 +52,9 @@ T = TypeVar("T")
 REDELIVER_FIRST = 0.001
 REDELIVER_MOST = 0.1
 """Seconds until an interruption is delivered again, at first and at most."""
+
+MOST_DELAY = 1e6
+"""So many seconds uvloop is made to wait at once; it cannot be told any number."""
 
 QUIET_TURNS = 3
 """So many turns of the loop without anything to do are taken for idleness."""
@@ -138,6 +142,37 @@ class _AsyncioTask(InterruptibleTask):
 
 
 @final
+class _CoarseTimer:
+    """A timer on a loop whose own may be early by a part of a millisecond or two.
+
+    It calls when both clocks say so, the loop's and that of the system, whose base is the same.
+    """
+
+    __slots__ = ("_call", "_handle", "_loop", "_when")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, when: float, call: Callable[[], None]
+    ) -> None:
+        self._loop = loop
+        self._when = when
+        self._call = call
+        self._arm(0.0)
+
+    def _arm(self, least: float) -> None:
+        delay = self._when - time.monotonic()
+        self._handle = self._loop.call_later(min(max(delay, least), MOST_DELAY), self._fire)
+
+    def _fire(self) -> None:
+        if min(self._loop.time(), time.monotonic()) < self._when:
+            self._arm(0.001)  # early; the loop cannot wait for less
+        else:
+            self._call()
+
+    def cancel(self) -> None:
+        self._handle.cancel()
+
+
+@final
 class AsyncioBackend(Backend):
     """One running loop of asyncio, or of uvloop."""
 
@@ -147,10 +182,14 @@ class AsyncioBackend(Backend):
         self._loop = asyncio.get_running_loop()
         # What create_future of asyncio's own loops does, without going through them.
         self.new_waiter = partial(asyncio.Future, loop=self._loop)
-        self.now = self._loop.time
+        # uvloop counts in milliseconds, of a time that stands still within a turn.
+        self._coarse = type(self._loop).__module__.partition(".")[0] == "uvloop"
+        self.now = time.monotonic if self._coarse else self._loop.time
         self.current_task = asyncio.current_task
 
     def call_at(self, when: float, call: Callable[[], None]) -> TimerHandle:
+        if self._coarse:
+            return _CoarseTimer(self._loop, when, call)
         return self._loop.call_at(when, call)
 
     def call_soon_threadsafe(self, call: Callable[[], None]) -> bool:

@@ -166,9 +166,11 @@ class _TrioTimers:
             with self._trio.CancelScope(deadline=self._heap[0].when) as self._scope:
                 await self._trio.sleep_forever()
             self._scope = None
-            now = self._trio.current_time()
+            now, last = self._trio.current_time(), self._number
             # Cancelled ones at the head go, too: nobody is to be woken up, or kept, for them.
             while self._heap and (self._heap[0].when <= now or self._heap[0].call is None):
+                if self._heap[0].number > last:
+                    break  # made by one of these calls: others have their turn first
                 call = heappop(self._heap).call
                 if call is None:
                     self._cancelled -= 1

@@ -19,28 +19,51 @@ crashed: /fuse-1
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import Context
+from typing import Protocol
 
+from actors.backends import Waiter
 from actors.dead_letters import DeadLetterKind, DeadLetterReason
 from actors.engine.life import Life
 from actors.engine.links import Links
 from actors.engine.receiver import Receiver
-from actors.errors import StartFailed
+from actors.errors import Ignore, StartFailed
+from actors.events import ProcFailedToStart, StopError
 from actors.exits import Crashed, ExitReason, Normal
 from actors.mail import unwrap
 from actors.messages import Envelope
 from actors.notices import Exited
 from actors.ref import address_of, ref_of
+from actors.texts import is_a, note, process_end
 
 __all__ = [
     "announce",
+    "announce_failed_start",
+    "crash",
     "drop_control",
+    "failure",
     "give_up_mail",
+    "late",
     "let_go",
+    "obeys",
     "outcome",
+    "settle",
     "start_failed",
     "undelivered",
 ]
+
+
+class Ending(Life, Protocol):
+    """One life of a proc, with who waits for its start."""
+
+    ignored: Ignore | None
+    ready: Waiter[None] | None
+
+    @property
+    def receiver(self) -> Receiver:
+        """Return the part that receives."""
+        ...
 
 
 CRASHED = DeadLetterReason(DeadLetterKind.IN_HAND, "its receiver crashed")
@@ -84,8 +107,11 @@ def let_go(life: Life, receiver: Receiver | None, reason: ExitReason) -> tuple[o
         receiver.unstash_all()
     item, life.in_hand = life.in_hand, None
     if life.begun is not None:
-        life.begun.close()
-        life.begun = None
+        begun, life.begun = life.begun, None
+        try:
+            begun.close()
+        except BaseException as error:
+            late(life, error)
     message: object = None
     told = isinstance(item, Envelope) and not item.settled
     if item is not None and reason.is_abnormal:
@@ -95,7 +121,7 @@ def let_go(life: Life, receiver: Receiver | None, reason: ExitReason) -> tuple[o
         life.address.refuse(item, KILLED if life.killed else CRASHED)
     if receiver is not None:
         receiver.fail_deferred()
-    if isinstance(item, Envelope):
+    if type(item) is Envelope:
         life.address.fail(item)
     if receiver is not None:
         receiver.let_reply_go()
@@ -141,8 +167,61 @@ def announce(
         heard = True  # it had the reason when it stopped this child
     if not heard and not told and isinstance(reason, Crashed):
         handling = "" if in_hand is None else f", handling {type(in_hand).__name__}"
-        reason.error.add_note(f"crashed: {life.address.path}{handling}")
+        note(reason.error, f"crashed: {life.address.path}{handling}")
         life.system.unheard(reason.error)
+
+
+def announce_failed_start(life: Ending, links: Links | None, reason: ExitReason) -> None:
+    """Tell whoever waits for a start that it failed."""
+    if links is not None:
+        links.announce(Exited(ref_of(life.address), reason, life.number), None)
+    # Its owner hears it from the start that failed.
+    if life.ignored is None:
+        life.publish(ProcFailedToStart, reason, life.number)
+    if life.ready is not None and not life.ready.done():
+        life.ready.set_exception(life.ignored or start_failed(life.address.path, reason))
+
+
+def obeys(life: Life, error: BaseException) -> bool:
+    """Return whether an error is no crash: cancelled once it is to end anyway."""
+    ends = life.told is not None or life.verdict is not None
+    return ends and is_a(error, life.system.backend.cancelled_error())
+
+
+def crash(life: Ending, error: BaseException) -> None:
+    """Crash with what was raised outside of its own task."""
+    if obeys(life, error):
+        return
+    if life.hears:
+        life.take_down(failure(life, error))
+    else:
+        late(life, error)
+
+
+def settle(life: Life, step: Callable[..., object], *values: object) -> object:
+    """Take a step of the end that meets user objects: whatever they do, the others follow."""
+    try:
+        return step(life, *values)
+    except BaseException as error:
+        late(life, error)
+        return None
+
+
+def failure(life: Life, error: BaseException) -> ExitReason:
+    """Return the exit reason for what was raised; what ends the process ends the system."""
+    reason = Crashed(error)
+    if (end := reason.process_end) is not None:
+        life.system.fatal(end)
+    return reason
+
+
+def late(life: Life, error: BaseException) -> None:
+    """Report what was raised when the exit reason was settled already; it must not be lost."""
+    life.publish(StopError, error)
+    if (end := process_end(error)) is not None:
+        life.system.fatal(end)
+    elif life.owner is None and not life.links.bound:
+        life.system.unheard(error)
 
 
 def undelivered(life: Life, variables: Context | None, message: object) -> None:

@@ -34,7 +34,7 @@ from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, final
 
-from actors.address import Address, current_occupant
+from actors.address import Address, Awaiting, Occupant, Wait, current_occupant
 from actors.backends import Interrupted, InterruptibleTask, TimerHandle, Waiter
 from actors.cancellation import CancellationToken, homeward
 from actors.context import Core, Proc, make_context
@@ -46,12 +46,12 @@ from actors.engine.links import Links, hear_exit
 from actors.engine.receiver import TOLD, Receiver
 from actors.engine.stopping import CHILDLESS, stop_children
 from actors.errors import Ignore
-from actors.events import Event, ProcEnded, ProcFailedToStart, ProcStarted, StopError
+from actors.events import Event, ProcEnded, ProcStarted, StopError
 from actors.exits import Crashed, ExitReason, Killed, Normal, Shutdown
 from actors.mail import STOP
-from actors.messages import Envelope
-from actors.notices import Exited
 from actors.ref import ref_of
+from actors.texts import is_a
+from actors.waits import Farewell, hurry, wait_is_over
 
 __all__ = ["Incarnation"]
 
@@ -62,7 +62,8 @@ class Incarnation:
 
     `children` are the addresses it owns, in order of start. `own_task` is its task, None while it
     has none; `task` what the event loop calls the current task in it. `asking` is the address
-    that its task waits for, if any, and `asked` the request that it waits with, if it is one.
+    that its task waits for, if any, and `asked` what it waits with; `farewell` is how it hears
+    that nobody is there any more to answer, while it is leaving.
     `killed` implies a verdict. The rest of the fields that its parts use are told in `Life`.
     """
 
@@ -80,6 +81,7 @@ class Incarnation:
         "asking",
         "begun",
         "children",
+        "farewell",
         "handled",
         "ignored",
         "in_hand",
@@ -126,22 +128,24 @@ class Incarnation:
         self.begun: Coroutine[Any, Any, object] | None = None
         self.handled = 0
         self.asking: Address | None = None
-        self.asked: Envelope | None = None
+        self.asked: Wait | None = None
+        self.farewell: tuple[Occupant, Farewell] | None = None
         self.last_beat: float | None = None
         self.labels = 0
         # Who waits for it.
         self.ignored: Ignore | None = None
         self.ready: Waiter[None] | None = None
-        self._ended: list[Waiter[ExitReason]] | None = None
+        self._ended: dict[Awaiting, None] | None = None
         # Its parts, made when they are first wanted.
         self._receiver: Receiver | None = None
         self._links: Links | None = None
         self._background: Background | None = None
+        # First what may go wrong, if the class is frozen: nobody is to be there then.
+        proc.context = make_context(self, ref_of(address))
         address.incarnation += 1
         self.number = address.incarnation
         address.occupant = self
         address.undelivered = None
-        proc.context = make_context(self, ref_of(address))
 
     # -- its parts ------------------------------------------------------------------------------
 
@@ -175,6 +179,12 @@ class Incarnation:
     # all overhead already.
     answer_now = inline.answer_now
     hear_exit = hear_exit
+    crash = ending.crash
+    failure = ending.failure
+    hurry = hurry
+    late = ending.late
+    settle = ending.settle
+    wait_is_over = wait_is_over
 
     @property
     def stashed(self) -> int:
@@ -233,26 +243,32 @@ class Incarnation:
         self.task = self.system.backend.current_task()
         current_occupant.set(self)
         reason: ExitReason = Normal()
-        if self.phase is Phase.STARTING:
-            reason = await self._start(own_task)
-        started = self.phase is not Phase.STARTING
-        if started:
-            ended = await self._body(own_task)
-            if ended is None:
-                # It hibernates: the next thing that comes gives it a new task.
-                self.own_task = self.task = None
-                self._stand_in()
-                return
-            reason = ended
-        self.phase = Phase.STOPPING
-        if self._busy_beside:
-            await self._clear()
-        if started:
-            reason = await self._tidy(own_task, reason)
+        try:
+            if self.phase is Phase.STARTING:
+                reason = await self._start(own_task)
+            started = self.phase is not Phase.STARTING
+            if started:
+                ended = await self._body(own_task)
+                if ended is None:
+                    # It hibernates: the next thing that comes gives it a new task.
+                    self.own_task = self.task = None
+                    self._stand_in()
+                    return
+                reason = ended
+            self.phase = Phase.STOPPING
             if self._busy_beside:
-                await self._clear()  # on_stop may have started something, too
-            if self.killed:
-                reason = Killed()
+                await self._clear()
+            if started:
+                reason = await self._tidy(own_task, reason)
+                if self._busy_beside:
+                    await self._clear()  # on_stop may have started something, too
+                if self.killed:
+                    reason = Killed()
+        except BaseException as error:
+            self._let_pass(error)
+            # No step raises, but some meet user objects: what comes of that is a crash like any.
+            started, reason = self.phase is not Phase.STARTING, self.failure(error)
+            self.kill()
         self.finish(reason, started)
 
     async def _start(self, own_task: InterruptibleTask) -> ExitReason:
@@ -278,7 +294,7 @@ class Incarnation:
     def _ready(self) -> None:
         self.phase = Phase.RUNNING
         if self.system.events.heard:
-            self._publish(ProcStarted, self.number)
+            self.publish(ProcStarted, self.number)
         if self.ready is not None and not self.ready.done():
             self.ready.set_result(None)
 
@@ -296,7 +312,7 @@ class Incarnation:
             pass
         except BaseException as error:
             self._let_pass(error)
-            if not self._obeys(error):
+            if not ending.obeys(self, error):
                 reason = self.failure(error)
         if self.verdict is not None and isinstance(reason, Crashed):
             self.late(reason.error)
@@ -307,7 +323,9 @@ class Incarnation:
         if self._background is not None:
             await self._background.end_pipes()
         if self.children:
-            await stop_children(self.system.backend, self.children, lambda: self.killed, self.kill)
+            await stop_children(
+                self.system.backend, self.children, lambda: self.killed, self.kill, self
+            )
 
     async def _tidy(self, own_task: InterruptibleTask, reason: ExitReason) -> ExitReason:
         """Run on_stop; returns the exit reason, which is another one if it raised."""
@@ -321,24 +339,18 @@ class Incarnation:
                 if reason.is_abnormal or self.killed:
                     self.late(error)
                 else:
-                    self._publish(StopError, error)
+                    self.publish(StopError, error)
                     reason = self.failure(error)
         return Killed() if self.killed else reason
 
     def _let_pass(self, error: BaseException) -> None:
         """Raise GeneratorExit again when the task is thrown away; a user's own is a crash."""
-        if isinstance(error, GeneratorExit) and not self.in_own_task():
+        if is_a(error, GeneratorExit) and not self.in_own_task():
             raise error
 
     def in_own_task(self) -> bool:
         """Return whether its own task is the one that runs now."""
         return self.system.backend.is_current(self.task)
-
-    def failure(self, error: BaseException) -> ExitReason:
-        """Return the exit reason for what was raised; what ends the process ends the system."""
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            self.system.fatal(error)
-        return Crashed(error)
 
     # -- stop, kill, crash ----------------------------------------------------------------------
 
@@ -374,9 +386,14 @@ class Incarnation:
         return token
 
     def cancel_token(self) -> None:
-        """Pass on to the token that the proc was told to stop."""
+        """Pass on to the token, and to its waits, that the proc was told to stop."""
         if self._token is not None:
-            self._token.cancel(self.told)
+            try:
+                self._token.cancel(self.told)
+            except BaseException as error:  # of a callback: user code, which may do anything
+                self.late(error)
+        if self.asking is not None:
+            self.hurry()
 
     def finish_queued(self) -> None:
         """Stop it after what is queued, with exit reason Normal."""
@@ -426,20 +443,6 @@ class Incarnation:
         self._deadline_at = when
         self._deadline = backend.call_at(when, self.kill)
 
-    def crash(self, error: BaseException) -> None:
-        """Crash with what was raised outside of its own task."""
-        if self._obeys(error):
-            return
-        if self.hears:
-            self.take_down(self.failure(error))
-        else:
-            self.late(error)
-
-    def _obeys(self, error: BaseException) -> bool:
-        """Return whether an error is no crash: cancelled once it is to end anyway."""
-        ends = self.told is not None or self.verdict is not None
-        return ends and isinstance(error, self.system.backend.cancelled_error())
-
     def take_down(self, reason: ExitReason) -> None:
         """Interrupt it; it ends with `reason`."""
         # Never at once, even if it has no task: this may be called in the middle of the
@@ -482,18 +485,31 @@ class Incarnation:
             life.address.signal(TOLD, first=True)
             life._interrupt()
 
-    def on_end(self, waiter: Waiter[Any]) -> bool:
+    def on_end(self, waiter: Awaiting) -> bool:
         """Wake `waiter` with the exit reason when it has ended; False when that is past."""
         if self.phase is Phase.ENDED:
             return False
         if self._ended is None:
-            self._ended = []
-        self._ended.append(waiter)
+            self._ended = {}
+        self._ended[waiter] = None
         return True
 
-    def wait_is_over(self) -> None:
-        """Note that its task waits for nobody that is known."""
-        self.asking = self.asked = None
+    def forget(self, waiter: Awaiting) -> None:
+        """Take back an `on_end`; nothing happens when it is past."""
+        if self._ended is not None:
+            self._ended.pop(waiter, None)
+
+    @property
+    def leaving(self) -> bool:
+        """Return whether it was told to stop, or is stopping."""
+        return self.told is not None or self.phase is Phase.STOPPING
+
+    @property
+    def served_beside(self) -> bool:
+        """Return whether another task than its own may read its mail."""
+        if self.traits.plain_actor or self.phase is not Phase.RUNNING:
+            return False
+        return self._receiver is None or self._receiver.reader is not self.task
 
     # -- the end --------------------------------------------------------------------------------
 
@@ -509,10 +525,11 @@ class Incarnation:
             ending.drop_control(self)
         if not self.killed and self.traits.hears_undelivered:
             address.undelivered = partial(ending.undelivered, self, self.variables)
-        in_hand, told = ending.let_go(self, self._receiver, reason)
+        left: Any = self.settle(ending.let_go, self._receiver, reason)
+        in_hand, told = left or (None, False)
         if started and self.system.events.heard:
-            self._publish(ProcEnded, reason, self.number, in_hand, address.owned)
-        ending.give_up_mail(self, reason)
+            self.publish(ProcEnded, reason, self.number, in_hand, address.owned)
+        self.settle(ending.give_up_mail, reason)
         for waiter in self._ended or ():
             if not waiter.done():
                 waiter.set_result(reason)
@@ -520,7 +537,7 @@ class Incarnation:
         if started:
             ending.announce(self, links, reason, in_hand, told=told)
         else:
-            self._report_failed_start(links, reason)
+            ending.announce_failed_start(self, links, reason)
         # Leave no cycle: what has ended goes without the garbage collector.
         self.own_task = self.task = self.variables = self._receiver = self._background = None
         if not self.traits.hears_undelivered:
@@ -537,25 +554,8 @@ class Incarnation:
         if self._links is not None:
             self._links.stop_watching()
 
-    def _report_failed_start(self, links: Links | None, reason: ExitReason) -> None:
-        if links is not None:
-            links.announce(Exited(ref_of(self.address), reason, self.number), None)
-        # Its owner hears it from the start that failed.
-        if self.ignored is None:
-            self._publish(ProcFailedToStart, reason, self.number)
-        if self.ready is not None and not self.ready.done():
-            error = ending.start_failed(self.address.path, reason)
-            self.ready.set_exception(self.ignored or error)
-
-    def late(self, error: BaseException) -> None:
-        """Report what was raised when the exit reason was settled already; it must not be lost."""
-        self._publish(StopError, error)
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            self.system.fatal(error)
-        elif self.owner is None and (self._links is None or not self._links.bound):
-            self.system.unheard(error)
-
-    def _publish(self, event: Callable[..., Event], *values: object) -> None:
+    def publish(self, event: Callable[..., Event], *values: object) -> None:
+        """Publish an event about it, if anybody listens."""
         events = self.system.events
         if events.heard:
             events.publish(event(ref_of(self.address), *values))

@@ -12,7 +12,7 @@ False
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from enum import IntEnum
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from actors.address import Address, Occupant
 from actors.context import Core, LinksView, Proc
 from actors.dispatch import Traits
+from actors.events import Event
 from actors.exits import ExitReason
 from actors.notices import Exited
 
@@ -101,6 +102,10 @@ class Life(Occupant, Protocol):
 
     def take_down(self, reason: ExitReason) -> None:
         """Interrupt it; it ends with `reason`."""
+        ...
+
+    def publish(self, event: Callable[..., Event], *values: object) -> None:
+        """Publish an event about it, if anybody listens."""
         ...
 
     def late(self, error: BaseException) -> None:

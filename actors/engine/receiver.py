@@ -49,7 +49,7 @@ from actors.dispatch import Dispatch, Handler
 from actors.engine.life import Life
 from actors.errors import NoReply, Refusal
 from actors.exits import Normal
-from actors.mail import CONTROL, STOP, Notice
+from actors.mail import CONTROL, STOP, Notice, is_mark
 from actors.messages import Envelope, Reply, make_reply
 from actors.notices import DownNotice, Exited, Received
 
@@ -97,7 +97,7 @@ class Receiver:
     `handled`) stands in the incarnation itself, where an inline ask finds it, too.
     """
 
-    __slots__ = ("_deferred", "_inbox", "_life", "_reply", "_stash")
+    __slots__ = ("_deferred", "_inbox", "_life", "_reply", "_stash", "reader")
 
     def __init__(self, life: Life) -> None:
         self._life = life
@@ -108,6 +108,8 @@ class Receiver:
         # before the asker can be told why, and a reply that is thrown away says something else.
         self._reply: Reply[Any] | None = None
         self._inbox: weakref.ref[Inbox] | None = None
+        # The task that reads the mail, if it need not be the proc's own.
+        self.reader: object = None
 
     @property
     def dispatch(self) -> Dispatch:
@@ -149,6 +151,8 @@ class Receiver:
             self._drop_hand()
         address, proc, dispatch = life.address, life.proc, self.dispatch
         queue, backend = address.unpack(), address.runtime.backend
+        if not life.traits.plain_actor:
+            self.reader = backend.current_task()
         take = queue.popleft if address.capacity == UNLIMITED else self._take_and_admit
         new_waiter, hibernate_after = backend.new_waiter, life.traits.hibernate_after
         told, answers = dispatch.told.get, dispatch.answers.get
@@ -202,7 +206,7 @@ class Receiver:
         envelope = life.in_hand
         assert work is not None
         result = await work
-        if isinstance(envelope, Envelope) and life.in_hand is envelope:
+        if type(envelope) is Envelope and life.in_hand is envelope:
             envelope.answer(result)
         # Else its request was stashed: this is no answer.
         life.in_hand = None
@@ -211,7 +215,7 @@ class Receiver:
         """Answer the request in hand with an error; the actor lives on."""
         self._reply = None
         item = self._life.in_hand
-        if isinstance(item, Envelope):
+        if type(item) is Envelope:
             item.fail(refusal)
         # Else it was told, or stashed: there is nobody to answer.
 
@@ -232,7 +236,7 @@ class Receiver:
         life = self._life
         item, life.in_hand = life.in_hand, None
         if item is not None:
-            if isinstance(item, Envelope):
+            if type(item) is Envelope:
                 item.fail(NoReply(life.address.path, type(item.message).__name__))
             life.address.refuse(item, RAISED)
 
@@ -240,8 +244,8 @@ class Receiver:
         """Take an item from a bounded mailbox, and let in who waits for room."""
         address = self._life.address
         item = address.queue.popleft()
-        if address.parked:
-            address.room()
+        if address.parked and not is_mark(item):
+            address.room()  # a mark took none, so it makes none
         return item
 
     # -- what is in no fast lane ----------------------------------------------------------------
@@ -255,7 +259,7 @@ class Receiver:
         life = self._life
         if type(item) is Envelope:
             return self._answer(item)
-        if item is CONTROL or item is STOP or isinstance(item, Notice):
+        if item is CONTROL or item is STOP or issubclass(type(item), Notice):
             life.in_hand = None  # the message before is done with
             return self._see_to(item)
         handler = self._handler(item, item)
@@ -321,7 +325,7 @@ class Receiver:
             try:
                 dispatch.admit(type(message), address.path)
             except TypeError as error:
-                if isinstance(item, Envelope):
+                if type(item) is Envelope:
                     item.fail(error)
                 address.refuse(item, DeadLetterReason(DeadLetterKind.NOT_ACCEPTED, str(error)))
                 return None
@@ -335,8 +339,14 @@ class Receiver:
         """See to control, in its order; True when it is time to stop."""
         address, proc = self._life.address, self._life.proc
         address.unmark()
+        budget = BATCH
         try:
             while address.control:
+                if not budget:
+                    budget = BATCH
+                    await address.runtime.backend.checkpoint()
+                    continue  # a stop may have come first meanwhile
+                budget -= 1
                 item = address.control.popleft()
                 if item is TOLD:
                     return True
@@ -430,7 +440,7 @@ class Receiver:
         life = self._life
         item, life.in_hand = life.in_hand, None
         self._reply = None  # if nobody else has it, it was thrown away unanswered
-        if not isinstance(item, Envelope):
+        if type(item) is not Envelope:
             return
         if item.settled:
             if self._deferred is not None:
@@ -485,13 +495,16 @@ class Inbox(AsyncIterator[Received[Any]]):
         backend = address.runtime.backend
         if address.occupant is not life:
             raise StopAsyncIteration  # it has ended: what waits is the next incarnation's
-        self._receiver.put_down()
-        self._budget -= 1
-        if not self._budget:
-            self._budget = BATCH
-            await backend.checkpoint()
+        receiver = self._receiver
+        receiver.put_down()
+        receiver.reader = backend.current_task()
         while True:
             while address.queue and not self.over:
+                self._budget -= 1
+                if not self._budget:
+                    self._budget = BATCH
+                    await backend.checkpoint()
+                    continue
                 received = await self._next(address.queue.popleft())
                 if address.parked:
                     address.room()
@@ -510,11 +523,11 @@ class Inbox(AsyncIterator[Received[Any]]):
             self.over = await receiver.obey()
         elif item is STOP:
             self.over = await receiver.reach_stop_mark()
-        elif isinstance(item, Notice):
+        elif type(item) is DownNotice:
             await receiver.hear(item)
         else:
             self._life.in_hand = item
-            if isinstance(item, Envelope):
+            if type(item) is Envelope:
                 receiver.remember(item)
                 return Received(item.message, receiver.hold_reply(item))
             return Received(item, None)

@@ -35,7 +35,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from actors.address import Address, Runtime, waits_for
+from actors.address import Address, Runtime
 from actors.backends import Waiter
 from actors.context import Core, Proc
 from actors.dispatch import Open, accepted_by, label
@@ -47,6 +47,7 @@ from actors.exits import Crashed
 from actors.mailbox import Mailbox
 from actors.names import Name
 from actors.ref import Ref, make_ref, ref_of
+from actors.waits import waits_for
 
 __all__ = ["new_address", "spawn_into", "start_incarnation"]
 
@@ -135,19 +136,20 @@ async def start_incarnation(
         owner.check_not_ended()
     try:
         proc = make_proc(start)
-        accepts = accepted_by(proc)
-    except (Ignore, KeyboardInterrupt, SystemExit):
+        address.take(accepted_by(proc))
+        life = Incarnation(system, address, proc, owner)
+    except Ignore:
         raise
     except BaseException as error:
         # Nothing here waits, so whatever comes is the user's, a CancelledError too.
         reason = Crashed(error)
+        if reason.process_end is not None:
+            raise
         if system.events.heard:
             system.events.publish(
                 ProcFailedToStart(ref_of(address), reason, address.incarnation + 1)
             )
         raise StartFailed(address.path, reason) from error
-    address.take(accepts)
-    life = Incarnation(system, address, proc, owner)
     if life.begin():
         return
     ready: Waiter[None] = system.backend.new_waiter()
@@ -157,7 +159,7 @@ async def start_incarnation(
         timer = system.backend.call_at(
             system.backend.now() + timeout, partial(_give_up_start, life, timeout)
         )
-    waits = owner is not None and waits_for(owner, address)
+    waits = waits_for(address, ready)  # whoever spawns, whether it is the owner or not
     try:
         await ready
     except (StartFailed, Ignore):
@@ -166,12 +168,12 @@ async def start_incarnation(
         # Cancelled. It may have become ready in this very turn; it goes either way.
         life.tell_to_stop(address.shutdown_timeout)
         # If its owner was interrupted, that is known by now: only others' cancellations count.
-        task = owner.own_task if waits and owner is not None else None
+        task = owner.own_task if owner is not None and waits is owner else None
         await system.backend.outlast(life.on_end, life.kill, task)
         raise
     finally:
-        if waits and owner is not None:
-            owner.wait_is_over()
+        if waits is not None:
+            waits.wait_is_over()
         if timer is not None:
             timer.cancel()
 

@@ -22,9 +22,12 @@ floor 0 shutdown
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-from actors.address import Address
-from actors.backends import Backend
+from actors.address import Address, Occupant
+from actors.backends import Backend, Waiter
+from actors.waits import pauses
 
 __all__ = ["CHILDLESS", "stop_children"]
 
@@ -37,10 +40,12 @@ async def stop_children(
     children: dict[str, Address],
     killed: Callable[[], bool],
     on_cancel: Callable[[], None],
+    owner: Occupant | None = None,
 ) -> bool:
     """Stop all children one after the other, the youngest first, each within its own time.
 
-    Each is awaited before the next is told. Returns whether a cancellation was taken in.
+    Each is awaited before the next is told; `owner`, if it is a proc, is known to wait for it.
+    Returns whether a cancellation was taken in.
     """
     taken_in = False
     waiting: list[Address] = []
@@ -55,8 +60,17 @@ async def stop_children(
                 life.kill()
             else:
                 life.tell_to_stop(address.shutdown_timeout)
-            taken_in |= await backend.outlast(life.on_end, on_cancel)
+            taken_in |= await backend.outlast(partial(_arm, owner, life), on_cancel)
+            if owner is not None:
+                owner.wait_is_over()
         if children.get(address.id) is address:
             del children[address.id]
             address.end("its owner has ended")
     return taken_in
+
+
+def _arm(owner: Occupant | None, child: Occupant, waiter: Waiter[Any]) -> bool:
+    alive = child.on_end(waiter)
+    if alive and owner is not None:
+        pauses(owner, child.address, waiter)
+    return alive

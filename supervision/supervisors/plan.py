@@ -127,7 +127,7 @@ def verdict(restart: Restart, reason: ExitReason) -> Verdict:
 
 def ends_the_process(reason: ExitReason) -> bool:
     """Tell whether a child ended with what ends the whole process, so that nothing is restarted."""
-    return isinstance(reason, Crashed) and isinstance(reason.error, SystemExit | KeyboardInterrupt)
+    return isinstance(reason, Crashed) and reason.process_end is not None
 
 
 def restart_round(strategy: Strategy, members: Iterable[Member], id: str) -> Round:

@@ -356,3 +356,35 @@ async def test_a_token_is_cancelled_by_a_signal_handler() -> None:
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert token.reason == "signal"
+
+
+def test_a_call_that_raises_keeps_nobody_from_hearing() -> None:
+    """All that was registered is called, also after one that raises, and then that is raised."""
+    token, heard = CancellationToken(), list[str]()
+    missing: dict[str, None] = {}
+    token.on_cancel(lambda: missing["here"])
+    child = token.child()
+    token.on_cancel(lambda: heard.append("last"))
+    with pytest.raises(KeyError):
+        token.cancel("enough")
+    assert heard == ["last"]
+    assert child.cancelled
+
+
+async def test_a_crowd_is_woken_in_slices() -> None:
+    """However many wait for a token, others have their turn while these are woken, in order."""
+    token, woken, turns = CancellationToken(), list[int](), [0]
+
+    async def wait(number: int) -> None:
+        await token
+        woken.append(turns[0])
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(1000):
+            tasks.start_soon(wait, number)
+        await settle()
+        token.cancel()
+        while len(woken) < 1000:
+            turns[0] += 1
+            await anyio.lowlevel.checkpoint()
+    assert max(woken.count(turn) for turn in woken) <= 256

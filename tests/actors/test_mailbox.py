@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -31,8 +33,9 @@ from actors import (
     Request,
     on,
 )
+from actors.ref import address_of
 from actors.testing import settle
-from tests.kit.actors import Doer, Note, pair
+from tests.kit.actors import Do, Doer, Note, pair
 from tests.kit.errors import Boom
 
 FULL = DeadLetterReason(DeadLetterKind.MAILBOX_FULL)
@@ -511,3 +514,45 @@ async def test_what_is_sent_again_to_an_address_that_is_shut_is_a_dead_letter(
         gate.release()
     assert heard == [Put(1), Put(2)]
     assert [letter.message for letter in dead_letters] == [Put(1), Put(1), Put(2), Put(2)]
+
+
+async def test_control_makes_no_room() -> None:
+    """When an exit is heard, no sender who waits is let into a mailbox that is full."""
+    queued: list[int] = []
+
+    class Slowly(Doer):
+        def on_exit(self, exited: Exited) -> None:
+            queued.append(self.context.ref.statistics().queued)
+
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        slow, other = await pair(system, Slowly, mailbox=Mailbox(1)), await pair(system)
+        await slow.do(lambda node: node.context.link(other.ref))
+        await slow.do(lambda _: anyio.sleep(1))
+        for text in "abc":
+            tasks.start_soon(slow.ref.send, Note(text))
+        await settle()
+        await other.ref.shutdown()
+        await anyio.sleep(2)
+    assert queued == [1]
+    assert sorted(map(str, slow.log)) == ["a", "b", "c"]
+
+
+@pytest.mark.dead_letters
+async def test_who_gave_up_waiting_for_room_is_forgotten() -> None:
+    """Messages of senders who gave up are let go at once, and their places before long."""
+    letters: list[weakref.ref[object]] = []
+
+    async with ActorSystem() as system:
+        slow = await pair(system, mailbox=Mailbox(1))
+        slow.ref.tell(Do(lambda _: anyio.sleep(1)))
+        await settle()
+        slow.ref.tell(Note("full"))
+        for _ in range(200):
+            letter = Note("given up")
+            letters.append(weakref.ref(letter))
+            with anyio.move_on_after(0.001):
+                await slow.ref.send(letter)
+            del letter
+        gc.collect()
+        assert sum(letter() is not None for letter in letters) <= 1  # the last one: in a traceback
+        assert len(address_of(slow.ref).parked or ()) <= 65

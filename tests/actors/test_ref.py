@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -363,3 +365,23 @@ async def test_a_proc_cannot_wait_for_its_own_end(call: str) -> None:
         assert await ref.ask(GET) == 0
     assert len(errors) == 1
     assert errors[0].startswith("/one cannot wait for its own end")
+
+
+async def test_a_wait_that_was_given_up_leaves_nothing_behind() -> None:
+    """Waiting for an end with a time limit, again and again, costs no memory."""
+    async with ActorSystem() as system:
+        doer = await pair(system)
+
+        async def give_up(times: int) -> int:
+            for _ in range(times):
+                with anyio.CancelScope() as scope:
+                    scope.cancel()
+                    await doer.ref.wait()
+            gc.collect()
+            return tracemalloc.get_traced_memory()[0]
+
+        tracemalloc.start()
+        try:
+            assert await give_up(100) + 8_000 > await give_up(1000)
+        finally:
+            tracemalloc.stop()

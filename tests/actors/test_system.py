@@ -455,3 +455,28 @@ async def test_a_deep_tree_is_no_trouble(how: str) -> None:
             assert await ref.wait() == Killed()
         else:
             assert await ref.shutdown(timeout=None) == Shutdown()
+
+
+@pytest.mark.dead_letters
+async def test_of_many_crashes_that_nobody_heard_of_little_is_kept() -> None:
+    """The first crashes are raised as they are, others as text, and of the rest the number."""
+
+    async def burst(actor: Doer) -> None:
+        try:
+            raise KeyError("deep")
+        except KeyError as error:
+            raise OSError("broken") from error
+
+    with raising(BaseExceptionGroup) as raised:
+        async with ActorSystem() as system:
+            for _ in range(120):
+                (await system.spawn(partial(Doer))).tell(Do(burst))
+            await settle()
+    assert sum(error.__traceback__ is not None for error in raised.errors) == 16
+    assert str(raised.error) == "crashes in actor system 'main', and 20 more (100 sub-exceptions)"
+    first, last = raised.errors[0], raised.errors[-1]
+    assert isinstance(last, OSError)
+    assert (str(last), repr(last.__cause__)) == (str(first), "KeyError('deep')")
+    assert last.__cause__ is not None
+    assert last.__cause__.__traceback__ is None
+    assert "in burst" in last.__notes__[-1]

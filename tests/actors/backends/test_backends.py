@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
+from functools import partial
 
 import anyio
 import anyio.lowlevel
@@ -359,3 +361,28 @@ async def test_a_checkpoint_lets_others_run() -> None:
         for _ in range(2):
             await current_backend().checkpoint()
         assert sorted(seen) == [0, 1, 2]
+
+
+@pytest.mark.real_time
+def test_no_timer_is_early_on_uvloop() -> None:
+    """Uvloop counts in milliseconds; a timer waits all the same until its time has come."""
+    pytest.importorskip("uvloop")
+    early: list[float] = []
+
+    async def main() -> None:
+        backend = current_backend()
+
+        def ring(due: float, loops: float) -> None:
+            early.append(max(due - time.monotonic(), loops - anyio.current_time()))
+
+        for number in range(40):
+            delay = 0.0007 * number
+            loops = anyio.current_time() + delay
+            due = backend.now() + delay
+            backend.call_at(due, partial(ring, due, loops))
+        backend.call_at(backend.now() + 0.01, lambda: early.append(1.0)).cancel()
+        await anyio.sleep(0.045)
+
+    anyio.run(main, backend_options={"use_uvloop": True})
+    assert len(early) == 40
+    assert max(early) <= 0

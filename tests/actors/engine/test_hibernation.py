@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from contextvars import ContextVar
 from functools import partial
@@ -13,6 +14,7 @@ import anyio.lowlevel
 import pytest
 
 from actors import (
+    Actor,
     ActorSystem,
     AskTimeout,
     Crashed,
@@ -460,3 +462,10 @@ async def test_a_flood_of_naps_loses_nothing() -> None:
         await settle()
         for actor in actors:
             assert actor.log == [f"{number}" for number in range(40)]
+
+
+@pytest.mark.parametrize("seconds", [math.inf, math.nan, -1, True, "soon"])
+def test_a_time_that_cannot_be_meant_is_refused_at_the_class(seconds: object) -> None:
+    """`hibernate_after` is a finite number of seconds or None, or the class statement raises."""
+    with pytest.raises((TypeError, ValueError), match="hibernate_after is a finite number"):
+        type("Sleeper", (Actor,), {"hibernate_after": seconds})

@@ -451,3 +451,33 @@ async def test_a_reply_of_an_inbox_that_is_thrown_away_fails_its_asker() -> None
         ref = await system.spawn(Forgetful, id="proc")
         with pytest.raises(Exception, match=r"^/proc threw away the reply to Get unanswered$"):
             await ref.ask(Get())
+
+
+async def test_a_flood_of_exits_lets_others_have_their_turn() -> None:
+    """An actor hears of 128 exits in a row at most, and a stop that comes meanwhile is first."""
+    heard: list[int] = []
+    turns = [0]
+
+    class Parent(Doer):
+        def on_exit(self, exited: Exited) -> None:
+            heard.append(turns[0])
+            if len(heard) == 300:
+                self.context.stop()
+
+    async def flood(parent: Parent) -> None:
+        for child in [await parent.context.spawn(Doer) for _ in range(400)]:
+            child.kill()
+
+    async def count() -> None:
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns[0] += 1
+
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        parent = await pair(system, Parent)
+        tasks.start_soon(count)
+        parent.ref.tell(Do(flood))
+        await parent.ref.wait()
+        tasks.cancel_scope.cancel()
+    assert len(heard) in (300, 384)
+    assert max(heard.count(turn) for turn in heard) <= 256  # trio shuffles
