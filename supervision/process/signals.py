@@ -54,7 +54,7 @@ from supervision.describe import at, is_engine
 from supervision.exit_codes import FAILED, FORCED
 from supervision.process.borrowing import Handler, Lease
 from supervision.process.loading import end_at_once
-from supervision.telemetry import Speak, Speaker, helper_thread, is_helper, nobody
+from supervision.telemetry import Speak, Speaker, helper_thread, is_helper, nobody, one_entry
 
 __all__ = ["Signals"]
 
@@ -265,7 +265,8 @@ class Signals:
         """Have a line written; where no thread can be had, to standard error unless that blocks."""
         said = self._speaker.say(level, text)
         if not said and select.select([], [2], [], 0)[1]:
-            os.write(2, f"{level} {self._path} {text}\n".encode(errors="replace"))
+            line = " ".join((level, *one_entry(self._path, text)))
+            os.write(2, f"{line}\n".encode(errors="replace"))
 
     def _next_signal(self, deadline: float | None) -> str | None:
         """Wait for a signal; returns its name, "" at the end of the block, None at the deadline.
