@@ -152,7 +152,7 @@ class Ref(Generic[M_contra]):
         if not isinstance(request, Request):
             raise _not_a_request(kind, address)
         if timeout is DEFAULT_TIMEOUT:
-            timeout = kind.__timeout__
+            timeout = request.__timeout__
         asker = _asker(address, kind)
         if envelope is None:
             envelope = Envelope(request, runtime.backend.new_waiter(), address.path, asker)

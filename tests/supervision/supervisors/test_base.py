@@ -196,7 +196,9 @@ async def test_requests_wait_as_long_as_the_specs_allow(kind: Kind) -> None:
 
 
 @KINDS
-@pytest.mark.parametrize(("step", "seconds"), [(6.0, 6.0), (forever, 10.0)], ids=str)
+@pytest.mark.parametrize(
+    ("step", "seconds"), [(6.0, 6.0), (forever, 10.0)], ids=["slow", "endless"]
+)
 async def test_a_start_in_hand_cannot_hold_up_the_end(
     kind: Kind, step: Any, seconds: float
 ) -> None:
