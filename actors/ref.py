@@ -135,7 +135,7 @@ class Ref(Generic[M_contra]):
         """
         address = self._address
         kind = type(request)
-        if timeout != DEFAULT_TIMEOUT and timeout is not None:
+        if timeout is not DEFAULT_TIMEOUT and timeout is not None:
             _check_timeout(timeout)
         runtime = address.runtime
         envelope: Envelope | None = None
