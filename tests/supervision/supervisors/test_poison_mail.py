@@ -210,7 +210,7 @@ async def importer(
                 system.events.subscribe(log)
                 yield await system.spawn(start, mailbox=mailbox)
         except ExceptionGroup as group:  # nobody supervised it, and no asker was told
-            assert [type(error) for error in group.exceptions] == [Bad]
+            assert [type(error) for error in group.exceptions] == [Bad]  # noqa: PT017
 
 
 # -- once each ---------------------------------------------------------------------------------
