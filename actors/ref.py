@@ -141,7 +141,7 @@ class Ref(Generic[M_contra]):
         """
         address = self._address
         kind = type(request)
-        if timeout != DEFAULT_TIMEOUT and timeout is not None:
+        if timeout is not DEFAULT_TIMEOUT and timeout is not None:
             _check_timeout(timeout)
         runtime = address.runtime
         envelope: Envelope | None = None
@@ -159,7 +159,7 @@ class Ref(Generic[M_contra]):
         if not isinstance(request, Request):
             raise _not_a_request(kind, address)
         if timeout is DEFAULT_TIMEOUT:
-            timeout = kind.__timeout__
+            timeout = request.__timeout__
         asker = asker_of(address, kind)
         if envelope is None:
             envelope = Envelope(request, runtime.backend.new_waiter(), address.path, asker)

@@ -74,7 +74,6 @@ class Application:
         self, system: ActorSystem, tree: ChildSpec[SupervisorMessage], guard: Guard
     ) -> None:
         self.system = system
-        self._supervisor: Ref[SupervisorMessage] | None = None
         self._guard = guard
         self._tree = tree
         self._applying = anyio.Lock()
@@ -95,10 +94,11 @@ class Application:
     @property
     def supervisor(self) -> Ref[SupervisorMessage]:
         """Return the address of the root."""
-        if self._supervisor is None:
-            self._supervisor = self.system.find(f"/{self._tree.id}")
-            assert self._supervisor is not None
-        return self._supervisor
+        guard = self._guard
+        if guard.root is None:  # it is about to start
+            guard.root = self.system.find(f"/{self._tree.id}")
+            assert guard.root is not None
+        return guard.root
 
     def find(self, path: str) -> AnyRef:
         """Return the ref of a child by its path below the root, like `workers/w1`.
@@ -246,7 +246,7 @@ async def _serving(
     _SERVED[id(system), tree.id] = application
     system.events.subscribe(guard.recorder)
     root = await _start(system, tree, guard.recorder)
-    application._supervisor = root  # it may be over already, and not to be found any more
+    guard.root = root  # it may be over already, and not to be found any more
     if root.is_alive:
         system.monitor(root, guard.hear)
     else:

@@ -31,9 +31,10 @@ from typing import final
 
 import anyio
 
-from actors import Crashed, Down, ExitReason, Killed, Shutdown
+from actors import Crashed, Down, ExitReason, Killed, Ref, Shutdown
 from supervision.application.stop_recorder import StopRecorder
 from supervision.errors import IntensityExceeded, TreeExited
+from supervision.supervisors import SupervisorMessage
 
 __all__ = ["Guard", "failed", "joined", "one_error"]
 
@@ -51,6 +52,7 @@ class Guard:
         self.reason: ExitReason | None = None
         self.recorder = recorder
         self.asked = False
+        self.root: Ref[SupervisorMessage] | None = None
         self.application: object = None  # which lives as long as the root; it is of no use here
         self._id = id
         self._raised = False

@@ -114,6 +114,13 @@ M = TypeVar("M")
 _TICKETS = count(1)
 
 
+LAST_START = 10.0
+"""Seconds that a start in hand goes on when its supervisor is told to stop.
+
+More when the child has more to stop in. OTP always finishes it, and it may never end.
+"""
+
+
 class BaseSupervisor(Actor[M | Internal], Generic[M]):
     """What all kinds of supervisor have in common; not to be used by itself.
 
@@ -130,6 +137,7 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
         self.records: dict[str, ChildRecord] = {}
         self._by_ref: dict[Ref[Any], ChildRecord] = {}
         self._retries: set[ChildRecord] = set()
+        self._in_hand: ChildRecord | None = None
         self.limits = RestartLimits(max_restarts, max_seconds, random)
         self._hang_detector: HangDetector | None = None
         self._reconfiguration: Reconfiguration | None = None
@@ -164,7 +172,9 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
 
     async def run(self, shutdown: CancellationToken) -> None:
         """Supervise until told to stop, or giving up; then stop the children."""
+        forget = shutdown.on_cancel(self._limit_start)
         await super().run(shutdown)
+        forget()
         for record in self.records.values():
             record.void()
         await self.shut_down()
@@ -205,6 +215,7 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
         spec = record.spec
         record.void()
         self._retries.discard(record)
+        self._in_hand = record
         try:
             await record.child.start(spec.start, timeout=spec.start_timeout)
         except StartFailed as failure:
@@ -217,11 +228,26 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
             else:
                 record.child.suspend("ignored its start")
             return None
+        finally:
+            self._in_hand = None
         record.state = ChildState.RUNNING
         record.ready_at = anyio.current_time()
         if spec.watchdog is not None:
             self._watch(record, spec.watchdog)
         return None
+
+    def _limit_start(self) -> None:
+        """See to it that a start that is in hand when it is told to stop comes to an end."""
+        record = self._in_hand
+        if record is not None:
+            # What comes of it is a message that is never read: it is about to end.
+            context: Context[Any] = self.context
+            context.pipe(self._cut_short(record), into=lambda _: LookAround())
+
+    async def _cut_short(self, record: ChildRecord) -> None:
+        await anyio.sleep(max(LAST_START, record.shutdown_timeout or 0.0))
+        if self._in_hand is record:
+            record.child.tell_to_stop(record.shutdown_timeout)
 
     def _watch(self, record: ChildRecord, dog: Watchdog) -> None:
         if self._hang_detector is None:

@@ -396,7 +396,7 @@ async def test_1_10_2_an_asker_that_gave_up_changes_nothing() -> None:
     stage = Stage()
     async with stage.serve([stage.child("a", stop=10.0, shutdown=20.0)]):
         with pytest.raises(AskTimeout):
-            await stage.top.ask(TerminateChild("a"))
+            await stage.top.ask(TerminateChild("a"), timeout=5.0)
         await anyio.sleep(10.0)
         assert await stage.states() == {"a": "terminated"}
 

@@ -76,12 +76,13 @@ async def run_tasks(jobs: Ref[SupervisorMessage], anything: AnyRef) -> None:
     assert_type(Tasks(anything, shutdown=INFINITY), Tasks)
     assert_type(await tasks.run(fetch, 1, 2), str)
     assert_type(await tasks.run(partial(fetch, 1, retries=2)), str)
+    assert_type(await tasks.run(fetch, 1, retries=2), str)
     assert_type(await tasks.start(fetch, 1, 2), Ref[Never])
     await tasks.start(load, 1, restart=Restart.TRANSIENT, id="load")
     await tasks.start(load, 1, restart="transient")
 
     await tasks.run(fetch, 1, "2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await tasks.run(fetch(1, 2))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await tasks.run(fetch(1, 2))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     await tasks.run(plain, 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await tasks.start(load, 1, restart="sometimes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await tasks.run(load, 1, restart="transient")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

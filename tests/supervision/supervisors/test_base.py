@@ -1,11 +1,22 @@
 """Tests of what both kinds of supervisor have in common: requests, and the books on a child."""
 
+from contextlib import suppress
 from typing import Any, Never, cast
 
 import anyio
 import pytest
 
-from actors import Actor, ActorSystem, CancellationToken, Crashed, Killed, Proc, Shutdown, task
+from actors import (
+    Actor,
+    ActorSystem,
+    AnyRef,
+    CancellationToken,
+    Crashed,
+    Killed,
+    Proc,
+    Shutdown,
+    task,
+)
 from actors.testing import settle
 from supervision import (
     BRUTAL_KILL,
@@ -26,6 +37,7 @@ from supervision import (
 )
 from supervision.supervisors.child import ChildRecord, shutdown_timeout, start_failed
 from supervision.supervisors.plan import Member
+from tests.kit.actors import forever
 from tests.kit.errors import Boom
 from tests.kit.stage import Stage
 from tests.kit.workers import Worker
@@ -184,6 +196,29 @@ async def test_requests_wait_as_long_as_the_specs_allow(kind: Kind) -> None:
         assert anyio.current_time() - began == pytest.approx(60.0)
         await top.ask(TerminateChild("a"))
         assert anyio.current_time() - began == pytest.approx(120.0)
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("step", "seconds"), [(6.0, 6.0), (forever, 10.0)], ids=["slow", "endless"]
+)
+async def test_a_start_in_hand_cannot_hold_up_the_end(
+    kind: Kind, step: Any, seconds: float
+) -> None:
+    """A start that is in hand when the tree is left goes on for a while, and is then cut short."""
+    stage = Stage()
+    request = StartChild(stage.child("a", start=[step]))
+
+    async def ask(top: AnyRef) -> None:
+        with suppress(ChildStartFailed):
+            await top.ask(request)
+
+    async with anyio.create_task_group() as tasks:
+        async with stage.serve(kind("top")) as app:
+            tasks.start_soon(ask, app.supervisor)
+            await settle()
+            began = anyio.current_time()
+        assert anyio.current_time() - began == pytest.approx(seconds)
 
 
 class Unresolved(Proc["NotThere"]):  # type: ignore[name-defined]

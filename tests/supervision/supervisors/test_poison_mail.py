@@ -205,11 +205,12 @@ async def importer(
         async with serve(tree, observe=[log]) as app:
             yield app.find("importer")
     else:
-        with pytest.raises(ExceptionGroup) as caught:  # nobody supervised it  # noqa: PT012
+        try:
             async with ActorSystem() as system:
                 system.events.subscribe(log)
                 yield await system.spawn(start, mailbox=mailbox)
-        assert [type(error) for error in caught.value.exceptions] == [Bad]
+        except ExceptionGroup as group:  # nobody supervised it, and no asker was told
+            assert [type(error) for error in group.exceptions] == [Bad]  # noqa: PT017
 
 
 # -- once each ---------------------------------------------------------------------------------
