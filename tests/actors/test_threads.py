@@ -20,7 +20,7 @@ from actors import (
     ThreadsafeRef,
 )
 from actors.testing import settle
-from tests.kit.actors import Ask, Doer, Note, pair, raising
+from tests.kit.actors import Ask, Doer, Note, pair
 from tests.kit.errors import No
 
 pytestmark = [pytest.mark.real_time, pytest.mark.core]
@@ -71,19 +71,18 @@ async def test_a_thread_gets_the_errors_of_an_ask() -> None:
     def refuse(_: object) -> None:
         raise No("no")
 
-    with raising(BaseExceptionGroup):
-        async with ActorSystem() as system:
-            one = await pair(system)
-            handle = system.threadsafe(one.ref)
-            with pytest.raises(No):
-                await in_thread(handle.ask, Ask(refuse))
-            with pytest.raises(AskTimeout):
-                await in_thread(partial(handle.ask, timeout=0.01), Ask(lambda _: anyio.sleep(0.04)))
-            with pytest.raises(ProcExited) as caught:
-                await in_thread(handle.ask, Ask(lambda _: {}["missing"]))
-            assert isinstance(caught.value.__cause__, KeyError)
-            with pytest.raises(ProcExited):
-                await in_thread(handle.ask, Ask(refuse))
+    async with ActorSystem() as system:
+        one = await pair(system)
+        handle = system.threadsafe(one.ref)
+        with pytest.raises(No):
+            await in_thread(handle.ask, Ask(refuse))
+        with pytest.raises(AskTimeout):
+            await in_thread(partial(handle.ask, timeout=0.01), Ask(lambda _: anyio.sleep(0.04)))
+        with pytest.raises(ProcExited) as caught:
+            await in_thread(handle.ask, Ask(lambda _: {}["missing"]))
+        assert isinstance(caught.value.__cause__, KeyError)
+        with pytest.raises(ProcExited):
+            await in_thread(handle.ask, Ask(refuse))
 
 
 async def test_a_wrong_message_is_refused_in_the_thread() -> None:
