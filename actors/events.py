@@ -26,6 +26,7 @@ ProcEnded
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -36,7 +37,7 @@ from attrs import frozen
 from actors.dead_letters import DeadLetterReason
 from actors.exits import ExitReason
 from actors.ref import Ref
-from actors.texts import note
+from actors.texts import describe, note, process_end, text_of
 
 __all__ = [
     "DeadLetter",
@@ -206,15 +207,17 @@ class EventStream:
 
     def _tell(self, handler: Handler, error: BaseException) -> None:
         """Tell of the first error of a handler, now: nobody would look for it at the end."""
-        if isinstance(error, KeyboardInterrupt | SystemExit):
+        if process_end(error) is not None:
             self._report(error)
             return
         self.publish(HandlerFailed(handler, error))
         others = (known.handler for known in self._subscriptions if known not in self._failed)
         if not any(getattr(other, "tells_failures", False) for other in others):
-            failed = "an event handler failed, and nothing else did: %r"
+            # Not as `exc_info`: the error is a user's object, and may be of any mind when asked.
+            failed = "an event handler failed, and nothing else did: %s: %s\n%s"
+            where = "".join(traceback.format_tb(error.__traceback__))
             with suppress(Exception):
-                logging.getLogger(__name__).error(failed, handler, exc_info=error)
+                logging.getLogger(__name__).error(failed, text_of(handler), describe(error), where)
 
     def drop(self, subscription: Subscription) -> None:
         """Take a subscription back; nothing happens when it is not there."""

@@ -162,7 +162,7 @@ async def test_a_broken_link_ends_it(waits: bool) -> None:
         assert caught is None or isinstance(caught.value.__cause__, LinkBroken)
         reason = await ref.wait()
         assert isinstance(reason, Crashed)
-    assert [type(error) for error in unheard] == [LinkBroken]
+    assert [type(error) for error in unheard] == ([] if waits else [LinkBroken])
 
 
 @pytest.mark.parametrize("waits", [False, True])
@@ -188,7 +188,7 @@ async def test_what_the_handler_raises_is_the_answer_or_the_crash(waits: bool) -
             await ref.ask(fail(KeyError("gone")))
         assert isinstance(caught.value.__cause__, KeyError)
         assert isinstance(await ref.wait(), Crashed)
-    assert [type(error) for error in unheard] == [KeyError]
+    assert unheard == []
 
 
 @pytest.mark.parametrize("waits", ["never", "before", "after"])

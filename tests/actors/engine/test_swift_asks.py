@@ -127,9 +127,10 @@ async def test_what_it_raises_is_the_actors(kind: type[Now]) -> None:
 
         with pytest.raises(No):
             await ref.ask(kind(refuse))
-        with pytest.raises(ProcExited):
+        with pytest.raises(ProcExited) as caught:
             await ref.ask(kind(stop))
-    ((crash,),) = (unheard,)
+    assert unheard == []
+    crash = caught.value.__cause__
     assert isinstance(crash, RuntimeError)
     assert isinstance(crash.__cause__, StopIteration)
 
