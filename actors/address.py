@@ -464,10 +464,14 @@ class Address:
                 self.undelivered = undelivered
         self.runtime.dead_letter(self, message, why)
 
-    def fail(self, envelope: Envelope) -> None:
-        """Tell an asker that its receiver has ended; dropped when it is settled."""
+    def fail(self, envelope: Envelope, reason: ExitReason | None = None) -> None:
+        """Tell an asker that its receiver has ended; dropped when it is settled.
+
+        `reason` is what it gets to hear, by default the exit reason of the last incarnation.
+        """
         if not envelope.settled:
-            envelope.fail(ended(self.path, self.reason, type(envelope.message).__name__))
+            kind = type(envelope.message).__name__
+            envelope.fail(ended(self.path, reason or self.reason, kind))
 
     @property
     def gone(self) -> DeadLetterReason:

@@ -43,6 +43,7 @@ from typing import Any, Protocol, final
 from actors.address import Address, Occupant, Wait, current_occupant
 from actors.backends import Waiter
 from actors.errors import AskCycle, ended
+from actors.exits import NoProc
 from actors.messages import Envelope
 
 __all__ = [
@@ -73,6 +74,9 @@ class Pause:
         return self._waiter.done()
 
 
+NOBODY_THERE = NoProc()
+
+
 @final
 class Farewell:
     """The place where a proc that is leaving waits for the end of whom it asks.
@@ -92,7 +96,7 @@ class Farewell:
 
     def set_result(self, result: object, /) -> None:
         """Fail the ask, because nobody is there any more to answer it."""
-        self._address.fail(self._envelope)
+        self._address.fail(self._envelope, NOBODY_THERE)
 
 
 class Waiting(Protocol):
@@ -144,7 +148,8 @@ def asker_of(address: Address, kind: type) -> Occupant | None:
     if asker is None:
         return None
     if address.occupant is None and asker.leaving:
-        raise ended(address.path, address.reason, kind.__name__)
+        # Not how the last incarnation ended: that one has never seen this request.
+        raise ended(address.path, NOBODY_THERE, kind.__name__)
     if address.runtime.backend.current_task() is not asker.task:
         return None  # a task beside the proc's own: the proc itself goes on meanwhile
     if met := circle(asker, address, asks=True):
@@ -210,7 +215,7 @@ def hurry(life: Waiting) -> None:
         return
     occupant = address.occupant
     if occupant is None:
-        address.fail(envelope)
+        address.fail(envelope, NOBODY_THERE)
     else:
         farewell = Farewell(address, envelope)
         if occupant.on_end(farewell):

@@ -39,7 +39,9 @@ def _log_to_stderr(*, verbose: bool) -> None:
         return verbose or not record["extra"].get("path", "").startswith("/ingest/parsers/")
 
     logger.remove()
-    logger.add(sys.stderr, format="{time:HH:mm:ss.SSS} {level: <8} {message}", filter=wanted)
+    # A function, so that loguru does not add the traceback of each malformed line.
+    line = "{time:HH:mm:ss.SSS} {level: <8} {message}\n"
+    logger.add(sys.stderr, format=lambda _: line, filter=wanted)
 
 
 def _options() -> argparse.Namespace:
