@@ -5,7 +5,7 @@ from functools import partial
 import anyio
 import pytest
 
-from actors import ActorSystem, Ignore, Killed, Normal, Shutdown
+from actors import ActorSystem, AskCycle, Ignore, Killed, Normal, Shutdown
 from actors.testing import settle
 from supervision import (
     ChildSpec,
@@ -225,19 +225,24 @@ async def test_a_proc_of_a_tree_can_reach_its_own_supervisor() -> None:
     assert answers == [2]
 
 
-async def test_a_child_that_asks_for_its_own_end_is_killed_at_its_deadline() -> None:
-    """A child that waits for its own termination cannot hang its supervisor."""
+async def test_a_child_that_asks_for_its_own_end_gets_an_ask_cycle() -> None:
+    """A child that waits for its own termination hears that this is a circle, and is terminated."""
     stage = Stage()
+    errors: list[AskCycle] = []
 
     async def end_me(worker: Worker) -> None:
-        await stage.top.ask(TerminateChild("a"), timeout=None)
+        try:
+            await stage.top.ask(TerminateChild("a"), timeout=None)
+        except AskCycle as error:
+            errors.append(error)
 
     async with stage.serve([stage.child("a", shutdown=2.0)]):
         began = anyio.current_time()
         stage.act("a", end_me)
-        await anyio.sleep(1.0)
+        await settle()
         assert await stage.states() == {"a": "terminated"}
-        assert anyio.current_time() - began == pytest.approx(2.0)
+        assert anyio.current_time() == began
+    assert [error.chain for error in errors] == [("/top/a", "/top", "/top/a")]
 
 
 async def test_serving_again_begins_afresh() -> None:
