@@ -135,8 +135,8 @@ class Ref(Generic[M_contra]):
         ProcExited at once when the receiver ends first, has ended, or is down and the asker was
         told to stop; the Refusal that it answered with; NoReply when it threw the reply away;
         AskCycle when it waits for the asker, or for its end; MailboxFull and TypeError like `send`.
-        Cancelled meanwhile, the request may still be handled, its answer is dropped. An idle actor's
-        handler that cannot wait runs in this call, its context, the asker's task: no checkpoint.
+        Cancelled meanwhile, the request may still be handled. An idle actor's handler that cannot
+        wait runs in this call, with its context: no checkpoint.
         """
         address = self._address
         kind = type(request)

@@ -62,9 +62,15 @@ class Reader(Proc[Never]):
             if not batch:
                 await self._finish()
                 return
-            parsed = await self._parse(start, self._lines.offset, batch)
-            # A busy disk may take its time. A store that crashes fails the ask at once.
-            progress = await self._store.ask(parsed, timeout=30.0)
+            try:
+                parsed = await self._parse(start, self._lines.offset, batch)
+                # A busy disk may take its time. A store that crashes fails the ask at once.
+                progress = await self._store.ask(parsed, timeout=30.0)
+            except (ProcExited, ExceptionGroup):
+                if shutdown.cancelled:
+                    # Who is leaving waits for nobody who is down: the batch is for the next run.
+                    return
+                raise
             self._reporter.tell(Advanced(progress))
 
     async def on_stop(self, reason: ExitReason) -> None:

@@ -21,8 +21,7 @@ from actors import (
     Ref,
 )
 from actors.testing import settle
-from tests.kit.actors import Ask, Do, Doer, Note, Pair, Plain, Trapper, pair, run
-from tests.kit.scenes import crash
+from tests.kit.actors import Ask, Do, Doer, Note, Pair, Plain, Trapper, crash, pair, run
 
 PLAIN = Plain(lambda _: 1)
 

@@ -37,10 +37,9 @@ from supervision import (
 )
 from supervision.supervisors.child import ChildRecord, shutdown_timeout, start_failed
 from supervision.supervisors.plan import Member
-from tests.kit.actors import forever
 from tests.kit.errors import Boom
 from tests.kit.stage import Stage
-from tests.kit.workers import Worker
+from tests.kit.workers import Worker, forever
 
 pytestmark = pytest.mark.dead_letters
 
