@@ -135,8 +135,7 @@ class Ref(Generic[M_contra]):
         ProcExited at once when the receiver ends first, has ended, or is down and the asker was
         told to stop; the Refusal that it answered with; NoReply when it threw the reply away;
         AskCycle when it waits for the asker, or for its end; MailboxFull and TypeError like `send`.
-        Cancelled meanwhile, the request may still be handled. An idle actor's handler that cannot
-        wait runs in this call, with its context: no checkpoint.
+        Cancelled, the request may still be handled. A handler that cannot wait may run in this call.
         """
         address = self._address
         kind = type(request)
@@ -149,8 +148,7 @@ class Ref(Generic[M_contra]):
             answer: Any = NOT_NOW
             if (function := address.accepts.inline.get(kind)) is not None:
                 answer = idle.answer_now(request, function)
-            # The answer; an envelope, if the work goes on; or NOT_NOW, which is an envelope, too.
-            if type(answer) is not Envelope:
+            if type(answer) is not Envelope:  # nor NOT_NOW, which is one, too
                 return answer  # type: ignore[no-any-return]
             envelope = None if answer is NOT_NOW else answer
         if kind not in address.types:
