@@ -174,6 +174,18 @@ class Runtime:
         # The envelope for the next question that is answered at once: nearly always it comes back.
         self.spare: Envelope | None = None
 
+    def check_here(self, what: str) -> None:
+        """Refuse a use in another thread than the event loop's. Raises RuntimeError."""
+        if get_ident() != self.home:
+            raise self.elsewhere(what)
+
+    def elsewhere(self, what: str) -> RuntimeError:
+        """Return the error for one who uses `what` in another thread or event loop."""
+        return RuntimeError(
+            f"{what} belongs to the event loop of actor system {self.name!r}; in another thread or "
+            "loop use what system.threadsafe(ref) returns"
+        )
+
     def close(self) -> None:
         """Take note that everything has ended that was started here."""
         self.closed = True
@@ -291,14 +303,11 @@ class Address:
     # -- sending ---------------------------------------------------------------------------
 
     def wake(self) -> None:
-        """Wake the receiver if it is parked."""
+        """Wake the receiver if it is parked. Raises RuntimeError in another thread."""
         waiter = self.waiter
         if waiter is not None:
             if get_ident() != self.runtime.home:
-                # Told from another thread, although `system.threadsafe` is the way for that. The
-                # queue takes it well; a task of the loop can only be woken by the loop.
-                self.runtime.backend.call_soon_threadsafe(self.wake)
-                return
+                raise self.runtime.elsewhere(self.path)
             self.waiter = None
             if not waiter.done():
                 waiter.set_result(None)
@@ -355,8 +364,10 @@ class Address:
     def offer(self, item: object) -> bool:
         """Try to queue a message without waiting; True when it found its way (or its end).
 
-        False when the sender has to wait for room. Raises MailboxFull under `Overflow.RAISE`.
+        False when the sender has to wait for room. Raises MailboxFull under `Overflow.RAISE`, and
+        RuntimeError in another thread.
         """
+        self.runtime.check_here(self.path)
         if not self.open:
             self.refuse(item, self.gone)
         elif not self.full and not self.parked:
@@ -493,6 +504,13 @@ class Address:
         """Take mail again."""
         self.open = True
         self.simple = self.capacity == UNLIMITED and self.queue is not NOTHING
+
+    def take_back(self, item: object) -> None:
+        """Take out again what was just queued, if it is still there."""
+        for index, queued in enumerate(self.queue):
+            if queued is item:
+                del self.queue[index]
+                return
 
     def put_back(self, items: deque[object]) -> None:
         """Queue messages again, in front of all that wait but behind control."""

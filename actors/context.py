@@ -373,7 +373,8 @@ class Child(ABC, Generic[M]):
 class Context(Generic[M]):
     """What a proc reaches from inside: its address, children, links, monitors and timers.
 
-    One for each incarnation, made by the engine. To be used from the proc's own code.
+    One for each incarnation, made by the engine. To be used from the proc's own code, in the thread
+    of its event loop: what changes anything raises RuntimeError in another one.
     """
 
     __slots__ = ("_life", "_ref")

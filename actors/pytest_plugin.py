@@ -62,10 +62,6 @@ __all__ = [
     "no_leaks",
 ]
 
-OUTLIVES = " threadsafe ask"
-"""How the labels of tasks end that may outlive their system: what they wait for tells a thread."""
-
-
 # -- tasks, timers, systems ------------------------------------------------------------------------
 
 
@@ -142,11 +138,7 @@ class WatchedBackend(Backend):
                 raise
             finally:
                 del self.tasks[key]
-                if (
-                    self.runtime is not None
-                    and self.runtime.closed
-                    and not label.endswith(OUTLIVES)
-                ):
+                if self.runtime is not None and self.runtime.closed:
                     self._faults.append(f"the task of {label} outlived {self.runtime.name!r}")
 
         self.tasks[key] = label
@@ -186,7 +178,7 @@ class WatchedBackend(Backend):
         """List what the system has left behind in its loop."""
         tasks = (f"the task of {label}" for label in self.tasks.values())
         timers = (f"a timer that calls {timer.call!r}" for timer in self.timers)
-        return [what for what in (*tasks, *timers) if not what.endswith(OUTLIVES)]
+        return [*tasks, *timers]
 
 
 @final

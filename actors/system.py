@@ -170,6 +170,7 @@ class ActorSystem:
         """
         if self._state:
             raise SystemClosed(self.name, self._state)
+        self._runtime.check_here(self.name)
         self._labels += 1
         chosen = id
         if chosen is None:
@@ -202,6 +203,7 @@ class ActorSystem:
         the loop in which the end is announced and must not wait. At once, with NoProc, when none is
         running. What `call` raises is raised when the system is left.
         """
+        self._runtime.check_here(self.name)
         life = address_of(ref).occupant
         if not isinstance(life, Incarnation):
             watch = Watch(ref, self._careful(call), None)
@@ -223,11 +225,12 @@ class ActorSystem:
         return _snapshot(self._children)
 
     def threadsafe(self, ref: Ref[M]) -> ThreadsafeRef[M]:
-        """Return a handle to `ref` for other threads."""
-        return ThreadsafeRef(self.backend, ref)
+        """Return a handle to `ref` for other threads; may be called in any thread, too."""
+        return ThreadsafeRef(ref)
 
     def kill(self) -> None:
         """Kill everything at once; leaving the system still waits for its death."""
+        self._runtime.check_here(self.name)
         self._killed = True
         for address in reversed(list(self._children.values())):  # some end at once, and leave
             if address.occupant is not None:

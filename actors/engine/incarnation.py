@@ -352,7 +352,8 @@ class Incarnation:
         return self.lives and self.verdict is None
 
     def check_not_ended(self) -> None:
-        """Refuse what would begin after the end. Raises RuntimeError."""
+        """Refuse what would begin after the end, or in another thread. Raises RuntimeError."""
+        self.address.runtime.check_here(self.address.path)
         if self.phase is Phase.ENDED:
             raise RuntimeError(f"{self.address.path} has ended; its context is of no use any more")
 
@@ -384,6 +385,7 @@ class Incarnation:
 
     def stop_self(self, reason: ExitReason) -> None:
         """Stop after the message in hand, before anything else; the first reason stays."""
+        self.address.runtime.check_here(self.address.path)
         if self.lives and not self._own_decision and not self._ends_at_once(reason):
             self._own_decision = True
             self.told = reason

@@ -88,7 +88,7 @@ class Life(Occupant, Protocol):
         ...
 
     def check_not_ended(self) -> None:
-        """Refuse what would begin after the end. Raises RuntimeError."""
+        """Refuse what would begin after the end, or in another thread. Raises RuntimeError."""
         ...
 
     def cancel_token(self) -> None:

@@ -263,7 +263,7 @@ class Receiver:
             return None
         life.in_hand = item
         if handler.takes_reply:
-            result = handler.function(life.proc, item, make_reply(None, item))
+            result = handler.function(life.proc, item, make_reply(None, item, life.address.runtime))
         else:
             result = handler.function(life.proc, item)
         return _finish(result) if is_coroutine(result) else None
@@ -284,7 +284,7 @@ class Receiver:
             return None
         life.in_hand = envelope
         if handler.takes_reply:
-            self._reply = make_reply(envelope, message)
+            self._reply = make_reply(envelope, message, life.address.runtime)
             result = handler.function(life.proc, message, self._reply)
         else:
             result = handler.function(life.proc, message)
@@ -418,7 +418,7 @@ class Receiver:
 
     def hold_reply(self, envelope: Envelope) -> Reply[Any]:
         """Make the reply to a request from the inbox, and hold it as long as that is in hand."""
-        self._reply = make_reply(envelope, envelope.message)
+        self._reply = make_reply(envelope, envelope.message, self._life.address.runtime)
         return self._reply
 
     def put_down(self) -> None:
