@@ -39,6 +39,7 @@ from actors.mailbox import Mailbox
 from actors.names import Name
 from actors.notices import Down, Exited, Monitor, Received
 from actors.ref import Ref
+from actors.shapes import check_hooks
 from actors.timer import Timer
 from actors.vitals import Place, Vitals
 
@@ -55,6 +56,10 @@ class Proc(ABC, Generic[M]):
     """The unit of concurrency and supervision; `M` is the type of the messages it takes."""
 
     context: Context[M]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        check_hooks(cls, Proc)
 
     async def on_start(self) -> None:
         """Get ready; whoever starts the proc waits until this returns.
@@ -519,7 +524,8 @@ class Context(Generic[M]):
     def stop(self, reason: ExitReason = Normal()) -> None:  # noqa: B008 - a frozen value
         """Stop this proc after the message in hand; it exits with `reason` (default Normal).
 
-        A proc that is no actor is told through its token and its inbox.
+        A proc that is no actor is told through its token and its inbox. Raises TypeError for
+        what is no exit reason; a text goes into `Shutdown("...")`.
         """
         self._life.stop_self(reason)
 

@@ -131,24 +131,21 @@ class Ref(Generic[M_contra]):
     ) -> R:
         """Send a request and wait for its answer.
 
-        `timeout` is in seconds, default 5.0, None for no limit; it includes the wait for room in
-        the mailbox. Raises AskTimeout when no answer came in time; ProcExited at once when the
-        receiver ends first or has ended; the Refusal that the receiver answered with; NoReply
-        when it threw the reply away; AskCycle when the receiver waits for the asker; MailboxFull
-        and TypeError like `send`. Cancelled while it waits, the request may still be handled,
-        its answer is dropped. An idle actor's handler that cannot wait (plain, or without `await`)
+        `timeout` is in seconds, default 5.0, None for no limit, the wait for room included. Raises
+        AskTimeout when no answer came in time; ProcExited at once when the receiver ends first or
+        has ended; the Refusal that it answered with; NoReply when it threw the reply away; AskCycle
+        when it waits for the asker; MailboxFull and TypeError like `send`. Cancelled while it
+        waits, the request may still be handled, its answer is dropped. An idle actor's handler that cannot wait (plain, or without `await`)
         runs within this call, in the actor's context but the asker's task; such an ask is no
         checkpoint, 63 times in a row. Raises RuntimeError in another thread or event loop.
         """
-        address = self._address
-        kind = type(request)
+        address, kind = self._address, type(request)
         if timeout is not DEFAULT_TIMEOUT and timeout is not None:
             check_timeout(timeout)
-        runtime = address.runtime
+        runtime, idle = address.runtime, address.occupant
         if get_ident() != runtime.home:
             raise runtime.elsewhere(address.path)
         envelope: Envelope | None = None
-        idle = address.occupant
         if address.waiter is not None and runtime.inline and idle is not None:  # no need to wake it
             answer: Any = NOT_NOW
             if (function := address.accepts.inline.get(kind)) is not None:
@@ -180,14 +177,10 @@ class Ref(Generic[M_contra]):
         if asker is not None:
             asker.asking, asker.asked = address, envelope
         try:
-            value: R = await waiter
-            return value
+            return await waiter  # type: ignore[no-any-return]
         except RuntimeError:
-            if waiter.done():
-                raise  # it is the answer
-            # No task of this loop's can wait here: it is another's, which stands still meanwhile.
-            address.take_back(envelope)
-            raise runtime.elsewhere(address.path) from None
+            _check_loop(address, envelope)
+            raise  # it is the answer
         finally:
             if asker is not None:
                 asker.wait_is_over()
@@ -342,6 +335,7 @@ def _not_a_request(kind: type, address: Address) -> TypeError:
 
 
 def check_timeout(timeout: object) -> None:
+    """Refuse what is no time to wait. Raises ValueError."""
     if not isinstance(timeout, int | float) or not (0 <= timeout < math.inf):
         raise ValueError(
             f"a timeout is a finite number of seconds >= 0, or None for no limit, not {timeout!r}"
@@ -392,6 +386,13 @@ def post_question(
         envelope.timeout = timeout
         address.runtime.deadlines.add(envelope, min(timeout, LONGEST))
     return envelope
+
+
+def _check_loop(address: Address, envelope: Envelope) -> None:
+    """Raise RuntimeError for an ask that no task of the running event loop can wait for."""
+    if not envelope.settled:
+        address.take_back(envelope)  # the receiver's own loop stands still meanwhile
+        raise address.runtime.elsewhere(address.path) from None
 
 
 def _post(address: Address, envelope: Envelope) -> None:

@@ -59,6 +59,7 @@ from actors.mailbox import Mailbox
 from actors.names import Name
 from actors.notices import Down, Watch
 from actors.ref import AnyRef, Ref, address_of, ref_of
+from actors.shapes import check_plain
 from actors.threads import ThreadsafeRef
 
 __all__ = ["ActorSystem", "ProcInfo"]
@@ -204,6 +205,7 @@ class ActorSystem:
         running. What `call` raises is raised when the system is left.
         """
         self._runtime.check_here(self.name)
+        check_plain("a monitor's call", call)
         life = address_of(ref).occupant
         if not isinstance(life, Incarnation):
             watch = Watch(ref, self._careful(call), None)

@@ -47,7 +47,7 @@ from actors.engine.receiver import TOLD, Receiver
 from actors.engine.stopping import CHILDLESS, stop_children
 from actors.errors import Ignore
 from actors.events import Event, ProcEnded, ProcFailedToStart, ProcStarted, StopError
-from actors.exits import Crashed, ExitReason, Killed, Normal, Shutdown
+from actors.exits import Crashed, ExitReason, Killed, Normal, Shutdown, check_reason
 from actors.mail import STOP
 from actors.messages import Envelope
 from actors.notices import Exited
@@ -386,6 +386,7 @@ class Incarnation:
     def stop_self(self, reason: ExitReason) -> None:
         """Stop after the message in hand, before anything else; the first reason stays."""
         self.address.runtime.check_here(self.address.path)
+        check_reason(reason)
         if self.lives and not self._own_decision and not self._ends_at_once(reason):
             self._own_decision = True
             self.told = reason
