@@ -144,7 +144,7 @@ def on(kind: type[Any]) -> Any:
 
     def mark(method: Callable[Concatenate[Any, ...], Any]) -> Callable[Concatenate[Any, ...], Any]:
         # In the body of a class, the one before would be lost without a word.
-        body = sys._getframe(1).f_locals
+        body = sys._getframe(1).f_locals  # pyright: ignore[reportPrivateUsage]
         before = body.get(getattr(method, "__name__", "")) if "__qualname__" in body else None
         if before is not method and (lost := getattr(before, MARK, ())):
             raise TypeError(

@@ -46,7 +46,7 @@ from typing import Any, final
 import pytest
 
 from actors.address import Address, DeadLetterHandler, HearsOfMail, Runtime, instruments
-from actors.backends import Backend, InterruptibleTask, TimerHandle, Waiter
+from actors.backends import Backend, Block, InterruptibleTask, TimerHandle, Waiter
 from actors.dead_letters import DeadLetterReason
 from actors.events import DeadLetter
 from actors.mail import Control, Notice, StopMark, unwrap
@@ -160,6 +160,10 @@ class WatchedBackend(Backend):
     async def settle(self) -> None:
         """Let every other task run until all of them wait."""
         await self._backend.settle()
+
+    def block(self) -> Block:
+        """Make a block that can be cancelled."""
+        return self._backend.block()
 
     def coroutine_of(self, task: object) -> object:
         """Return the coroutine that a task runs, None when it has ended."""

@@ -135,9 +135,10 @@ class Ref(Generic[M_contra]):
         AskTimeout when no answer came in time; ProcExited at once when the receiver ends first or
         has ended; the Refusal that it answered with; NoReply when it threw the reply away; AskCycle
         when it waits for the asker; MailboxFull and TypeError like `send`. Cancelled while it
-        waits, the request may still be handled, its answer is dropped. An idle actor's handler that cannot wait (plain, or without `await`)
-        runs within this call, in the actor's context but the asker's task; such an ask is no
-        checkpoint, 63 times in a row. Raises RuntimeError in another thread or event loop.
+        waits, the request may still be handled, its answer is dropped. An idle actor's handler that
+        cannot wait (plain, or without `await`) runs within this call, in the actor's context but
+        the asker's task; such an ask is no checkpoint, 63 times in a row. Raises RuntimeError in
+        another thread or event loop.
         """
         address, kind = self._address, type(request)
         if timeout is not DEFAULT_TIMEOUT and timeout is not None:
@@ -177,7 +178,7 @@ class Ref(Generic[M_contra]):
         if asker is not None:
             asker.asking, asker.asked = address, envelope
         try:
-            return await waiter  # type: ignore[no-any-return]
+            return await waiter
         except RuntimeError:
             _check_loop(address, envelope)
             raise  # it is the answer
@@ -369,7 +370,7 @@ def _check_cycle(asker: Occupant, address: Address, kind: type) -> None:
 
 
 def post_question(
-    address: Address, request: object, waiter: Waiter[Any], timeout: float | None
+    address: Address, request: Question[Any, Any], waiter: Waiter[Any], timeout: float | None
 ) -> Envelope:
     """Send a request for somebody whom `waiter` stands for, who waits outside of the loop.
 

@@ -4,7 +4,8 @@ An `ActorSystem` is an async context manager and the only owner of tasks. Leavin
 spawned, in reverse order, each within its own deadline, and waits until all of it is gone. That
 also holds when the block is left by an error or cancelled; a second cancellation of the waiting
 task (asyncio) kills what is left. A crash that nobody supervised, linked or monitored is raised
-when the system is left: nothing dies silently.
+when the system is left: nothing dies silently. On asyncio it may be entered in one task and left in
+another, as fixtures and start and stop hooks do; on trio the task that enters it leaves it.
 
 >>> import anyio
 >>> from actors import Actor, Name, on
@@ -35,11 +36,10 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar, final
 
-import anyio
 from attrs import frozen
 
 from actors.address import Address, Runtime, instruments
-from actors.backends import Backend, current_backend
+from actors.backends import Backend, Block, current_backend
 from actors.context import DEFAULT_MAILBOX, Child, IncarnationView, Proc
 from actors.dead_letters import DeadLetterReason
 from actors.dispatch import label
@@ -99,20 +99,20 @@ class ActorSystem:
         self._children: dict[str, Address] = {}
         self._errors: list[BaseException] = []
         self._fatal: BaseException | None = None
-        self._scope: anyio.CancelScope | None = None
+        self._block: Block | None = None
         self._labels = 0
         self._in_a_row = 0
         self._state = "was not entered; use it with 'async with'"
 
     async def __aenter__(self) -> Self:
-        if self._scope is not None:
+        if self._block is not None:
             raise SystemClosed(self.name, "was entered before; make a new one")
         self._runtime = instruments.make_runtime(
             self.name, current_backend(), self._dead_letter, self._hears_letters
         )
         self.backend = self._runtime.backend
-        self._scope = anyio.CancelScope()
-        self._scope.__enter__()
+        self._block = self.block()
+        self._block.__enter__()
         self._state = ""
         return self
 
@@ -128,10 +128,11 @@ class ActorSystem:
         )
         self._state = "is closed"
         self._runtime.close()
-        assert self._scope is not None
-        swallowed = bool(self._scope.__exit__(kind, error, traceback))
+        assert self._block is not None
+        swallowed = self._block.__exit__(kind, error, traceback)
         group = self._unheard(None if swallowed else error)
         if self._fatal is not None:
+            self._block.annotate(self._fatal)
             raise self._fatal from group
         if group is not None:
             raise group
@@ -238,6 +239,10 @@ class ActorSystem:
             if address.occupant is not None:
                 address.occupant.kill()
 
+    def block(self) -> Block:
+        """Make a `with` block that may be cancelled; on asyncio any task may leave it."""
+        return self.backend.block()
+
     # -- what the engine calls ------------------------------------------------------------------
 
     _killed = False
@@ -283,8 +288,8 @@ class ActorSystem:
         """Bring the system down: SystemExit or KeyboardInterrupt left a proc."""
         if self._fatal is None:
             self._fatal = error
-            if self._scope is not None:
-                self._scope.cancel()
+            if self._block is not None:
+                self._block.cancel()
 
     async def give_way(self) -> None:
         """Let others run after a number of starts that needed no waiting."""

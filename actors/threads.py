@@ -158,7 +158,7 @@ def _tell(address: Address, message: object) -> None:
         address.refuse(message, FULL)
 
 
-def _ask(address: Address, request: object, timeout: float | None, future: Future[Any]) -> None:
+def _ask(address: Address, request: Any, timeout: float | None, future: Future[Any]) -> None:
     waiter = _Thread(address, future)
     try:
         waiter.envelope = post_question(address, request, waiter, timeout)

@@ -1,7 +1,8 @@
 """Serve a tree of supervisors inside a program of your own.
 
 `async with serve(tree) as app:` starts the tree, runs the block, and stops the tree in reverse
-order when the block is left, in whatever way. It touches no signals; `run` does.
+order when the block is left, in whatever way. It touches no signals; `run` does. On asyncio it may
+be entered in one task and left in another, as fixtures and the hooks of frameworks do.
 
 ============================  =============================================================
 the tree                      what the block sees
@@ -13,6 +14,9 @@ ends by automatic shutdown    nothing; `wait()` returns Shutdown
 
 The cause of TreeExited is the crash that led there; when there are several, also errors raised
 while stopping, a group of them, in order.
+
+When the task that entered the block has ended, there is nothing to cancel: TreeExited is raised
+where the block is left, and a note says so.
 
 However the tree stops, `Application.report` tells how that went, also after the block. `stop` stops
 it at once, inside of the block.
@@ -215,13 +219,14 @@ async def _serving(
 ) -> AsyncGenerator[Application, None]:
     system.events.subscribe(guard.recorder)
     root = await _start(system, tree, guard.recorder)
+    guard.block = system.block()
     if root.is_alive:
         system.monitor(root, guard.hear)
     else:
         # It was ready, and over, before we had our turn.
         guard.hear(Down(root, await root.wait()))
     try:
-        with guard.scope:
+        with guard.block:
             yield Application(system, root, tree, guard)
     except Exception as error:
         # The tree goes down with the block; if it had failed before, both are said.

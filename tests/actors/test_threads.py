@@ -28,7 +28,7 @@ from actors import (
     ThreadsafeRef,
 )
 from actors.testing import settle
-from tests.actors.kit import Ask, Doer, Later, Note, pair, raising
+from tests.actors.kit import Ask, Doer, Later, Note, Pair, pair, raising
 
 pytestmark = [pytest.mark.real_time, pytest.mark.core]
 
@@ -195,6 +195,27 @@ async def test_a_bare_ref_is_refused_in_another_thread() -> None:
                 await in_thread(call)
         assert await one.ref.ask(Ask(lambda _: 42)) == 42
         assert one.log == bounded.log == []
+
+
+def test_a_ref_is_refused_in_another_loop_of_its_thread() -> None:
+    """An ask in a second event loop that would wait is refused, and its request is not handled."""
+    system, handled = ActorSystem(), list[object]()
+
+    async def enter() -> Pair:
+        await system.__aenter__()
+        return await pair(system)
+
+    async def sleeps(doer: Doer) -> None:
+        handled.append(doer)
+        await anyio.lowlevel.checkpoint()
+
+    with asyncio.Runner() as home, asyncio.Runner() as other:
+        one = home.run(enter())
+        with pytest.raises(RuntimeError, match=r"system\.threadsafe"):
+            other.run(one.ref.ask(Ask(sleeps)))
+        home.run(one.ref.ask(Ask(lambda _: None)))
+        home.run(system.__aexit__(None, None, None))
+    assert not handled
 
 
 async def test_a_handle_is_made_in_any_thread() -> None:
