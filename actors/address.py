@@ -31,7 +31,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from threading import get_ident
 from typing import Any, Protocol, TypeAlias, final
 
@@ -40,7 +40,7 @@ from actors.dead_letters import FULL, DeadLetterKind, DeadLetterReason
 from actors.deadlines import Deadlines
 from actors.errors import MailboxFull, NameTaken, ended
 from actors.exits import ExitReason, NoProc
-from actors.mail import CONTROL, Control, Notice, Parked, StopMark, unwrap
+from actors.mail import CONTROL, Control, Notice, Parked, StopMark, carried, load, unwrap
 from actors.mailbox import Mailbox, Overflow
 from actors.messages import Envelope
 
@@ -142,6 +142,7 @@ class Runtime:
 
     __slots__ = (
         "backend",
+        "carry",
         "closed",
         "dead_letter",
         "deadlines",
@@ -152,6 +153,7 @@ class Runtime:
         "name",
         "names",
         "spare",
+        "variables",
     )
 
     def __init__(
@@ -165,6 +167,10 @@ class Runtime:
         self.backend = backend
         self.closed = False
         self.heard = heard
+        self.carry: tuple[ContextVar[Any], ...] = ()
+        # The context in which each incarnation lives, in a copy of its own: whoever spawned it, or
+        # asked for that, must not leave in it for life what belongs to one request.
+        self.variables = copy_context()
         self.home = get_ident()
         self.deadlines = Deadlines(backend)
         self.dead_letter = dead_letter
@@ -173,6 +179,11 @@ class Runtime:
         self.in_a_row = 0
         # The envelope for the next question that is answered at once: nearly always it comes back.
         self.spare: Envelope | None = None
+
+    def carry_along(self, variables: tuple[ContextVar[Any], ...]) -> None:
+        """Let these variables travel with each message; then none takes a shortcut."""
+        self.carry = variables
+        self.inline = self.inline and not variables
 
     def check_here(self, what: str) -> None:
         """Refuse a use in another thread than the event loop's. Raises RuntimeError."""
@@ -278,7 +289,7 @@ class Address:
         self.incarnation = 0
         self.undelivered: Callable[[object], None] | None = None
         self.open = True
-        self.simple = mailbox.capacity is None
+        self.simple = mailbox.capacity is None and not runtime.carry
         self.reason: ExitReason = NEVER_RAN
         self.why: object = ""
 
@@ -297,7 +308,7 @@ class Address:
         """Return the queue, a new one if there is none."""
         if self.queue is NOTHING:
             self.queue = deque()
-            self.simple = self.open and self.capacity == UNLIMITED
+            self.simple = self.open and self.capacity == UNLIMITED and not self.runtime.carry
         return self.queue
 
     # -- sending ---------------------------------------------------------------------------
@@ -368,6 +379,7 @@ class Address:
         RuntimeError in another thread.
         """
         self.runtime.check_here(self.path)
+        item = self.loaded(item)
         if not self.open:
             self.refuse(item, self.gone)
         elif not self.full and not self.parked:
@@ -397,7 +409,12 @@ class Address:
         """Let a message wait in front of the mailbox, in its sender's turn."""
         if self.parked is None:
             self.parked = deque()
-        self.parked.append(Parked(item, waiter))
+        self.parked.append(Parked(self.loaded(item), waiter))
+
+    def loaded(self, item: object, values: tuple[object, ...] | None = None) -> object:
+        """Return a message with the variables that travel with it (default: as they are now)."""
+        carry = self.runtime.carry
+        return load(item, self.path, values or carried(carry)) if carry else item
 
     def room(self) -> None:
         """Let in those who wait, as far as there is room; called when room was made."""
@@ -503,7 +520,8 @@ class Address:
     def reopen(self) -> None:
         """Take mail again."""
         self.open = True
-        self.simple = self.capacity == UNLIMITED and self.queue is not NOTHING
+        room = self.capacity == UNLIMITED and not self.runtime.carry
+        self.simple = room and self.queue is not NOTHING
 
     def take_back(self, item: object) -> None:
         """Take out again what was just queued, if it is still there."""

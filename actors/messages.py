@@ -99,10 +99,13 @@ NOBODY = Nobody()
 class Envelope:
     """A request on its way through a mailbox, together with where its answer goes.
 
-    `turn` counts how often it was handed out; a stashed one is handed out again.
+    `turn` counts how often it was handed out; a stashed one is handed out again. `carried` has the
+    values of the context variables that travel along, and is there only if any do.
     """
 
-    __slots__ = ("asker", "due", "message", "path", "tick", "timeout", "turn", "waiter")
+    carried: tuple[object, ...]
+
+    __slots__ = ("asker", "carried", "due", "message", "path", "tick", "timeout", "turn", "waiter")
 
     def __init__(
         self, message: object, waiter: Waiter[object], path: str, asker: Asker | None

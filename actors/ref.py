@@ -105,7 +105,8 @@ class Ref(Generic[M_contra]):
 
         Waiting senders are let in in the order in which they came. Raises TypeError like `tell`;
         raises MailboxFull when overflow is RAISE, or when a proc would wait for room in its
-        own mailbox. Cancelled while it waits, the message is not sent.
+        own mailbox; RuntimeError in another thread or event loop. Cancelled while it waits, the
+        message is not sent.
         """
         address = self._address
         address.runtime.check_here(address.path)
@@ -134,11 +135,10 @@ class Ref(Generic[M_contra]):
         `timeout` is in seconds, default 5.0, None for no limit, the wait for room included. Raises
         AskTimeout when no answer came in time; ProcExited at once when the receiver ends first or
         has ended; the Refusal that it answered with; NoReply when it threw the reply away; AskCycle
-        when it waits for the asker; MailboxFull and TypeError like `send`. Cancelled while it
-        waits, the request may still be handled, its answer is dropped. An idle actor's handler that
-        cannot wait (plain, or without `await`) runs within this call, in the actor's context but
-        the asker's task; such an ask is no checkpoint, 63 times in a row. Raises RuntimeError in
-        another thread or event loop.
+        when it waits for the asker; MailboxFull, TypeError and RuntimeError like `send`. Cancelled
+        while it waits, the request may still be handled, its answer is dropped. An idle actor's
+        handler that cannot wait (plain, or without `await`) runs within this call, in the actor's
+        context but the asker's task; such an ask is no checkpoint, 63 times in a row.
         """
         address, kind = self._address, type(request)
         if timeout is not DEFAULT_TIMEOUT and timeout is not None:

@@ -33,6 +33,7 @@ normal
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self, TypeVar, final
 
@@ -89,10 +90,16 @@ class ProcInfo:
 
 @final
 class ActorSystem:
-    """The owner of all procs, which stops them; used with `async with`, once."""
+    """The owner of all procs, which stops them; used with `async with`, once.
 
-    def __init__(self, name: str = "main") -> None:
+    A proc lives in a copy of the context in which its system was opened, in each incarnation, and
+    whoever spawned it. `carry` (default: none) names context variables that travel with each
+    message and timer, and are what its handler sees; what they cost, they cost only then.
+    """
+
+    def __init__(self, name: str = "main", *, carry: Iterable[ContextVar[Any]] = ()) -> None:
         self.name = name
+        self._carry = check_carry(carry)
         self.events = EventStream(self._report)
         self.backend: Backend
         self._runtime: Runtime
@@ -110,6 +117,7 @@ class ActorSystem:
         self._runtime = instruments.make_runtime(
             self.name, current_backend(), self._dead_letter, self._hears_letters
         )
+        self._runtime.carry_along(self._carry)
         self.backend = self._runtime.backend
         self._block = self.block()
         self._block.__enter__()
@@ -312,6 +320,16 @@ class ActorSystem:
     def _dead_letter(self, address: Address, message: object, why: DeadLetterReason) -> None:
         if self.events.heard:
             self.events.publish(DeadLetter(ref_of(address), message, why))
+
+
+def check_carry(carry: Iterable[ContextVar[Any]]) -> tuple[ContextVar[Any], ...]:
+    """Return the context variables to carry. Raises TypeError for anything else."""
+    wanted: Any = carry
+    if isinstance(wanted, Iterable):
+        variables = tuple(carry)
+        if all(isinstance(entry, ContextVar) for entry in variables):  # pyright: ignore[reportUnnecessaryIsInstance]
+            return variables
+    raise TypeError(f"carry takes context variables, like (REQUEST_ID,), not {carry!r}")
 
 
 def _snapshot(roots: dict[str, Address]) -> tuple[ProcInfo, ...]:

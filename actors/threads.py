@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar, final
 
@@ -139,6 +140,8 @@ class _Thread:
 
 
 def _hand_over(address: Address, call: Callable[[], None]) -> None:
+    if address.runtime.carry:
+        call = partial(copy_context().run, call)
     if not address.runtime.backend.call_soon_threadsafe(call):
         raise SystemClosed(address.runtime.name, "has gone with its event loop")
 

@@ -252,7 +252,7 @@ class TrioBackend(Backend):
         # context is the spawner's, as for any other task. trio closes such tasks only when the
         # main task has ended, and by then an actor system has been left.
         task.task = self._trio.lowlevel.spawn_system_task(
-            main, task, name=label, context=context or copy_context()
+            main, task, name=label, context=copy_context() if context is None else context
         )
         return task
 

@@ -30,7 +30,7 @@ killed
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from contextvars import Context, copy_context
+from contextvars import Context
 from functools import partial
 from typing import Any, final
 
@@ -112,7 +112,7 @@ class Incarnation:
         self.phase = Phase.STARTING
         self.own_task: InterruptibleTask | None = None
         self.task: object = None
-        self.variables: Context | None = None
+        self.variables: Context  # given by whoever begins it
         # What decides how it ends.
         self.told: ExitReason | None = None
         self.verdict: ExitReason | None = None
@@ -194,7 +194,6 @@ class Incarnation:
         task costs more than all the rest of an actor. (`fast_paths` switches that off for tests.)
         """
         if self.traits.plain_actor:
-            self.variables = copy_context()
             self.variables.run(current_occupant.set, self)
         if self.traits.starts or not self.traits.plain_actor or not self.address.runtime.inline:
             self._launch()
@@ -519,7 +518,8 @@ class Incarnation:
         else:
             self._report_failed_start(links, reason)
         # Leave no cycle: what has ended goes without the garbage collector.
-        self.own_task = self.task = self.variables = None
+        self.own_task = self.task = None
+        del self.variables
         self._receiver = self._background = None
         if not self.traits.hears_undelivered:
             del self.proc

@@ -70,14 +70,7 @@ def answer_now(life: Life, request: object, function: Callable[..., Any]) -> Any
     address = life.address
     runtime = address.runtime
     parked = address.waiter
-    variables = life.variables
-    if (
-        parked is None
-        or variables is None
-        or parked.done()
-        or address.queue
-        or exception() is not None
-    ):
+    if parked is None or parked.done() or address.queue or exception() is not None:
         return NOT_NOW
     # Once in a while we take the long way, so that a loop of questions lets others run.
     runtime.in_a_row = turn = runtime.in_a_row + 1
@@ -94,7 +87,7 @@ def answer_now(life: Life, request: object, function: Callable[..., Any]) -> Any
     crash: BaseException | None = None
     result: Any = None
     try:
-        result = variables.run(function, life.proc, request)
+        result = life.variables.run(function, life.proc, request)
     except BaseException as error:
         crash = error
     finally:

@@ -134,7 +134,8 @@ async def start_incarnation(
     if owner is not None:
         owner.check_not_ended()
     try:
-        proc = make_proc(start)
+        variables = address.runtime.variables.copy()
+        proc = variables.run(make_proc, start)
     except Ignore:
         raise
     except Exception as error:
@@ -146,6 +147,7 @@ async def start_incarnation(
         raise StartFailed(address.path, reason) from error
     address.take(accepted_by(proc))
     life = Incarnation(system, address, proc, owner)
+    life.variables = variables
     if life.begin():
         return
     ready: Waiter[None] = system.backend.new_waiter()

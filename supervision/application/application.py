@@ -35,14 +35,15 @@ it at once, inside of the block.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
     asynccontextmanager,
     nullcontext,
 )
-from typing import final
+from contextvars import ContextVar
+from typing import Any, final
 
 import anyio
 
@@ -156,11 +157,13 @@ async def serve(
     tree: ChildSpec[SupervisorMessage],
     *,
     observe: Sequence[Callable[[Event], None]] = (),
+    carry: Iterable[ContextVar[Any]] = (),
     stall_after: float | None = None,
 ) -> AsyncGenerator[Application, None]:
     """Start a tree, and stop it when the block is left.
 
-    `observe`: event handlers that hear everything from the first start on, default none.
+    `observe`: event handlers that hear everything from the first start on, default none. `carry`:
+    context variables that travel with each message, default none; see `ActorSystem`.
     `stall_after` in seconds, default None (nobody watches): say through loguru, and as
     `LoopStalled`, when the event loop stands still for so long, in whatever code. Raises
     TypeError when `tree` is no supervisor's spec, ValueError for a `stall_after` that cannot be
@@ -171,7 +174,7 @@ async def serve(
     check_tree(tree)
     guard = Guard(tree.id, StopRecorder(f"/{tree.id}"))
     try:
-        async with ActorSystem(tree.id) as system:
+        async with ActorSystem(tree.id, carry=carry) as system:
             for handler in observe:
                 system.events.subscribe(handler)
             with _watching(system, tree, stall_after):
