@@ -241,7 +241,8 @@ class ActorSystem:
 
     def kill(self) -> None:
         """Kill everything at once; leaving the system still waits for its death."""
-        self._runtime.check_here(self.name)
+        if self._block is not None:
+            self._runtime.check_here(self.name)
         self._killed = True
         for address in reversed(list(self._children.values())):  # some end at once, and leave
             if address.occupant is not None:
