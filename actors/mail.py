@@ -10,10 +10,11 @@ of control, stop marks, notices) takes no room in a bounded mailbox and is never
 from __future__ import annotations
 
 from collections import deque
-from typing import final
+from contextvars import ContextVar
+from typing import Any, final
 
 from actors.backends import Waiter
-from actors.messages import Envelope
+from actors.messages import NOBODY, Envelope
 
 __all__ = [
     "CONTROL",
@@ -103,3 +104,24 @@ def unwrap(item: object) -> object:
 def is_mark(item: object) -> bool:
     """Return whether an item is no message; it is not asked itself, being anybody's object."""
     return issubclass(type(item), Control | StopMark | Notice)
+
+
+# Context variables that travel. Only where a system was told to carry some, each message is loaded
+# with their values: a request's envelope takes them along, and a message that was told is put into
+# one that nobody waits for. Nowhere else does a message look different, or take longer.
+
+UNSET: object = object()
+"""Stands for a context variable that has no value."""
+
+
+def carried(variables: tuple[ContextVar[Any], ...]) -> tuple[object, ...]:
+    """Return the present values of context variables."""
+    return tuple(variable.get(UNSET) for variable in variables)
+
+
+def load(item: object, path: str, values: tuple[object, ...]) -> Envelope:
+    """Return a message in an envelope with these values, unless it has some already."""
+    envelope = item if type(item) is Envelope else Envelope(item, NOBODY, path, None)
+    if not hasattr(envelope, "carried"):
+        envelope.carried = values
+    return envelope

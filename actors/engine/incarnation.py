@@ -30,7 +30,7 @@ killed
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from contextvars import Context, copy_context
+from contextvars import Context
 from functools import partial
 from typing import Any, final
 
@@ -47,7 +47,7 @@ from actors.engine.receiver import TOLD, Receiver
 from actors.engine.stopping import CHILDLESS, stop_children
 from actors.errors import Ignore
 from actors.events import Event, ProcEnded, ProcStarted, StopError
-from actors.exits import Crashed, ExitReason, Killed, Normal, Shutdown
+from actors.exits import Crashed, ExitReason, Killed, Normal, Shutdown, check_reason
 from actors.mail import STOP
 from actors.ref import ref_of
 from actors.texts import is_a
@@ -114,7 +114,7 @@ class Incarnation:
         self.phase = Phase.STARTING
         self.own_task: InterruptibleTask | None = None
         self.task: object = None
-        self.variables: Context | None = None
+        self.variables: Context  # given by whoever begins it
         # What decides how it ends.
         self.told: ExitReason | None = None
         self.verdict: ExitReason | None = None
@@ -209,7 +209,6 @@ class Incarnation:
         task costs more than all the rest of an actor. (`fast_paths` switches that off for tests.)
         """
         if self.traits.plain_actor:
-            self.variables = copy_context()
             self.variables.run(current_occupant.set, self)
         if self.traits.starts or not self.traits.plain_actor or not self.address.runtime.inline:
             self._launch()
@@ -369,7 +368,8 @@ class Incarnation:
         return self.lives and self.verdict is None
 
     def check_not_ended(self) -> None:
-        """Refuse what would begin after the end. Raises RuntimeError."""
+        """Refuse what would begin after the end, or in another thread. Raises RuntimeError."""
+        self.address.runtime.check_here(self.address.path)
         if self.phase is Phase.ENDED:
             raise RuntimeError(f"{self.address.path} has ended; its context is of no use any more")
 
@@ -406,6 +406,8 @@ class Incarnation:
 
     def stop_self(self, reason: ExitReason) -> None:
         """Stop after the message in hand, before anything else; the first reason stays."""
+        self.address.runtime.check_here(self.address.path)
+        check_reason(reason)
         if self.lives and not self._own_decision and not self._ends_at_once(reason):
             self._own_decision = True
             self.told = reason
@@ -539,7 +541,8 @@ class Incarnation:
         else:
             ending.announce_failed_start(self, links, reason)
         # Leave no cycle: what has ended goes without the garbage collector.
-        self.own_task = self.task = self.variables = self._receiver = self._background = None
+        self.own_task = self.task = self._receiver = self._background = None
+        del self.variables
         if not self.traits.hears_undelivered:
             del self.proc
 

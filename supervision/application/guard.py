@@ -14,7 +14,7 @@ exited with Shutdown or Normal     no: told to stop, or ended by automatic shutd
 Guarantees: a failure is raised once, by whoever asks first, with all that led there as its cause:
 the crashes, and what was raised while stopping, each once.
 
->>> from actors import Crashed, Killed, Shutdown
+>>> from actors import Block, Crashed, Killed, Shutdown
 >>> failed(Crashed(KeyError("ada"))), failed(Killed()), failed(Shutdown("deploy"))
 (True, True, False)
 >>> error = OSError("disk full")
@@ -29,9 +29,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import final
 
-import anyio
-
-from actors import Crashed, Down, ExitReason, Killed, Shutdown
+from actors import Block, Crashed, Down, ExitReason, Killed, Shutdown
 from supervision.application.stop_recorder import StopRecorder
 from supervision.errors import IntensityExceeded, TreeExited
 
@@ -42,12 +40,12 @@ __all__ = ["Guard", "failed", "joined", "one_error"]
 class Guard:
     """The end of a root, for the block that serves its tree.
 
-    `scope` is cancelled when the tree fails. `asked`: whether the block has had the tree stopped;
+    `block` is cancelled when the tree fails. `asked`: whether the block has had the tree stopped;
     to be killed for being late is no failure of the tree then.
     """
 
     def __init__(self, id: str, recorder: StopRecorder) -> None:
-        self.scope = anyio.CancelScope()
+        self.block: Block | None = None
         self.reason: ExitReason | None = None
         self.recorder = recorder
         self.asked = False
@@ -58,8 +56,8 @@ class Guard:
     def hear(self, down: Down) -> None:
         """Take in that the root has ended."""
         self.reason = down.reason
-        if self._failed():
-            self.scope.cancel()
+        if self._failed() and self.block is not None:
+            self.block.cancel()
 
     def error(self) -> TreeExited | None:
         """Return the error to raise when the tree has failed, and nobody was given it yet."""
@@ -68,6 +66,8 @@ class Guard:
         self._raised = True
         error = TreeExited(self._id, self.reason)
         error.__cause__ = self._cause()
+        if self.block is not None:
+            self.block.annotate(error)
         return error
 
     def late_error(self) -> TreeExited | None:
