@@ -38,7 +38,6 @@ from actors.lazy import lazy_door
 
 if TYPE_CHECKING:
     from actors.actor import Actor, on
-    from actors.backends import Block
     from actors.cancellation import CancellationToken
     from actors.context import Child, Context, Proc
     from actors.dead_letters import DeadLetterKind, DeadLetterReason
@@ -86,7 +85,6 @@ else:
         __name__,
         {
             "actors.actor": "Actor on",
-            "actors.backends": "Block",
             "actors.cancellation": "CancellationToken",
             "actors.context": "Child Context Proc",
             "actors.dead_letters": "DeadLetterKind DeadLetterReason",
@@ -115,7 +113,6 @@ __all__ = [
     "AnyRef",
     "AskCycle",
     "AskTimeout",
-    "Block",
     "CancellationToken",
     "Child",
     "Context",

@@ -42,9 +42,6 @@ from actors.waits import asker_of, sender_of, waits_for
 
 __all__ = ["AnyRef", "Ref", "Statistics"]
 
-LONGEST = 1e9
-"""The longest timeout that is kept, in seconds: some thirty years. More is as good as for ever."""
-
 M = TypeVar("M")
 M_contra = TypeVar("M_contra", contravariant=True)
 R = TypeVar("R")
@@ -137,10 +134,10 @@ class Ref(Generic[M_contra]):
         includes the wait for room in the mailbox. Raises AskTimeout when no answer came in time;
         ProcExited at once when the receiver ends first, has ended, or is down and the asker was
         told to stop; the Refusal that it answered with; NoReply when it threw the reply away;
-        AskCycle when it waits for the asker, or for its end; MailboxFull, TypeError and
-        RuntimeError like `send`. Cancelled while it waits, the request may still be handled, its
-        answer is dropped. An idle actor's handler that cannot wait (plain, or without `await`) runs
-        in this call, in its context but the asker's task: 63 times no checkpoint.
+        AskCycle when it waits for the asker, or for its end; MailboxFull, TypeError, RuntimeError
+        like `send`. Cancelled, the request may still be handled, its answer is dropped. An idle
+        actor's handler that cannot wait (plain, or without `await`) runs in this call, in its
+        context but the asker's task: 63 times no checkpoint.
         """
         address, kind = self._address, type(request)
         if timeout is not DEFAULT_TIMEOUT and timeout is not None:
@@ -150,9 +147,8 @@ class Ref(Generic[M_contra]):
             raise runtime.elsewhere(address.path)
         envelope: Envelope | None = None
         if address.waiter is not None and runtime.inline and idle is not None:  # no need to wake it
-            answer: Any = NOT_NOW
-            if (function := address.accepts.inline.get(kind)) is not None:
-                answer = idle.answer_now(request, function)
+            function = address.accepts.inline.get(kind)
+            answer: Any = NOT_NOW if function is None else idle.answer_now(request, function)
             # The answer; an envelope, if the work goes on; or NOT_NOW, which is an envelope, too.
             if type(answer) is not Envelope:
                 return answer  # type: ignore[no-any-return]
@@ -162,16 +158,11 @@ class Ref(Generic[M_contra]):
         if not isinstance(request, Request):
             raise _not_a_request(kind, address)
         if timeout is DEFAULT_TIMEOUT:
-            timeout = kind.__timeout__
+            timeout = request.__timeout__
         asker = asker_of(address, kind)
         if envelope is None:
             envelope = Envelope(request, runtime.backend.new_waiter(), address.path, asker)
-            if address.simple:
-                address.queue.append(envelope)
-                if address.waiter is not None:
-                    address.wake()
-            else:
-                _post(address, envelope)
+            _post(address, envelope)
         elif envelope.settled:
             await runtime.backend.checkpoint()  # as when it is waited for: interruptions land here
         else:
@@ -357,18 +348,18 @@ def post_question(
 
     Raises like `Ref.ask` when it cannot be sent. Who is woken takes the deadline back.
     """
-    kind: type[Any] = type(request)
+    kind = type(request)
     if kind not in address.types:
         address.accepts.admit(kind, address.path)
     if not isinstance(request, Request):
         raise _not_a_request(kind, address)
     if timeout is DEFAULT_TIMEOUT:
-        timeout = kind.__timeout__
+        timeout = request.__timeout__
     envelope = Envelope(request, waiter, address.path, None)
     _post(address, envelope)
     if timeout is not None and not envelope.settled:
         envelope.timeout = timeout
-        address.runtime.deadlines.add(envelope, min(timeout, LONGEST))
+        address.runtime.deadlines.add(envelope, timeout)
     return envelope
 
 
@@ -380,6 +371,11 @@ def _check_loop(address: Address, envelope: Envelope) -> None:
 
 
 def _post(address: Address, envelope: Envelope) -> None:
+    if address.simple:
+        address.queue.append(envelope)
+        if address.waiter is not None:
+            address.wake()
+        return
     if not address.open:
         # Checked here and not in `offer`: the asker learns it from the exception alone.
         raise ended(address.path, address.reason, type(envelope.message).__name__)

@@ -254,14 +254,14 @@ async def _serving(
     system.events.subscribe(guard.recorder)
     root = await _start(system, tree, guard.recorder)
     application._supervisor = root  # it may be over already, and not to be found any more
-    guard.block = system.block()
+    guard.block = block = system.block()
     if root.is_alive:
         system.monitor(root, guard.hear)
     else:
         # It was ready, and over, before we had our turn.
         guard.hear(Down(root, await root.wait()))
     try:
-        with guard.block:
+        with block:
             yield application
     except Exception as error:
         # The tree goes down with the block; if it had failed before, both are said.

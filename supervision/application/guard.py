@@ -14,7 +14,7 @@ exited with Shutdown or Normal     no: told to stop, or ended by automatic shutd
 Guarantees: a failure is raised once, by whoever asks first, with all that led there as its cause:
 the crashes, and what was raised while stopping, each once.
 
->>> from actors import Block, Crashed, Killed, Shutdown
+>>> from actors import Crashed, Killed, Shutdown
 >>> failed(Crashed(KeyError("ada"))), failed(Killed()), failed(Shutdown("deploy"))
 (True, True, False)
 >>> error = OSError("disk full")
@@ -27,13 +27,25 @@ ExceptionGroup('what brought shop down', [OSError('disk full'), KeyError('ada')]
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import Protocol, final
 
-from actors import Block, Crashed, Down, ExitReason, Killed, Shutdown
+from actors import Crashed, Down, ExitReason, Killed, Shutdown
 from supervision.application.stop_recorder import StopRecorder
 from supervision.errors import IntensityExceeded, TreeExited
 
 __all__ = ["Guard", "failed", "joined", "one_error"]
+
+
+class Block(Protocol):
+    """The block that a tree is served in, as far as its guard is concerned."""
+
+    def cancel(self) -> None:
+        """Cancel what runs in it."""
+        ...
+
+    def annotate(self, error: BaseException) -> None:
+        """Say on an error that the block did not hear of it, if that is so."""
+        ...
 
 
 @final
