@@ -40,47 +40,11 @@ from actors.dead_letters import FULL, DeadLetterKind, DeadLetterReason
 from actors.deadlines import Deadlines
 from actors.errors import MailboxFull, NameTaken, ended
 from actors.exits import ExitReason, NoProc
-from actors.mail import CONTROL, Parked, Parking, carried, is_mark, load, unwrap
+from actors.mail import CONTROL, Accepts, Awaiting, Parked, Parking, Wait, is_mark, load, unwrap
 from actors.mailbox import Mailbox, Overflow
 from actors.messages import Envelope
 
-__all__ = ["Accepts", "Address", "Awaiting", "Occupant", "Runtime", "current_occupant"]
-
-
-class Accepts(Protocol):
-    """The message types that an address takes; a type that was let in once stays.
-
-    `inline` has the functions that may answer a request in the asker's turn. Both are the same
-    dictionaries for ever: an address holds on to them.
-    """
-
-    types: dict[type, object]
-    inline: dict[type, Callable[..., Any]]
-
-    def admit(self, kind: type, path: str) -> None:
-        """Add `kind` to `types` when it is taken. Raises TypeError when it is not."""
-        ...
-
-
-class Wait(Protocol):
-    """What a proc waits with: an `Envelope`, or a mark for a wait of another kind."""
-
-    @property
-    def settled(self) -> bool:
-        """Return whether what was waited for has come."""
-        ...
-
-
-class Awaiting(Protocol):
-    """Somebody to be told of an end, who is asked first whether that is still wanted."""
-
-    def done(self) -> bool:
-        """Return whether it has heard, or given up."""
-        ...
-
-    def set_result(self, result: Any, /) -> None:
-        """Tell it."""
-        ...
+__all__ = ["Address", "Occupant", "Runtime", "current_occupant"]
 
 
 class Occupant(Protocol):
@@ -450,7 +414,7 @@ class Address:
     def loaded(self, item: object, values: tuple[object, ...] | None = None) -> object:
         """Return a message with the variables that travel with it (default: as they are now)."""
         carry = self.runtime.carry
-        return load(item, self.path, values or carried(carry)) if carry else item
+        return load(item, self.path, values, carry) if carry else item
 
     def room(self) -> None:
         """Let in those who wait, as far as there is room; called when room was made."""

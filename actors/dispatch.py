@@ -26,9 +26,9 @@ from functools import lru_cache, partial
 from types import CodeType
 from typing import Any, final
 
-from actors.address import Accepts
 from actors.context import Proc
 from actors.functions import TaskProc
+from actors.mail import Accepts
 from actors.message_types import mailbox_types
 from actors.messages import Request
 from actors.shapes import MARK

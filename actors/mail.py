@@ -1,4 +1,4 @@
-"""What stands in the queue of an address, beside the messages themselves.
+"""What stands in the queue of an address, beside the messages themselves, and who waits there.
 
 A plain message stands there as it is, a request in its envelope. Whatever is no message (the mark
 of control, stop marks, notices) takes no room in a bounded mailbox and is never a dead letter.
@@ -10,8 +10,9 @@ of control, stop marks, notices) takes no room in a bounded mailbox and is never
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, final
+from typing import Any, Protocol, final
 
 from actors.backends import Waiter
 from actors.messages import NOBODY, Envelope
@@ -19,14 +20,53 @@ from actors.messages import NOBODY, Envelope
 __all__ = [
     "CONTROL",
     "STOP",
+    "Accepts",
+    "Awaiting",
     "Control",
     "Notice",
     "Parked",
     "Parking",
     "StopMark",
+    "Wait",
     "is_mark",
     "unwrap",
 ]
+
+
+class Accepts(Protocol):
+    """The message types that an address takes; a type that was let in once stays.
+
+    `inline` has the functions that may answer a request in the asker's turn. Both are the same
+    dictionaries for ever: an address holds on to them.
+    """
+
+    types: dict[type, object]
+    inline: dict[type, Callable[..., Any]]
+
+    def admit(self, kind: type, path: str) -> None:
+        """Add `kind` to `types` when it is taken. Raises TypeError when it is not."""
+        ...
+
+
+class Wait(Protocol):
+    """What a proc waits with: an `Envelope`, or a mark for a wait of another kind."""
+
+    @property
+    def settled(self) -> bool:
+        """Return whether what was waited for has come."""
+        ...
+
+
+class Awaiting(Protocol):
+    """Somebody to be told of an end, who is asked first whether that is still wanted."""
+
+    def done(self) -> bool:
+        """Return whether it has heard, or given up."""
+        ...
+
+    def set_result(self, result: Any, /) -> None:
+        """Tell it."""
+        ...
 
 
 @final
@@ -119,9 +159,17 @@ def carried(variables: tuple[ContextVar[Any], ...]) -> tuple[object, ...]:
     return tuple(variable.get(UNSET) for variable in variables)
 
 
-def load(item: object, path: str, values: tuple[object, ...]) -> Envelope:
-    """Return a message in an envelope with these values, unless it has some already."""
+def load(
+    item: object,
+    path: str,
+    values: tuple[object, ...] | None,
+    variables: tuple[ContextVar[Any], ...],
+) -> Envelope:
+    """Return a message in an envelope with these values (default: the present ones of `variables`).
+
+    One that has values already keeps them.
+    """
     envelope = item if type(item) is Envelope else Envelope(item, NOBODY, path, None)
     if not hasattr(envelope, "carried"):
-        envelope.carried = values
+        envelope.carried = values or carried(variables)
     return envelope

@@ -34,7 +34,7 @@ from contextvars import Context
 from functools import partial
 from typing import Any, final
 
-from actors.address import Address, Awaiting, Occupant, Wait, current_occupant
+from actors.address import Address, Occupant, current_occupant
 from actors.backends import Interrupted, InterruptibleTask, TimerHandle, Waiter
 from actors.cancellation import CancellationToken, homeward
 from actors.context import Core, Proc, make_context
@@ -48,7 +48,7 @@ from actors.engine.stopping import CHILDLESS, stop_children
 from actors.errors import Ignore
 from actors.events import Event, ProcEnded, ProcStarted, StopError
 from actors.exits import Crashed, ExitReason, Killed, Normal, Shutdown, check_reason
-from actors.mail import STOP
+from actors.mail import STOP, Awaiting, Wait
 from actors.ref import ref_of
 from actors.texts import is_a
 from actors.waits import Farewell, hurry, wait_is_over
@@ -61,10 +61,9 @@ class Incarnation:
     """One life of a proc, from its factory's result to the announcement of its end.
 
     `children` are the addresses it owns, in order of start. `own_task` is its task, None while it
-    has none; `task` what the event loop calls the current task in it. `asking` is the address
-    that its task waits for, if any, and `asked` what it waits with; `farewell` is how it hears
-    that nobody is there any more to answer, while it is leaving.
-    `killed` implies a verdict. The rest of the fields that its parts use are told in `Life`.
+    has none; `task` what the event loop calls the current task in it. `asking` is the address that
+    its task waits for, if any, and `asked` what it waits with; `farewell` is how it hears, while it
+    is leaving, that nobody is there to answer. `killed` implies a verdict. The rest is in `Life`.
     """
 
     __slots__ = (
@@ -175,8 +174,7 @@ class Incarnation:
             self._background = background
         return background
 
-    # Functions of the parts as methods, without another call in between: an inline ask is nearly
-    # all overhead already.
+    # Functions of the parts as methods, without a call in between: an inline ask is little else.
     answer_now = inline.answer_now
     hear_exit = hear_exit
     crash = ending.crash
@@ -520,8 +518,7 @@ class Incarnation:
         address = self.address
         self.phase = Phase.ENDED
         self.told = self.told or reason
-        address.waiter = address.occupant = None
-        address.reason = reason
+        address.waiter, address.occupant, address.reason = None, None, reason
         self._give_back()
         if address.extra or address.control:
             ending.drop_control(self)
@@ -559,6 +556,5 @@ class Incarnation:
 
     def publish(self, event: Callable[..., Event], *values: object) -> None:
         """Publish an event about it, if anybody listens."""
-        events = self.system.events
-        if events.heard:
-            events.publish(event(ref_of(self.address), *values))
+        if self.system.events.heard:
+            self.system.events.publish(event(ref_of(self.address), *values))

@@ -46,6 +46,7 @@ from typing import Any, TypeGuard, TypeVar, final
 from actors.address import UNLIMITED
 from actors.backends import Waiter
 from actors.dead_letters import DeadLetterKind, DeadLetterReason
+from actors.deadlines import Nap
 from actors.dispatch import Dispatch, Handler
 from actors.engine.life import Life
 from actors.errors import NoReply, Refusal
@@ -62,24 +63,6 @@ BATCH = 128
 RAISED = DeadLetterReason(DeadLetterKind.IN_HAND, "its handler raised")
 
 N = TypeVar("N")
-
-
-@final
-class Nap:
-    """The deadline of an actor that nobody writes to; past it, the actor lets go of its task."""
-
-    __slots__ = ("due", "over", "tick", "waiter")
-
-    def __init__(self, waiter: Waiter[None]) -> None:
-        self.waiter = waiter
-        self.over = False
-        self.due, self.tick = 0.0, 0
-
-    def expire(self) -> None:
-        """Wake the actor, if nothing else did."""
-        if not self.waiter.done():
-            self.over = True
-            self.waiter.set_result(None)
 
 
 @final
