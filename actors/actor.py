@@ -47,14 +47,17 @@ refused 100
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Coroutine
 from types import UnionType
 from typing import Any, ClassVar, Concatenate, Protocol, TypeVar, get_origin, overload
 
 from actors.cancellation import CancellationToken
 from actors.context import Proc, receive
-from actors.dispatch import MARK, Dispatch, build, hibernation_of
+from actors.dispatch import Dispatch, build, hibernation_of
+from actors.message_types import check_message_class
 from actors.messages import Question, Reply
+from actors.shapes import MARK
 
 __all__ = ["Actor", "HandlerOf", "RequestHandlerOf", "on"]
 
@@ -136,13 +139,22 @@ def on(kind: type[Any]) -> Any:
 
     It takes `(self, message)`, or for a request also `(self, message, reply)`; `def` or `async
     def`. Subclasses of `kind` come to it too. Marks may be stacked. Raises TypeError when
-    `kind` is no class.
+    `kind` is no class, or a Protocol, and when the class has a handler of this name already.
     """
     origin = get_origin(kind) or kind
     if not isinstance(origin, type) or origin is UnionType:
         raise TypeError(f"@on takes a message class, not {kind!r}")
+    check_message_class("@on", origin)
 
     def mark(method: Callable[Concatenate[Any, ...], Any]) -> Callable[Concatenate[Any, ...], Any]:
+        # In the body of a class, the one before would be lost without a word.
+        body = sys._getframe(1).f_locals  # pyright: ignore[reportPrivateUsage]
+        before = body.get(getattr(method, "__name__", "")) if "__qualname__" in body else None
+        if before is not method and (lost := getattr(before, MARK, ())):
+            raise TypeError(
+                f"{method.__qualname__}: the handler for {lost[0].__name__} has that name; "
+                f"choose another one for {origin.__name__}"
+            )
         setattr(method, MARK, (*getattr(method, MARK, ()), origin))
         return method
 

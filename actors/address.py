@@ -31,7 +31,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from threading import get_ident
 from typing import Any, Protocol, TypeAlias, final
 
@@ -40,47 +40,11 @@ from actors.dead_letters import FULL, DeadLetterKind, DeadLetterReason
 from actors.deadlines import Deadlines
 from actors.errors import MailboxFull, NameTaken, ended
 from actors.exits import ExitReason, NoProc
-from actors.mail import CONTROL, Parked, Parking, is_mark, unwrap
+from actors.mail import CONTROL, Accepts, Awaiting, Parked, Parking, Wait, is_mark, load, unwrap
 from actors.mailbox import Mailbox, Overflow
 from actors.messages import Envelope
 
-__all__ = ["Accepts", "Address", "Awaiting", "Occupant", "Runtime", "current_occupant"]
-
-
-class Accepts(Protocol):
-    """The message types that an address takes; a type that was let in once stays.
-
-    `inline` has the functions that may answer a request in the asker's turn. Both are the same
-    dictionaries for ever: an address holds on to them.
-    """
-
-    types: dict[type, object]
-    inline: dict[type, Callable[..., Any]]
-
-    def admit(self, kind: type, path: str) -> None:
-        """Add `kind` to `types` when it is taken. Raises TypeError when it is not."""
-        ...
-
-
-class Wait(Protocol):
-    """What a proc waits with: an `Envelope`, or a mark for a wait of another kind."""
-
-    @property
-    def settled(self) -> bool:
-        """Return whether what was waited for has come."""
-        ...
-
-
-class Awaiting(Protocol):
-    """Somebody to be told of an end, who is asked first whether that is still wanted."""
-
-    def done(self) -> bool:
-        """Return whether it has heard, or given up."""
-        ...
-
-    def set_result(self, result: Any, /) -> None:
-        """Tell it."""
-        ...
+__all__ = ["Address", "Occupant", "Runtime", "current_occupant"]
 
 
 class Occupant(Protocol):
@@ -174,6 +138,7 @@ class Runtime:
 
     __slots__ = (
         "backend",
+        "carry",
         "closed",
         "dead_letter",
         "deadlines",
@@ -184,6 +149,7 @@ class Runtime:
         "name",
         "names",
         "spare",
+        "variables",
     )
 
     def __init__(
@@ -197,6 +163,10 @@ class Runtime:
         self.backend = backend
         self.closed = False
         self.heard = heard
+        self.carry: tuple[ContextVar[Any], ...] = ()
+        # The context in which each incarnation lives, in a copy of its own: whoever spawned it, or
+        # asked for that, must not leave in it for life what belongs to one request.
+        self.variables = copy_context()
         self.home = get_ident()
         self.deadlines = Deadlines(backend)
         self.dead_letter = dead_letter
@@ -205,6 +175,23 @@ class Runtime:
         self.in_a_row = 0
         # The envelope for the next question that is answered at once: nearly always it comes back.
         self.spare: Envelope | None = None
+
+    def carry_along(self, variables: tuple[ContextVar[Any], ...]) -> None:
+        """Let these variables travel with each message; then none takes a shortcut."""
+        self.carry = variables
+        self.inline = self.inline and not variables
+
+    def check_here(self, what: str) -> None:
+        """Refuse a use in another thread than the event loop's. Raises RuntimeError."""
+        if get_ident() != self.home:
+            raise self.elsewhere(what)
+
+    def elsewhere(self, what: str) -> RuntimeError:
+        """Return the error for one who uses `what` in another thread or event loop."""
+        return RuntimeError(
+            f"{what} belongs to the event loop of actor system {self.name!r}; in another thread or "
+            "loop use what system.threadsafe(ref) returns"
+        )
 
     def close(self) -> None:
         """Take note that everything has ended that was started here."""
@@ -300,7 +287,7 @@ class Address:
         self.incarnation = 0
         self.undelivered: Callable[[object], None] | None = None
         self.open = True
-        self.simple = mailbox.capacity is None
+        self.simple = mailbox.capacity is None and not runtime.carry
         self.reason: ExitReason = NEVER_RAN
         self.why: object = ""
 
@@ -319,20 +306,17 @@ class Address:
         """Return the queue, a new one if there is none."""
         if self.queue is NOTHING:
             self.queue = deque()
-            self.simple = self.open and self.capacity == UNLIMITED
+            self.simple = self.open and self.capacity == UNLIMITED and not self.runtime.carry
         return self.queue
 
     # -- sending ---------------------------------------------------------------------------
 
     def wake(self) -> None:
-        """Wake the receiver if it is parked."""
+        """Wake the receiver if it is parked. Raises RuntimeError in another thread."""
         waiter = self.waiter
         if waiter is not None:
             if get_ident() != self.runtime.home:
-                # Told from another thread, although `system.threadsafe` is the way for that. The
-                # queue takes it well; a task of the loop can only be woken by the loop.
-                self.runtime.backend.call_soon_threadsafe(self.wake)
-                return
+                raise self.runtime.elsewhere(self.path)
             self.waiter = None
             if not waiter.done():
                 waiter.set_result(None)
@@ -389,8 +373,11 @@ class Address:
     def offer(self, item: object) -> bool:
         """Try to queue a message without waiting; True when it found its way (or its end).
 
-        False when the sender has to wait for room. Raises MailboxFull under `Overflow.RAISE`.
+        False when the sender has to wait for room. Raises MailboxFull under `Overflow.RAISE`, and
+        RuntimeError in another thread.
         """
+        self.runtime.check_here(self.path)
+        item = self.loaded(item)
         if not self.open:
             self.refuse(item, self.gone)
         elif not self.full and not self.parked:
@@ -420,9 +407,14 @@ class Address:
         """Let a message wait in front of the mailbox, in its sender's turn."""
         if self.parked is None:
             self.parked = Parking()
-        entry = Parked(item, waiter)
+        entry = Parked(self.loaded(item), waiter)
         self.parked.park(entry)
         return entry
+
+    def loaded(self, item: object, values: tuple[object, ...] | None = None) -> object:
+        """Return a message with the variables that travel with it (default: as they are now)."""
+        carry = self.runtime.carry
+        return load(item, self.path, values, carry) if carry else item
 
     def room(self) -> None:
         """Let in those who wait, as far as there is room; called when room was made."""
@@ -532,7 +524,15 @@ class Address:
     def reopen(self) -> None:
         """Take mail again."""
         self.open = True
-        self.simple = self.capacity == UNLIMITED and self.queue is not NOTHING
+        room = self.capacity == UNLIMITED and not self.runtime.carry
+        self.simple = room and self.queue is not NOTHING
+
+    def take_back(self, item: object) -> None:
+        """Take out again what was just queued, if it is still there."""
+        for index, queued in enumerate(self.queue):
+            if queued is item:
+                del self.queue[index]
+                return
 
     def put_back(self, items: deque[object]) -> None:
         """Queue messages again, in front of all that wait but behind control."""

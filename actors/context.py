@@ -39,6 +39,7 @@ from actors.mailbox import Mailbox
 from actors.names import Name
 from actors.notices import Down, Exited, Monitor, Received
 from actors.ref import Ref
+from actors.shapes import check_hooks
 from actors.timer import Timer
 from actors.vitals import Place, Vitals
 
@@ -55,6 +56,10 @@ class Proc(ABC, Generic[M]):
     """The unit of concurrency and supervision; `M` is the type of the messages it takes."""
 
     context: Context[M]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        check_hooks(cls, Proc)
 
     async def on_start(self) -> None:
         """Get ready; whoever starts the proc waits until this returns.
@@ -382,7 +387,8 @@ class Child(ABC, Generic[M]):
 class Context(Generic[M]):
     """What a proc reaches from inside: its address, children, links, monitors and timers.
 
-    One for each incarnation, made by the engine. To be used from the proc's own code.
+    One for each incarnation, made by the engine. To be used from the proc's own code, in the thread
+    of its event loop: what changes anything raises RuntimeError in another one.
     """
 
     __slots__ = ("_life", "_ref")
@@ -527,7 +533,8 @@ class Context(Generic[M]):
     def stop(self, reason: ExitReason = Normal()) -> None:  # noqa: B008 - a frozen value
         """Stop this proc after the message in hand; it exits with `reason` (default Normal).
 
-        A proc that is no actor is told through its token and its inbox.
+        A proc that is no actor is told through its token and its inbox. Raises TypeError for
+        what is no exit reason; a text goes into `Shutdown("...")`.
         """
         self._life.stop_self(reason)
 

@@ -31,9 +31,9 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from typing import Protocol, final
 
-from actors.backends import Backend, TimerHandle
+from actors.backends import Backend, TimerHandle, Waiter
 
-__all__ = ["Deadlines", "Expiring"]
+__all__ = ["Deadlines", "Expiring", "Nap"]
 
 TICKS = 1024
 """Ticks per second: a deadline is at most a 1024th of a second late, beside the loop's own lag."""
@@ -57,6 +57,24 @@ class Expiring(Protocol):
     def expire(self) -> None:
         """Take note that the time is up; must not raise."""
         ...
+
+
+@final
+class Nap:
+    """The deadline of an actor that nobody writes to; past it, the actor lets go of its task."""
+
+    __slots__ = ("due", "over", "tick", "waiter")
+
+    def __init__(self, waiter: Waiter[None]) -> None:
+        self.waiter = waiter
+        self.over = False
+        self.due, self.tick = 0.0, 0
+
+    def expire(self) -> None:
+        """Wake the actor, if nothing else did."""
+        if not self.waiter.done():
+            self.over = True
+            self.waiter.set_result(None)
 
 
 @final

@@ -26,14 +26,14 @@ from functools import lru_cache, partial
 from types import CodeType
 from typing import Any, final
 
-from actors.address import Accepts
 from actors.context import Proc
 from actors.functions import TaskProc
+from actors.mail import Accepts
 from actors.message_types import mailbox_types
 from actors.messages import Request
+from actors.shapes import MARK
 
 __all__ = [
-    "MARK",
     "Dispatch",
     "Handler",
     "Open",
@@ -44,8 +44,6 @@ __all__ = [
     "label",
     "traits_of",
 ]
-
-MARK = "__actor_handles__"
 
 
 @final
@@ -206,6 +204,12 @@ def _handler(cls: type, kind: type, name: str) -> Handler:
     where = f"{cls.__qualname__}.{name}"
     if not callable(function):
         raise TypeError(f"{where}: a handler is a method, not {function!r}")
+    others = getattr(function, MARK, (kind,))
+    if kind not in others:
+        raise TypeError(
+            f"{where}: it handles {others[0].__name__}, and hides the handler for {kind.__name__} "
+            "of that name; choose another name"
+        )
     try:
         inspect.signature(function).bind(None, None)
         takes_reply = False

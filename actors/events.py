@@ -37,6 +37,7 @@ from attrs import frozen
 from actors.dead_letters import DeadLetterReason
 from actors.exits import ExitReason
 from actors.ref import Ref
+from actors.shapes import check_plain
 from actors.texts import describe, note, process_end, text_of
 
 __all__ = [
@@ -184,9 +185,10 @@ class EventStream:
         self._failed: set[Subscription] = set()
 
     def subscribe(self, handler: Handler) -> Subscription:
-        """Call `handler` with each event from now on. Raises TypeError when it is not callable."""
+        """Call `handler` with each event from now on. Raises TypeError for another shape."""
         if not callable(handler):
             raise TypeError(f"an event handler is a function of one event, not {handler!r}")
+        check_plain("an event handler", handler)
         subscription = Subscription(self, handler)
         self._subscriptions = (*self._subscriptions, subscription)
         self.heard = True

@@ -23,11 +23,12 @@ from __future__ import annotations
 
 from typing import TypeAlias, final
 
-from attrs import frozen
+from attrs import field, frozen
+from attrs.validators import instance_of
 
 from actors.texts import describe, process_end, text_of
 
-__all__ = ["Crashed", "ExitReason", "Killed", "NoProc", "Normal", "Shutdown"]
+__all__ = ["Crashed", "ExitReason", "Killed", "NoProc", "Normal", "Shutdown", "check_reason"]
 
 
 @final
@@ -79,7 +80,7 @@ class Killed:
 class Crashed:
     """An exception left the proc's code; `error` is that exception."""
 
-    error: BaseException
+    error: BaseException = field(validator=instance_of(BaseException))
 
     @property
     def is_abnormal(self) -> bool:
@@ -107,6 +108,12 @@ class NoProc:
 
     def __str__(self) -> str:
         return "no proc"
+
+
+def check_reason(reason: object) -> None:
+    """Refuse what is no exit reason. Raises TypeError."""
+    if not isinstance(reason, Normal | Shutdown | Killed | Crashed | NoProc):
+        raise TypeError(f"an exit reason is wanted, like Shutdown('maintenance'), not {reason!r}")
 
 
 ExitReason: TypeAlias = Normal | Shutdown | Killed | Crashed | NoProc

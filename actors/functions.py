@@ -23,6 +23,7 @@ from typing import Never, final
 
 from actors.cancellation import CancellationToken
 from actors.context import Proc
+from actors.shapes import check_shape
 
 __all__ = ["TaskFactory", "TaskProc", "task"]
 
@@ -67,8 +68,10 @@ def task(function: Callable[[CancellationToken], Awaitable[None]]) -> TaskFactor
     """Make a proc factory of a plain `async def f(shutdown)`.
 
     Such a proc takes no messages, is ready as soon as it runs, and ends when `f` returns. Raises
-    TypeError when `function` is not callable.
+    TypeError when `function` cannot be called with one token, or awaited.
     """
     if not callable(function):
         raise TypeError(f"task wants a coroutine function of one token, not {function!r}")
+    name = getattr(function, "__qualname__", "f")
+    check_shape(f"task({name})", function, ("token",), awaited=True)
     return TaskFactory(function)

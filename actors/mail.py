@@ -1,4 +1,4 @@
-"""What stands in the queue of an address, beside the messages themselves.
+"""What stands in the queue of an address, beside the messages themselves, and who waits there.
 
 A plain message stands there as it is, a request in its envelope. Whatever is no message (the mark
 of control, stop marks, notices) takes no room in a bounded mailbox and is never a dead letter.
@@ -10,22 +10,63 @@ of control, stop marks, notices) takes no room in a bounded mailbox and is never
 from __future__ import annotations
 
 from collections import deque
-from typing import final
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, Protocol, final
 
 from actors.backends import Waiter
-from actors.messages import Envelope
+from actors.messages import NOBODY, Envelope
 
 __all__ = [
     "CONTROL",
     "STOP",
+    "Accepts",
+    "Awaiting",
     "Control",
     "Notice",
     "Parked",
     "Parking",
     "StopMark",
+    "Wait",
     "is_mark",
     "unwrap",
 ]
+
+
+class Accepts(Protocol):
+    """The message types that an address takes; a type that was let in once stays.
+
+    `inline` has the functions that may answer a request in the asker's turn. Both are the same
+    dictionaries for ever: an address holds on to them.
+    """
+
+    types: dict[type, object]
+    inline: dict[type, Callable[..., Any]]
+
+    def admit(self, kind: type, path: str) -> None:
+        """Add `kind` to `types` when it is taken. Raises TypeError when it is not."""
+        ...
+
+
+class Wait(Protocol):
+    """What a proc waits with: an `Envelope`, or a mark for a wait of another kind."""
+
+    @property
+    def settled(self) -> bool:
+        """Return whether what was waited for has come."""
+        ...
+
+
+class Awaiting(Protocol):
+    """Somebody to be told of an end, who is asked first whether that is still wanted."""
+
+    def done(self) -> bool:
+        """Return whether it has heard, or given up."""
+        ...
+
+    def set_result(self, result: Any, /) -> None:
+        """Tell it."""
+        ...
 
 
 @final
@@ -103,3 +144,32 @@ def unwrap(item: object) -> object:
 def is_mark(item: object) -> bool:
     """Return whether an item is no message; it is not asked itself, being anybody's object."""
     return issubclass(type(item), Control | StopMark | Notice)
+
+
+# Context variables that travel. Only where a system was told to carry some, each message is loaded
+# with their values: a request's envelope takes them along, and a message that was told is put into
+# one that nobody waits for. Nowhere else does a message look different, or take longer.
+
+UNSET: object = object()
+"""Stands for a context variable that has no value."""
+
+
+def carried(variables: tuple[ContextVar[Any], ...]) -> tuple[object, ...]:
+    """Return the present values of context variables."""
+    return tuple(variable.get(UNSET) for variable in variables)
+
+
+def load(
+    item: object,
+    path: str,
+    values: tuple[object, ...] | None,
+    variables: tuple[ContextVar[Any], ...],
+) -> Envelope:
+    """Return a message in an envelope with these values (default: the present ones of `variables`).
+
+    One that has values already keeps them.
+    """
+    envelope = item if type(item) is Envelope else Envelope(item, NOBODY, path, None)
+    if not hasattr(envelope, "carried"):
+        envelope.carried = values or carried(variables)
+    return envelope

@@ -16,11 +16,22 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Iterable
-from typing import Any, ForwardRef, Never, NoReturn, TypeVar, Union, cast, get_args, get_origin
+from typing import (
+    Any,
+    ForwardRef,
+    Never,
+    NoReturn,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    is_typeddict,
+)
 
 from actors.context import Proc
 
-__all__ = ["mailbox_types"]
+__all__ = ["check_message_class", "mailbox_types"]
 
 PROC: type = cast("type", Proc)
 
@@ -109,7 +120,18 @@ def _flatten(annotation: object, cls: type) -> tuple[type, ...]:
         raise TypeError(
             f"{cls.__qualname__}: a mailbox is a class or a union of classes, not {annotation!r}"
         )
+    check_message_class(cls.__qualname__, origin)
     return (origin,)
+
+
+def check_message_class(where: str, kind: type) -> None:
+    """Refuse what messages are never instances of by their class. Raises TypeError."""
+    if getattr(kind, "_is_protocol", False) or is_typeddict(kind):
+        what = "TypedDict" if is_typeddict(kind) else "Protocol"
+        raise TypeError(
+            f"{where}: {kind.__name__} is a {what}, but a message finds its handler by its class; "
+            "name classes, or derive them from a common one"
+        )
 
 
 def _resolve(annotation: str | ForwardRef, cls: type) -> object:

@@ -2,7 +2,7 @@
 
 Any class is a message. A class derived from `Request[R]` is a message that is answered with
 an `R`; `ask` infers `R` from it. A handler answers by returning, or it takes a `Reply[R]`
-as its last argument and answers later, from anywhere in the same event loop.
+as its last argument and answers later, from anywhere in the same process.
 
 An answer reaches its asker at most once; one that comes after the asker gave up is dropped.
 A `Reply` that is thrown away unanswered fails its asker at once.
@@ -22,10 +22,12 @@ from typed actor libraries such as Akka's `ask` and fits both mypy and pyright.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
+from threading import get_ident
 from typing import Any, ClassVar, Final, Generic, Protocol, Self, TypeVar, cast, final
 
-from actors.backends import Waiter
+from actors.backends import Backend, Waiter
 from actors.errors import AskTimeout, NoReply
 from actors.texts import is_a
 
@@ -79,6 +81,13 @@ class Asker(Protocol):
         ...
 
 
+class Home(Protocol):
+    """The actor system of a request: its event loop, and the thread of that."""
+
+    home: int
+    backend: Backend
+
+
 @final
 class Nobody:
     """The waiter of a request that nobody waits for yet: it counts as settled."""
@@ -107,10 +116,13 @@ NOBODY = Nobody()
 class Envelope:
     """A request on its way through a mailbox, together with where its answer goes.
 
-    `turn` counts how often it was handed out; a stashed one is handed out again.
+    `turn` counts how often it was handed out; a stashed one is handed out again. `carried` has the
+    values of the context variables that travel along, and is there only if any do.
     """
 
-    __slots__ = ("asker", "due", "message", "path", "tick", "timeout", "turn", "waiter")
+    carried: tuple[object, ...]
+
+    __slots__ = ("asker", "carried", "due", "message", "path", "tick", "timeout", "turn", "waiter")
 
     def __init__(
         self, message: object, waiter: Waiter[object], path: str, asker: Asker | None
@@ -160,9 +172,10 @@ class Reply(Generic[R_contra]):
     is dropped. When the actor ends first, the asker gets `ProcExited`.
     """
 
-    __slots__ = ("__weakref__", "_answered", "_envelope", "_turn", "_type")
+    __slots__ = ("__weakref__", "_answered", "_envelope", "_home", "_turn", "_type")
 
     _envelope: Envelope | None
+    _home: Home
     _answered: bool
     _turn: int
     _type: str
@@ -174,7 +187,7 @@ class Reply(Generic[R_contra]):
         """Answer the request with `value`; never waits."""
         envelope = self._use()
         if envelope is not None:
-            envelope.answer(value)
+            self._at_home(partial(envelope.answer, value))
 
     def fail(self, error: Exception) -> None:
         """Answer the request with an error, raised in the asker; usually a `Refusal`.
@@ -185,7 +198,14 @@ class Reply(Generic[R_contra]):
             raise TypeError(f"fail takes an exception to raise in the asker, not {error!r}")
         envelope = self._use()
         if envelope is not None:
-            envelope.fail(error)
+            self._at_home(partial(envelope.fail, error))
+
+    def _at_home(self, call: Callable[[], None]) -> None:
+        """Call in the thread of the event loop: only there can anybody be woken."""
+        if get_ident() == self._home.home:
+            call()
+        else:  # nobody waits any more when the loop has gone
+            self._home.backend.call_soon_threadsafe(call)
 
     @property
     def wanted(self) -> bool:
@@ -204,14 +224,17 @@ class Reply(Generic[R_contra]):
         # Not __init__-ed: `Reply()` raised, there is nobody to tell.
         envelope = getattr(self, "_envelope", None)
         if envelope is not None and not self._answered and self._turn == envelope.turn:
-            envelope.fail(NoReply(envelope.path, type(envelope.message).__name__))
+            # In whatever thread it was dropped, or the garbage collector came by.
+            error = NoReply(envelope.path, type(envelope.message).__name__)
+            self._at_home(partial(envelope.fail, error))
 
 
-def make_reply(envelope: Envelope | None, message: object) -> Reply[object]:
+def make_reply(envelope: Envelope | None, message: object, home: Home) -> Reply[object]:
     """Make the reply to a request; without an envelope (it was told) every answer is dropped."""
     reply = object.__new__(cast("type[Reply[object]]", Reply))
     reply._envelope = envelope  # pyright: ignore[reportPrivateUsage]
     reply._turn = 0 if envelope is None else envelope.turn  # pyright: ignore[reportPrivateUsage]
+    reply._home = home  # pyright: ignore[reportPrivateUsage]
     reply._answered = False  # pyright: ignore[reportPrivateUsage]
     reply._type = type(message).__name__  # pyright: ignore[reportPrivateUsage]
     return reply

@@ -46,7 +46,7 @@ from typing import Any, final
 import pytest
 
 from actors.address import Address, DeadLetterHandler, HearsOfMail, Runtime, instruments
-from actors.backends import Backend, InterruptibleTask, TimerHandle, Waiter
+from actors.backends import Backend, Block, InterruptibleTask, TimerHandle, Waiter
 from actors.dead_letters import DeadLetterReason
 from actors.events import DeadLetter
 from actors.mail import Control, Notice, StopMark, unwrap
@@ -61,10 +61,6 @@ __all__ = [
     "no_dead_letters",
     "no_leaks",
 ]
-
-OUTLIVES = " threadsafe ask"
-"""How the labels of tasks end that may outlive their system: what they wait for tells a thread."""
-
 
 # -- tasks, timers, systems ------------------------------------------------------------------------
 
@@ -142,11 +138,7 @@ class WatchedBackend(Backend):
                 raise
             finally:
                 del self.tasks[key]
-                if (
-                    self.runtime is not None
-                    and self.runtime.closed
-                    and not label.endswith(OUTLIVES)
-                ):
+                if self.runtime is not None and self.runtime.closed:
                     self._faults.append(f"the task of {label} outlived {self.runtime.name!r}")
 
         self.tasks[key] = label
@@ -169,6 +161,10 @@ class WatchedBackend(Backend):
         """Let every other task run until all of them wait."""
         await self._backend.settle()
 
+    def block(self) -> Block:
+        """Make a block that can be cancelled."""
+        return self._backend.block()
+
     def coroutine_of(self, task: object) -> object:
         """Return the coroutine that a task runs, None when it has ended."""
         return self._backend.coroutine_of(task)
@@ -186,7 +182,7 @@ class WatchedBackend(Backend):
         """List what the system has left behind in its loop."""
         tasks = (f"the task of {label}" for label in self.tasks.values())
         timers = (f"a timer that calls {timer.call!r}" for timer in self.timers)
-        return [what for what in (*tasks, *timers) if not what.endswith(OUTLIVES)]
+        return [*tasks, *timers]
 
 
 @final

@@ -28,6 +28,7 @@ once when the receiver ends first.
 from __future__ import annotations
 
 import math
+from threading import get_ident
 from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar, cast, final
 
 from attrs import frozen
@@ -40,9 +41,6 @@ from actors.messages import DEFAULT_TIMEOUT, NOT_NOW, Envelope, Question, Reques
 from actors.waits import asker_of, sender_of, waits_for
 
 __all__ = ["AnyRef", "Ref", "Statistics"]
-
-LONGEST = 1e9
-"""The longest timeout that is kept, in seconds: some thirty years. More is as good as for ever."""
 
 M = TypeVar("M")
 M_contra = TypeVar("M_contra", contravariant=True)
@@ -84,15 +82,16 @@ class Ref(Generic[M_contra]):
 
         An address that has ended makes it a dead letter. Raises MailboxFull when a bounded mailbox
         has no room and its overflow is WAIT or RAISE; raises TypeError when the receiver
-        does not accept messages of this type.
+        does not accept messages of this type. In another thread a receiver that waits for mail
+        raises RuntimeError; whether a busy one is told from there is not looked at, for speed.
         """
         address = self._address
         if type(message) not in address.types:
             address.accepts.admit(type(message), address.path)
         if address.simple:
-            address.queue.append(message)
             if address.waiter is not None:
-                address.wake()
+                address.wake()  # first: in another thread it is refused, and nothing was queued
+            address.queue.append(message)
         elif not address.offer(message):
             raise address.overfull(message, "use send, which waits for room")
 
@@ -101,10 +100,11 @@ class Ref(Generic[M_contra]):
 
         Waiting senders are let in in the order in which they came. Raises TypeError like `tell`;
         raises MailboxFull when overflow is RAISE, or when a proc would wait for room in its
-        own mailbox, or in that of one who waits for it. Cancelled while it waits, the message is
-        not sent.
+        own mailbox, or in that of one who waits for it; RuntimeError in another thread or event
+        loop. Cancelled while it waits, the message is not sent.
         """
         address = self._address
+        address.runtime.check_here(address.path)
         if type(message) not in address.types:
             address.accepts.admit(type(message), address.path)
         # First give way, then send: a loop of sends is no busy loop, and a sender that is
@@ -134,20 +134,20 @@ class Ref(Generic[M_contra]):
         includes the wait for room in the mailbox. Raises AskTimeout when no answer came in time;
         ProcExited at once when the receiver ends first, has ended, or is down and the asker was
         told to stop; the Refusal that it answered with; NoReply when it threw the reply away;
-        AskCycle when it waits for the asker, or for its end; MailboxFull and TypeError like `send`.
-        Cancelled, the request may still be handled. A handler that cannot wait may run in this call.
+        AskCycle when it waits for the asker, or for its end; MailboxFull, TypeError, RuntimeError
+        like `send`. Cancelled, the request may still be handled. A handler that cannot wait may
+        run in this call.
         """
-        address = self._address
-        kind = type(request)
+        address, kind = self._address, type(request)
         if timeout is not DEFAULT_TIMEOUT and timeout is not None:
-            _check_timeout(timeout)
-        runtime = address.runtime
+            check_timeout(timeout)
+        runtime, idle = address.runtime, address.occupant
+        if get_ident() != runtime.home:
+            raise runtime.elsewhere(address.path)
         envelope: Envelope | None = None
-        idle = address.occupant
         if address.waiter is not None and runtime.inline and idle is not None:  # no need to wake it
-            answer: Any = NOT_NOW
-            if (function := address.accepts.inline.get(kind)) is not None:
-                answer = idle.answer_now(request, function)
+            function = address.accepts.inline.get(kind)
+            answer: Any = NOT_NOW if function is None else idle.answer_now(request, function)
             if type(answer) is not Envelope:  # nor NOT_NOW, which is one, too
                 return answer  # type: ignore[no-any-return]
             envelope = None if answer is NOT_NOW else answer
@@ -160,12 +160,7 @@ class Ref(Generic[M_contra]):
         asker = asker_of(address, kind)
         if envelope is None:
             envelope = Envelope(request, runtime.backend.new_waiter(), address.path, asker)
-            if address.simple:
-                address.queue.append(envelope)
-                if address.waiter is not None:
-                    address.wake()
-            else:
-                _post(address, envelope)
+            _post(address, envelope)
         elif envelope.settled:
             await runtime.backend.checkpoint()  # as when it is waited for: interruptions land here
         else:
@@ -180,6 +175,9 @@ class Ref(Generic[M_contra]):
                 asker.hurry()
         try:
             return await waiter
+        except RuntimeError:
+            _check_loop(address, envelope)
+            raise  # it is the answer
         finally:
             if asker is not None:
                 asker.wait_is_over()
@@ -193,9 +191,10 @@ class Ref(Generic[M_contra]):
 
         A proc that reads no inbox is told through its token. Nothing happens when none runs.
         """
-        occupant = self._address.occupant
-        if occupant is not None:
-            occupant.finish_queued()
+        address = self._address
+        address.runtime.check_here(address.path)
+        if address.occupant is not None:
+            address.occupant.finish_queued()
 
     async def shutdown(self, timeout: float | None = 5.0) -> ExitReason:
         """Stop the proc after the message in hand and wait for its end; returns how it ended.
@@ -206,8 +205,10 @@ class Ref(Generic[M_contra]):
         its own end. Returns the last exit reason when no proc runs.
         """
         if timeout is not None:
-            _check_timeout(timeout)
-        occupant = self._address.occupant
+            check_timeout(timeout)
+        address = self._address
+        address.runtime.check_here(address.path)
+        occupant = address.occupant
         if occupant is not None:
             self._check_not_self("wait", "context.stop() stops it after this message")
             occupant.tell_to_stop(timeout)
@@ -219,9 +220,10 @@ class Ref(Generic[M_contra]):
         Never waits; `wait` tells when it is gone. Nothing happens when none runs. On trio, code in
         a shielded scope is not cut short and holds the death up; on asyncio it is.
         """
-        occupant = self._address.occupant
-        if occupant is not None:
-            occupant.kill()
+        address = self._address
+        address.runtime.check_here(address.path)
+        if address.occupant is not None:
+            address.occupant.kill()
 
     async def wait(self) -> ExitReason:
         """Wait until the present incarnation has ended; returns its exit reason.
@@ -230,6 +232,7 @@ class Ref(Generic[M_contra]):
         RuntimeError when a proc waits for its own end. Cancelling it only ends the wait.
         """
         address = self._address
+        address.runtime.check_here(address.path)
         living = address.occupant
         if living is None:
             await address.runtime.backend.checkpoint()
@@ -328,14 +331,49 @@ def _not_a_request(kind: type, address: Address) -> TypeError:
     )
 
 
-def _check_timeout(timeout: object) -> None:
+def check_timeout(timeout: object) -> None:
+    """Refuse what is no time to wait. Raises ValueError."""
     if not isinstance(timeout, int | float) or not (0 <= timeout < math.inf):
         raise ValueError(
             f"a timeout is a finite number of seconds >= 0, or None for no limit, not {timeout!r}"
         )
 
 
+def post_question(
+    address: Address, request: Question[Any, Any], waiter: Waiter[Any], timeout: float | None
+) -> Envelope:
+    """Send a request for somebody whom `waiter` stands for, who waits outside of the loop.
+
+    Raises like `Ref.ask` when it cannot be sent. Who is woken takes the deadline back.
+    """
+    kind = type(request)
+    if kind not in address.types:
+        address.accepts.admit(kind, address.path)
+    if not isinstance(request, Request):
+        raise _not_a_request(kind, address)
+    if timeout is DEFAULT_TIMEOUT:
+        timeout = request.__timeout__
+    envelope = Envelope(request, waiter, address.path, None)
+    _post(address, envelope)
+    if timeout is not None and not envelope.settled:
+        envelope.timeout = timeout
+        address.runtime.deadlines.add(envelope, timeout)
+    return envelope
+
+
+def _check_loop(address: Address, envelope: Envelope) -> None:
+    """Raise RuntimeError for an ask that no task of the running event loop can wait for."""
+    if not envelope.settled:
+        address.take_back(envelope)  # the receiver's own loop stands still meanwhile
+        raise address.runtime.elsewhere(address.path) from None
+
+
 def _post(address: Address, envelope: Envelope) -> None:
+    if address.simple:
+        address.queue.append(envelope)
+        if address.waiter is not None:
+            address.wake()
+        return
     if not address.open:
         # Checked here and not in `offer`: the asker learns it from the exception alone.
         raise ended(address.path, address.reason, type(envelope.message).__name__)

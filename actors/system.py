@@ -5,7 +5,9 @@ spawned, in reverse order, each within its own deadline, and waits until all of 
 also holds when the block is left by an error or cancelled; a second cancellation of the waiting
 task (asyncio) kills what is left. A crash that nobody supervised, linked or monitored is raised
 when the system is left: nothing dies silently. Until then the first 16 are kept as they are, up to
-100 as text without the state of what has crashed, and more are only counted.
+100 as text without the state of what has crashed, and more are only counted. On asyncio it may be
+entered in one task and left in another, as fixtures and start and stop hooks do; on trio the task
+that enters it leaves it.
 
 >>> import anyio
 >>> from actors import Actor, Name, on
@@ -33,14 +35,14 @@ normal
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self, TypeVar, final
 
-import anyio
 from attrs import frozen
 
 from actors.address import Address, Runtime, instruments
-from actors.backends import Backend, current_backend
+from actors.backends import Backend, Block, current_backend
 from actors.context import DEFAULT_MAILBOX, Child, IncarnationView, Proc
 from actors.dead_letters import DeadLetterReason
 from actors.dispatch import label
@@ -60,6 +62,7 @@ from actors.mailbox import Mailbox
 from actors.names import Name
 from actors.notices import Down, Watch
 from actors.ref import AnyRef, Ref, address_of, ref_of
+from actors.shapes import check_plain
 from actors.texts import is_a, process_end, without_frames
 from actors.threads import ThreadsafeRef
 
@@ -96,10 +99,16 @@ class ProcInfo:
 
 @final
 class ActorSystem:
-    """The owner of all procs, which stops them; used with `async with`, once."""
+    """The owner of all procs, which stops them; used with `async with`, once.
 
-    def __init__(self, name: str = "main") -> None:
+    A proc lives in a copy of the context in which its system was opened, in each incarnation, and
+    whoever spawned it. `carry` (default: none) names context variables that travel with each
+    message and timer, and are what its handler sees; what they cost, they cost only then.
+    """
+
+    def __init__(self, name: str = "main", *, carry: Iterable[ContextVar[Any]] = ()) -> None:
         self.name = name
+        self._carry = check_carry(carry)
         self.events = EventStream(self._report)
         self.backend: Backend
         self._runtime: Runtime
@@ -109,20 +118,21 @@ class ActorSystem:
         self._origins: list[int] = []
         self._more_errors = 0
         self._fatal: BaseException | None = None
-        self._scope: anyio.CancelScope | None = None
+        self._block: Block | None = None
         self._labels = 0
         self._in_a_row = 0
         self._state = "was not entered; use it with 'async with'"
 
     async def __aenter__(self) -> Self:
-        if self._scope is not None:
+        if self._block is not None:
             raise SystemClosed(self.name, "was entered before; make a new one")
         self._runtime = instruments.make_runtime(
             self.name, current_backend(), self._dead_letter, self._hears_letters
         )
+        self._runtime.carry_along(self._carry)
         self.backend = self._runtime.backend
-        self._scope = anyio.CancelScope()
-        self._scope.__enter__()
+        self._block = self.block()
+        self._block.__enter__()
         self._state = ""
         return self
 
@@ -138,10 +148,11 @@ class ActorSystem:
         )
         self._state = "is closed"
         self._runtime.close()
-        assert self._scope is not None
-        swallowed = bool(self._scope.__exit__(kind, error, traceback))
+        assert self._block is not None
+        swallowed = self._block.__exit__(kind, error, traceback)
         group = self._unheard(None if swallowed else error)
         if self._fatal is not None:
+            self._block.annotate(self._fatal)
             raise self._fatal from group
         if group is not None:
             raise group
@@ -186,6 +197,7 @@ class ActorSystem:
         """
         if self._state:
             raise SystemClosed(self.name, self._state)
+        self._runtime.check_here(self.name)
         self._labels += 1
         chosen = id
         if chosen is None:
@@ -225,6 +237,8 @@ class ActorSystem:
         the loop in which the end is announced and must not wait. At once, with NoProc, when none is
         running. What `call` raises is raised when the system is left.
         """
+        self._runtime.check_here(self.name)
+        check_plain("a monitor's call", call)
         life = address_of(ref).occupant
         if not isinstance(life, Incarnation):
             watch = Watch(ref, self._careful(call), None)
@@ -246,15 +260,21 @@ class ActorSystem:
         return _snapshot(self._children)
 
     def threadsafe(self, ref: Ref[M]) -> ThreadsafeRef[M]:
-        """Return a handle to `ref` for other threads."""
-        return ThreadsafeRef(self.backend, ref)
+        """Return a handle to `ref` for other threads; may be called in any thread, too."""
+        return ThreadsafeRef(ref)
 
     def kill(self) -> None:
         """Kill everything at once; leaving the system still waits for its death."""
+        if self._block is not None:
+            self._runtime.check_here(self.name)
         self._killed = True
         for address in reversed(list(self._children.values())):  # some end at once, and leave
             if address.occupant is not None:
                 address.occupant.kill()
+
+    def block(self) -> Block:
+        """Make a `with` block that may be cancelled; on asyncio any task may leave it."""
+        return self.backend.block()
 
     # -- what the engine calls ------------------------------------------------------------------
 
@@ -306,8 +326,8 @@ class ActorSystem:
         """Bring the system down: SystemExit or KeyboardInterrupt left a proc."""
         if self._fatal is None:
             self._fatal = error
-            if self._scope is not None:
-                self._scope.cancel()
+            if self._block is not None:
+                self._block.cancel()
 
     async def give_way(self) -> None:
         """Let others run after a number of starts that needed no waiting."""
@@ -330,6 +350,16 @@ class ActorSystem:
     def _dead_letter(self, address: Address, message: object, why: DeadLetterReason) -> None:
         if self.events.heard:
             self.events.publish(DeadLetter(ref_of(address), message, why))
+
+
+def check_carry(carry: Iterable[ContextVar[Any]]) -> tuple[ContextVar[Any], ...]:
+    """Return the context variables to carry. Raises TypeError for anything else."""
+    wanted: Any = carry
+    if isinstance(wanted, Iterable):
+        variables = tuple(carry)
+        if all(isinstance(entry, ContextVar) for entry in variables):  # pyright: ignore[reportUnnecessaryIsInstance]
+            return variables
+    raise TypeError(f"carry takes context variables, like (REQUEST_ID,), not {carry!r}")
 
 
 def _snapshot(roots: dict[str, Address]) -> tuple[ProcInfo, ...]:

@@ -1,7 +1,11 @@
 """Send to an actor from another thread.
 
 Refs belong to the thread of their event loop. `system.threadsafe(ref)` makes a handle whose
-methods may be called from any other thread: they hand the work over to the loop.
+methods may be called from any other thread: they hand the work over to the loop. It may be made in
+any thread, too, and belongs to the event loop of the ref's actor system.
+
+Guarantees: a thread gets what any asker gets, errors unchanged; nothing that comes while the loop
+closes is left behind there, and the thread gets SystemClosed.
 
 >>> import anyio
 >>> from actors import Actor, ActorSystem, Request, on
@@ -25,15 +29,16 @@ methods may be called from any other thread: they hand the work over to the loop
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar, final
 
-from actors.backends import Backend, InterruptibleTask
+from actors.address import Address
 from actors.dead_letters import FULL
-from actors.errors import ActorError, SystemClosed
-from actors.messages import DEFAULT_TIMEOUT, Question
-from actors.ref import Ref, address_of
+from actors.errors import MailboxFull, SystemClosed
+from actors.messages import DEFAULT_TIMEOUT, Envelope, Question
+from actors.ref import Ref, address_of, check_timeout, post_question
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -51,12 +56,11 @@ LOOK_AGAIN = 1.0
 class ThreadsafeRef(Generic[M_contra]):
     """An address, for other threads than the event loop's."""
 
-    __slots__ = ("_backend", "_home", "_ref")
+    __slots__ = ("_address", "_ref")
 
-    def __init__(self, backend: Backend, ref: Ref[M_contra]) -> None:
-        self._backend = backend
+    def __init__(self, ref: Ref[M_contra]) -> None:
         self._ref = ref
-        self._home = threading.get_ident()
+        self._address = address_of(ref)
 
     @property
     def ref(self) -> Ref[M_contra]:
@@ -70,10 +74,10 @@ class ThreadsafeRef(Generic[M_contra]):
         letter, as nobody is there to raise to. Raises TypeError when the receiver does not accept
         it, SystemClosed when the event loop has gone.
         """
-        address = address_of(self._ref)
+        address = self._address
         if type(message) not in address.types:
             address.accepts.admit(type(message), address.path)
-        self._hand_over(partial(_tell, self._ref, message))
+        _hand_over(address, partial(_tell, address, message))
 
     def ask(self, request: Question[M_contra, R], *, timeout: float | None = DEFAULT_TIMEOUT) -> R:
         """Ask and block this thread until the answer is there.
@@ -82,49 +86,84 @@ class ThreadsafeRef(Generic[M_contra]):
         when the event loop goes meanwhile, and RuntimeError when called in the event loop's own
         thread, which it would block for ever.
         """
-        if threading.get_ident() == self._home:
+        address = self._address
+        if threading.get_ident() == address.runtime.home:
             raise RuntimeError("ask here would block the event loop; await Ref.ask instead")
+        if timeout is not None:
+            check_timeout(timeout)
         from concurrent.futures import Future  # here: it loads `logging`, which few need so early
 
         future: Future[R] = Future()
-        main = partial(_ask, future, self._ref, request, timeout)
-        label = f"{self._ref.path} threadsafe ask"
-        self._hand_over(lambda: void(self._backend.start(main, label)))
+        _hand_over(address, partial(_ask, address, request, timeout, future))
         while True:
             try:
                 return future.result(LOOK_AGAIN)
             except TimeoutError:
                 if future.done():
-                    raise  # it is the answer: an AskTimeout is a TimeoutError
-                self._hand_over(void)
-
-    def _hand_over(self, call: Callable[[], None]) -> None:
-        if not self._backend.call_soon_threadsafe(call):
-            raise SystemClosed(address_of(self._ref).runtime.name, "has gone with its event loop")
+                    return future.result()  # that was the answer, or it has come this very moment
+                _hand_over(address, _nothing)
 
 
-def void(_: object = None) -> None:
+@final
+class _Thread:
+    """The waiter of an ask for which a thread is blocked; woken in the event loop.
+
+    Not a task that awaits `Ref.ask`: the loop would have to turn once more to end it, and one that
+    closes does not.
+    """
+
+    __slots__ = ("_address", "_future", "envelope")
+
+    def __init__(self, address: Address, future: Future[Any]) -> None:
+        self._address = address
+        self._future = future
+        self.envelope: Envelope | None = None
+
+    def done(self) -> bool:
+        return self._future.done()
+
+    def set_result(self, result: object, /) -> None:
+        self._over()
+        self._future.set_result(result)
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        self._over()
+        self._future.set_exception(exception)
+
+    def _over(self) -> None:
+        envelope, self.envelope = self.envelope, None
+        if envelope is not None:
+            self._address.runtime.deadlines.discard(envelope)
+
+    def __await__(self) -> Generator[Any, None, Never]:
+        raise RuntimeError("a thread waits here")
+
+
+def _hand_over(address: Address, call: Callable[[], None]) -> None:
+    if address.runtime.carry:
+        call = partial(copy_context().run, call)
+    if not address.runtime.backend.call_soon_threadsafe(call):
+        raise SystemClosed(address.runtime.name, "has gone with its event loop")
+
+
+def _nothing() -> None:
     """Do nothing."""
 
 
-def _tell(ref: Ref[Any], message: object) -> None:
-    address = address_of(ref)
-    if not address.offer(message):
+# What follows runs in the event loop, as a callback: whatever it raised would hit the loop.
+
+
+def _tell(address: Address, message: object) -> None:
+    try:
+        if not address.offer(message):
+            address.refuse(message, FULL)
+    except MailboxFull:
         address.refuse(message, FULL)
 
 
-async def _ask(
-    future: Future[Any],
-    ref: Ref[Any],
-    request: Any,
-    timeout: float | None,
-    task: InterruptibleTask,
-) -> None:
+def _ask(address: Address, request: Any, timeout: float | None, future: Future[Any]) -> None:
+    waiter = _Thread(address, future)
     try:
-        future.set_result(await ref.ask(request, timeout=timeout))
-    except (ActorError, TypeError, ValueError) as error:
+        waiter.envelope = post_question(address, request, waiter, timeout)
+    except Exception as error:
         future.set_exception(error)
-    except GeneratorExit:
-        raise
-    except BaseException as error:
-        future.set_exception(RuntimeError(f"the ask was cut short: {error!r}"))

@@ -40,10 +40,11 @@ from __future__ import annotations
 
 from typing import Any, Protocol, final
 
-from actors.address import Address, Occupant, Wait, current_occupant
+from actors.address import Address, Occupant, current_occupant
 from actors.backends import Waiter
 from actors.errors import AskCycle, ended
 from actors.exits import NoProc
+from actors.mail import Wait
 from actors.messages import Envelope
 
 __all__ = [

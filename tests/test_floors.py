@@ -22,7 +22,7 @@ pytestmark = pytest.mark.once
 # Modules and rooms (a name with a slash), lowest first.
 FLOORS: dict[str, str] = {
     "actors": (
-        "lazy texts exits errors names backends/ clock messages cancellation "
+        "lazy texts shapes exits errors names backends/ clock messages cancellation "
         "dead_letters deadlines mail mailbox address waits timer ref notices events vitals "
         "context functions message_types dispatch actor engine/ threads system __init__ "
         "pytest_plugin testing"

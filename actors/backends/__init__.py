@@ -19,6 +19,7 @@ import sys
 
 from actors.backends.base import (
     Backend,
+    Block,
     Interrupted,
     InterruptibleTask,
     TimerHandle,
@@ -28,6 +29,7 @@ from actors.backends.base import (
 
 __all__ = [
     "Backend",
+    "Block",
     "Interrupted",
     "InterruptibleTask",
     "TimerHandle",

@@ -39,11 +39,20 @@ import types
 from collections.abc import Awaitable, Callable, Generator
 from contextvars import Context
 from functools import partial
-from typing import Any, TypeVar, cast, final
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast, final
 
 import anyio
 
-from actors.backends.base import Backend, Interrupted, InterruptibleTask, Main, TimerHandle, Waiter
+from actors.backends.base import (
+    Backend,
+    Block,
+    Interrupted,
+    InterruptibleTask,
+    Main,
+    TimerHandle,
+    Waiter,
+)
 
 __all__ = ["AsyncioBackend"]
 
@@ -173,6 +182,68 @@ class _CoarseTimer:
 
 
 @final
+class _AsyncioBlock(Block):
+    """A cancel scope of anyio's that any task may leave, and that goes when its own task ends.
+
+    anyio has its scopes left by those who entered them. So we leave it in the name of that task, by
+    asyncio's hooks for those who run tasks. One that was kept by a task that has ended would
+    be cancelled over and over again.
+    """
+
+    def __init__(self) -> None:
+        self._scope = anyio.CancelScope()
+        self._host: asyncio.Task[Any] | None = None
+        self._open = True
+
+    def __enter__(self) -> Self:
+        self._host = asyncio.current_task()
+        self._scope.__enter__()
+        if self._host is not None:
+            self._host.add_done_callback(self._let_go)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        host = self._host
+        if not self._open or host is not asyncio.current_task():
+            self._let_go()
+            return False
+        self._open = False
+        if host is not None:
+            host.remove_done_callback(self._let_go)
+        return bool(self._scope.__exit__(kind, error, traceback))
+
+    def _let_go(self, _: object = None) -> None:
+        host = self._host
+        if not self._open or host is None:
+            return
+        self._open = False
+        host.remove_done_callback(self._let_go)
+        loop, present = host.get_loop(), asyncio.current_task()
+        if present is not None:
+            asyncio.tasks._leave_task(loop, present)
+        asyncio.tasks._enter_task(loop, host)
+        try:
+            self._scope.__exit__(None, None, None)
+        except RuntimeError:
+            self._scope.shield = True  # the host is in a scope inside of it, and lives on there
+        finally:
+            asyncio.tasks._leave_task(loop, host)
+            if present is not None:
+                asyncio.tasks._enter_task(loop, present)
+
+    def cancel(self) -> None:
+        if self._open:
+            self._scope.cancel()
+        else:
+            self.missed = True
+
+
+@final
 class AsyncioBackend(Backend):
     """One running loop of asyncio, or of uvloop."""
 
@@ -234,6 +305,9 @@ class AsyncioBackend(Backend):
             if task is not None:
                 task.sheltered = False
         return taken_in
+
+    def block(self) -> Block:
+        return _AsyncioBlock()
 
     def cancelled_error(self) -> type[BaseException]:
         return asyncio.CancelledError

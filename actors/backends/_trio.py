@@ -22,9 +22,18 @@ import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextvars import Context, copy_context
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Any, TypeVar, final
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, final
 
-from actors.backends.base import Backend, Interrupted, InterruptibleTask, Main, TimerHandle, Waiter
+from actors.backends.base import (
+    Backend,
+    Block,
+    Interrupted,
+    InterruptibleTask,
+    Main,
+    TimerHandle,
+    Waiter,
+)
 
 if TYPE_CHECKING:
     import outcome
@@ -180,6 +189,37 @@ class _TrioTimers:
 
 
 @final
+class _TrioBlock(Block):
+    """A cancel scope of trio's; it belongs to the task that entered it."""
+
+    def __init__(self, library: Any) -> None:
+        self._trio = library
+        self._scope: trio.CancelScope = library.CancelScope()
+        self._host: object = None
+
+    def __enter__(self) -> Self:
+        self._host = self._trio.lowlevel.current_task()
+        self._scope.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if self._trio.lowlevel.current_task() is not self._host:
+            raise RuntimeError(
+                "entered in one task and left in another: trio's blocks belong to their tasks; "
+                "keep a task that enters it, waits, and leaves it"
+            )
+        return bool(self._scope.__exit__(kind, error, traceback))
+
+    def cancel(self) -> None:
+        self._scope.cancel()
+
+
+@final
 class TrioBackend(Backend):
     """One run of trio."""
 
@@ -214,7 +254,7 @@ class TrioBackend(Backend):
         # context is the spawner's, as for any other task. trio closes such tasks only when the
         # main task has ended, and by then an actor system has been left.
         task.task = self._trio.lowlevel.spawn_system_task(
-            main, task, name=label, context=context or copy_context()
+            main, task, name=label, context=copy_context() if context is None else context
         )
         return task
 
@@ -232,6 +272,9 @@ class TrioBackend(Backend):
             if arm(waiter):
                 await waiter
         return False
+
+    def block(self) -> Block:
+        return _TrioBlock(self._trio)
 
     def cancelled_error(self) -> type[BaseException]:
         return self._trio.Cancelled

@@ -24,10 +24,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
-from typing import Any, Protocol, TypeAlias, TypeVar
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 __all__ = [
     "Backend",
+    "Block",
     "Interrupted",
     "InterruptibleTask",
     "Main",
@@ -112,6 +114,41 @@ class InterruptibleTask(ABC):
         """
 
 
+class Block(ABC):
+    """The block of a `with` statement, which can be cancelled from outside, as by a cancel scope.
+
+    `missed`: it was to be cancelled, but there was no block any more: the task that entered it
+    had ended, or gone on without it.
+    """
+
+    NOTE = (
+        "it could not cancel the block that it was served in: the task that entered that has ended "
+        "(as those of fixtures and of start hooks do)"
+    )
+
+    missed = False
+
+    @abstractmethod
+    def __enter__(self) -> Self: ...
+
+    @abstractmethod
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool: ...
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Cancel what runs in it; also before it is entered."""
+
+    def annotate(self, error: BaseException) -> None:
+        """Say on an error that the block did not hear of it, if that is so."""
+        if self.missed:
+            error.add_note(self.NOTE)
+
+
 Main: TypeAlias = Callable[[InterruptibleTask], Coroutine[Any, Any, None]]
 """The whole of a task, given its task."""
 
@@ -141,6 +178,10 @@ class Backend(ABC):
 
         It runs in `context`; default: a copy of the caller's.
         """
+
+    @abstractmethod
+    def block(self) -> Block:
+        """Make a block; on asyncio it may be entered in one task and left in another."""
 
     def is_current(self, task: object) -> bool:
         """Return whether `task` runs now; False outside of the loop, where none does."""

@@ -40,6 +40,7 @@ from typing import Any, final
 from actors.backends import Interrupted, InterruptibleTask, Waiter
 from actors.dead_letters import DeadLetterKind, DeadLetterReason
 from actors.engine.life import Life
+from actors.mail import carried
 from actors.timer import Timer, check_delay
 
 __all__ = ["Background"]
@@ -73,10 +74,13 @@ class Background:
         check_delay("delay" if interval is None else "interval", delay, zero=interval is None)
         self._admit(message)
         backend = self._life.address.runtime.backend
-        return Timer(backend, self.timers, delay, interval, partial(self._send_due, message))
+        carry = self._life.address.runtime.carry
+        send = partial(self._send_due, message, carried(carry) if carry else None)
+        return Timer(backend, self.timers, delay, interval, send)
 
-    def _send_due(self, message: object) -> None:
+    def _send_due(self, message: object, values: tuple[object, ...] | None) -> None:
         address = self._life.address
+        message = address.loaded(message, values)
         # The clock cannot wait for room and has nobody to raise to: full means lost, and said.
         if address.simple or not address.full or address.overflow.drops:
             address.offer(message)
@@ -121,7 +125,7 @@ class Background:
             if message is not None:
                 self._admit(message)
                 if address.open:
-                    address.put(message)
+                    address.put(address.loaded(message))
                 else:
                     address.refuse(message, address.gone)
         except Interrupted:

@@ -225,6 +225,8 @@ def vitals_of(life: Incarnation) -> Vitals:
 
 def fail(life: Incarnation, error: BaseException) -> None:
     """Crash an incarnation with `error`, wherever it is."""
+    if not isinstance(error, BaseException):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"fail takes an exception, not {error!r}")
     if error.__traceback__ is None:
         error.__traceback__ = traceback_of(own_steps(life))
     if life.hears:

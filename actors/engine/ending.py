@@ -224,10 +224,10 @@ def late(life: Life, error: BaseException) -> None:
         life.system.unheard(error)
 
 
-def undelivered(life: Life, variables: Context | None, message: object) -> None:
+def undelivered(life: Life, variables: Context, message: object) -> None:
     """Tell the proc that has ended of a message that nobody will handle."""
     try:
-        if variables is None or life.in_own_task():
+        if life.in_own_task():
             life.proc.on_undelivered(message)
         else:
             variables.run(life.proc.on_undelivered, message)

@@ -30,11 +30,11 @@ killed
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from contextvars import Context, copy_context
+from contextvars import Context
 from functools import partial
 from typing import Any, final
 
-from actors.address import Address, Awaiting, Occupant, Wait, current_occupant
+from actors.address import Address, Occupant, current_occupant
 from actors.backends import Interrupted, InterruptibleTask, TimerHandle, Waiter
 from actors.cancellation import CancellationToken, homeward
 from actors.context import Core, Proc, make_context
@@ -47,8 +47,8 @@ from actors.engine.receiver import TOLD, Receiver
 from actors.engine.stopping import CHILDLESS, stop_children
 from actors.errors import Ignore
 from actors.events import Event, ProcEnded, ProcStarted, StopError
-from actors.exits import Crashed, ExitReason, Killed, Normal, Shutdown
-from actors.mail import STOP
+from actors.exits import Crashed, ExitReason, Killed, Normal, Shutdown, check_reason
+from actors.mail import STOP, Awaiting, Wait
 from actors.ref import ref_of
 from actors.texts import is_a
 from actors.waits import Farewell, hurry, wait_is_over
@@ -61,10 +61,9 @@ class Incarnation:
     """One life of a proc, from its factory's result to the announcement of its end.
 
     `children` are the addresses it owns, in order of start. `own_task` is its task, None while it
-    has none; `task` what the event loop calls the current task in it. `asking` is the address
-    that its task waits for, if any, and `asked` what it waits with; `farewell` is how it hears
-    that nobody is there any more to answer, while it is leaving.
-    `killed` implies a verdict. The rest of the fields that its parts use are told in `Life`.
+    has none; `task` what the event loop calls the current task in it. `asking` is the address that
+    its task waits for, if any, and `asked` what it waits with; `farewell` is how it hears, while it
+    is leaving, that nobody is there to answer. `killed` implies a verdict. The rest is in `Life`.
     """
 
     __slots__ = (
@@ -114,7 +113,7 @@ class Incarnation:
         self.phase = Phase.STARTING
         self.own_task: InterruptibleTask | None = None
         self.task: object = None
-        self.variables: Context | None = None
+        self.variables: Context  # given by whoever begins it
         # What decides how it ends.
         self.told: ExitReason | None = None
         self.verdict: ExitReason | None = None
@@ -175,8 +174,7 @@ class Incarnation:
             self._background = background
         return background
 
-    # Functions of the parts as methods, without another call in between: an inline ask is nearly
-    # all overhead already.
+    # Functions of the parts as methods, without a call in between: an inline ask is little else.
     answer_now = inline.answer_now
     hear_exit = hear_exit
     crash = ending.crash
@@ -209,7 +207,6 @@ class Incarnation:
         task costs more than all the rest of an actor. (`fast_paths` switches that off for tests.)
         """
         if self.traits.plain_actor:
-            self.variables = copy_context()
             self.variables.run(current_occupant.set, self)
         if self.traits.starts or not self.traits.plain_actor or not self.address.runtime.inline:
             self._launch()
@@ -369,7 +366,8 @@ class Incarnation:
         return self.lives and self.verdict is None
 
     def check_not_ended(self) -> None:
-        """Refuse what would begin after the end. Raises RuntimeError."""
+        """Refuse what would begin after the end, or in another thread. Raises RuntimeError."""
+        self.address.runtime.check_here(self.address.path)
         if self.phase is Phase.ENDED:
             raise RuntimeError(f"{self.address.path} has ended; its context is of no use any more")
 
@@ -406,6 +404,8 @@ class Incarnation:
 
     def stop_self(self, reason: ExitReason) -> None:
         """Stop after the message in hand, before anything else; the first reason stays."""
+        self.address.runtime.check_here(self.address.path)
+        check_reason(reason)
         if self.lives and not self._own_decision and not self._ends_at_once(reason):
             self._own_decision = True
             self.told = reason
@@ -518,8 +518,7 @@ class Incarnation:
         address = self.address
         self.phase = Phase.ENDED
         self.told = self.told or reason
-        address.waiter = address.occupant = None
-        address.reason = reason
+        address.waiter, address.occupant, address.reason = None, None, reason
         self._give_back()
         if address.extra or address.control:
             ending.drop_control(self)
@@ -539,7 +538,8 @@ class Incarnation:
         else:
             ending.announce_failed_start(self, links, reason)
         # Leave no cycle: what has ended goes without the garbage collector.
-        self.own_task = self.task = self.variables = self._receiver = self._background = None
+        self.own_task = self.task = self._receiver = self._background = None
+        del self.variables
         if not self.traits.hears_undelivered:
             del self.proc
 
@@ -556,6 +556,5 @@ class Incarnation:
 
     def publish(self, event: Callable[..., Event], *values: object) -> None:
         """Publish an event about it, if anybody listens."""
-        events = self.system.events
-        if events.heard:
-            events.publish(event(ref_of(self.address), *values))
+        if self.system.events.heard:
+            self.system.events.publish(event(ref_of(self.address), *values))

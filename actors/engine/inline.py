@@ -26,8 +26,8 @@ Only handlers that cannot wait are run so: plain functions, and coroutine functi
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
+from sys import exception
 from typing import Any
 
 from actors.engine.life import Life
@@ -55,7 +55,7 @@ IN_A_ROW = 64
 #   killed before, or a link broken, that work is not begun, and its asker hears of the end.
 # - Fairness: a loop of asks that never waits would hold up everybody, so one in 64 goes the long
 #   way.
-# - `sys.exc_info()`: inside an `except` block of the asker's the handler would see that exception,
+# - `sys.exception()`: inside an `except` block of the asker's the handler would see that exception,
 #   and a bare `raise` in it would raise it. So not there.
 #
 # The spare envelope. A handler that stashes its request, or crashes, needs an envelope to be in
@@ -74,11 +74,11 @@ def answer_now(life: Life, request: object, function: Callable[..., Any]) -> Any
     address = life.address
     runtime = address.runtime
     parked = address.waiter
-    if parked is None or parked.done() or address.queue or sys.exc_info()[1] is not None:
+    if parked is None or parked.done() or address.queue or exception() is not None:
         return NOT_NOW
     # Once in a while we take the long way, so that a loop of questions lets others run.
-    runtime.in_a_row += 1
-    if not runtime.in_a_row % IN_A_ROW:
+    runtime.in_a_row = turn = runtime.in_a_row + 1
+    if not turn % IN_A_ROW:
         return NOT_NOW
     envelope, runtime.spare = runtime.spare, None
     if envelope is None:
@@ -90,7 +90,6 @@ def answer_now(life: Life, request: object, function: Callable[..., Any]) -> Any
     address.waiter = None
     crash: BaseException | None = None
     result: Any = None
-    assert life.variables is not None
     try:
         result = life.variables.run(function, life.proc, request)
     except BaseException as error:

@@ -40,14 +40,14 @@ class Life(Occupant, Protocol):
     """One life of a proc, as its parts see it.
 
     `in_hand` is the queued item that is being handled, `begun` the work that is left to do for it
-    when a handler made that in an asker's turn. `variables` is the context in which its task
-    runs, if the receive loop is all of its body. `told` is the exit reason that it was told to
+    when a handler made that in an asker's turn. `variables` is the context in which all of
+    its code runs. `told` is the exit reason that it was told to
     stop with, None before; `verdict` the exit reason that overrules how its code ends.
     """
 
     proc: Proc[Any]
     traits: Traits
-    variables: Context | None
+    variables: Context
     in_hand: object
     begun: Coroutine[Any, Any, object] | None
     told: ExitReason | None
@@ -89,7 +89,7 @@ class Life(Occupant, Protocol):
         ...
 
     def check_not_ended(self) -> None:
-        """Refuse what would begin after the end. Raises RuntimeError."""
+        """Refuse what would begin after the end, or in another thread. Raises RuntimeError."""
         ...
 
     def cancel_token(self) -> None:

@@ -39,18 +39,20 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextvars import Token
 from types import CoroutineType
 from typing import Any, TypeGuard, TypeVar, final
 
 from actors.address import UNLIMITED
 from actors.backends import Waiter
 from actors.dead_letters import DeadLetterKind, DeadLetterReason
+from actors.deadlines import Nap
 from actors.dispatch import Dispatch, Handler
 from actors.engine.life import Life
 from actors.errors import NoReply, Refusal
 from actors.exits import Normal
-from actors.mail import CONTROL, STOP, Notice, is_mark
-from actors.messages import Envelope, Reply, make_reply
+from actors.mail import CONTROL, STOP, UNSET, Notice, is_mark
+from actors.messages import NOBODY, Envelope, Reply, make_reply
 from actors.notices import DownNotice, Exited, Received
 
 __all__ = ["TOLD", "Receiver", "is_coroutine"]
@@ -64,29 +66,14 @@ N = TypeVar("N")
 
 
 @final
-class Nap:
-    """The deadline of an actor that nobody writes to; past it, the actor lets go of its task."""
-
-    __slots__ = ("due", "over", "tick", "waiter")
-
-    def __init__(self, waiter: Waiter[None]) -> None:
-        self.waiter = waiter
-        self.over = False
-        self.due, self.tick = 0.0, 0
-
-    def expire(self) -> None:
-        """Wake the actor, if nothing else did."""
-        if not self.waiter.done():
-            self.over = True
-            self.waiter.set_result(None)
-
-
-@final
 class Told:
     """The control that says: stop after the message in hand."""
 
 
 TOLD = Told()
+
+NOTHING: Any = dict[type, object]().get
+"""The look into a fast lane where nothing is found."""
 
 
 @final
@@ -97,7 +84,7 @@ class Receiver:
     `handled`) stands in the incarnation itself, where an inline ask finds it, too.
     """
 
-    __slots__ = ("_deferred", "_inbox", "_life", "_reply", "_stash", "reader")
+    __slots__ = ("_deferred", "_inbox", "_life", "_reply", "_stash", "_tokens", "reader")
 
     def __init__(self, life: Life) -> None:
         self._life = life
@@ -110,6 +97,7 @@ class Receiver:
         self._inbox: weakref.ref[Inbox] | None = None
         # The task that reads the mail, if it need not be the proc's own.
         self.reader: object = None
+        self._tokens: tuple[Token[Any], ...] = ()
 
     @property
     def dispatch(self) -> Dispatch:
@@ -155,7 +143,10 @@ class Receiver:
             self.reader = backend.current_task()
         take = queue.popleft if address.capacity == UNLIMITED else self._take_and_admit
         new_waiter, hibernate_after = backend.new_waiter, life.traits.hibernate_after
-        told, answers = dispatch.told.get, dispatch.answers.get
+        told, answers, handle = dispatch.told.get, dispatch.answers.get, self._handle
+        if address.runtime.carry:
+            told = answers = NOTHING
+            handle = self._unload_and_handle
         budget = BATCH
         while True:
             try:
@@ -179,7 +170,7 @@ class Receiver:
                         if life.in_hand is item and not asker.done():
                             asker.set_result(value)  # else it was stashed: this is no answer
                     else:
-                        rest = self._handle(item)
+                        rest = handle(item)
                         if rest is not None and await rest:
                             return True
             except Refusal as refusal:
@@ -267,10 +258,26 @@ class Receiver:
             return None
         life.in_hand = item
         if handler.takes_reply:
-            result = handler.function(life.proc, item, make_reply(None, item))
+            result = handler.function(life.proc, item, make_reply(None, item, life.address.runtime))
         else:
             result = handler.function(life.proc, item)
         return _finish(result) if is_coroutine(result) else None
+
+    def _unload_and_handle(self, item: object) -> Coroutine[Any, Any, bool] | None:
+        self._unload(item)
+        return self._handle(item)
+
+    def _unload(self, item: object) -> None:
+        """Set the context variables that came with a message; take back those of the last one."""
+        for token in self._tokens:
+            token.var.reset(token)
+        values: tuple[object, ...] = getattr(item, "carried", ())
+        carry = self._life.address.runtime.carry
+        self._tokens = tuple(
+            variable.set(value)
+            for variable, value in zip(carry, values, strict=False)
+            if value is not UNSET
+        )
 
     def _see_to(self, item: object) -> Coroutine[Any, Any, bool]:
         if item is CONTROL:
@@ -288,7 +295,7 @@ class Receiver:
             return None
         life.in_hand = envelope
         if handler.takes_reply:
-            self._reply = make_reply(envelope, message)
+            self._reply = make_reply(envelope, message, life.address.runtime)
             result = handler.function(life.proc, message, self._reply)
         else:
             result = handler.function(life.proc, message)
@@ -432,7 +439,7 @@ class Receiver:
 
     def hold_reply(self, envelope: Envelope) -> Reply[Any]:
         """Make the reply to a request from the inbox, and hold it as long as that is in hand."""
-        self._reply = make_reply(envelope, envelope.message)
+        self._reply = make_reply(envelope, envelope.message, self._life.address.runtime)
         return self._reply
 
     def put_down(self) -> None:
@@ -519,6 +526,8 @@ class Inbox(AsyncIterator[Received[Any]]):
 
     async def _next(self, item: object) -> Received[Any] | None:
         receiver = self._receiver
+        if self._life.address.runtime.carry:
+            receiver._unload(item)  # pyright: ignore[reportPrivateUsage]
         if item is CONTROL:
             self.over = await receiver.obey()
         elif item is STOP:
@@ -528,6 +537,8 @@ class Inbox(AsyncIterator[Received[Any]]):
         else:
             self._life.in_hand = item
             if type(item) is Envelope:
+                if item.waiter is NOBODY:
+                    return Received(item.message, None)  # told, and loaded
                 receiver.remember(item)
                 return Received(item.message, receiver.hold_reply(item))
             return Received(item, None)

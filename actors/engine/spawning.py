@@ -135,9 +135,11 @@ async def start_incarnation(
     if owner is not None:
         owner.check_not_ended()
     try:
-        proc = make_proc(start)
+        variables = address.runtime.variables.copy()
+        proc = variables.run(make_proc, start)
         address.take(accepted_by(proc))
         life = Incarnation(system, address, proc, owner)
+        life.variables = variables
     except Ignore:
         raise
     except BaseException as error:

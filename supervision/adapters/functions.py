@@ -17,7 +17,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
-__all__ = ["call", "name_of", "only_error", "takes_token"]
+__all__ = ["call", "check_takes", "name_of", "only_error", "takes_token"]
 
 
 async def call(fn: Callable[..., object], *arguments: object) -> None:
@@ -54,6 +54,25 @@ def takes_token(what: str, fn: Callable[..., object]) -> bool:
             f"{names}; use functools.partial"
         )
     return bool(needed)
+
+
+def check_takes(what: str, fn: Callable[..., object], *arguments: str) -> None:
+    """Look whether a function can be called with these arguments. Raises TypeError.
+
+    >>> check_takes("handler", lambda: None, "item")
+    Traceback (most recent call last):
+        ...
+    TypeError: handler is called with (item), which <lambda> does not take
+    """
+    try:
+        inspect.signature(fn).bind(*arguments)
+    except TypeError:
+        given = ", ".join(arguments)
+        raise TypeError(
+            f"{what} is called with ({given}), which {name_of(fn)} does not take"
+        ) from None
+    except ValueError:
+        pass  # written in C, and silent about it
 
 
 def name_of(fn: Callable[..., object]) -> str:

@@ -32,7 +32,7 @@ import anyio.lowlevel
 from attrs import frozen
 
 from actors import CancellationToken, Proc
-from supervision.adapters.functions import call, name_of, only_error
+from supervision.adapters.functions import call, check_takes, name_of, only_error
 from supervision.adapters.hosted import Hosted
 from supervision.errors import SpecError
 
@@ -73,12 +73,13 @@ def consumer(
     cancelled then. The item in hand at a crash is not handed out again, unless the source does
     that. Each item that was handled is a sign of life (`context.beat`); a quiet source gives none.
 
-    Raises TypeError when `source` or `handler` is not callable, SpecError when `concurrency`
+    Raises TypeError when `source` or `handler` cannot be called so, SpecError when `concurrency`
     is not an int >= 1.
     """
-    for what, given in (("source", source), ("handler", handler)):
+    for what, given, arguments in (("source", source, ()), ("handler", handler, ("item",))):
         if not callable(given):
             raise TypeError(f"consumer: {what} is a function, not {given!r}")
+        check_takes(f"consumer: {what}", given, *arguments)
     if type(concurrency) is not int or concurrency < 1:
         raise SpecError("consumer", "concurrency", f"{concurrency!r} is not an int >= 1")
     return Consumer(source, handler, concurrency)

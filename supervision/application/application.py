@@ -1,7 +1,8 @@
 """Serve a tree of supervisors inside a program of your own.
 
 `async with serve(tree) as app:` starts the tree, runs the block, and stops the tree in reverse
-order when the block is left, in whatever way. It touches no signals; `run` does.
+order when the block is left, in whatever way. It touches no signals; `run` does. On asyncio it may
+be entered in one task and left in another, as fixtures and the hooks of frameworks do.
 
 ============================  =============================================================
 the tree                      what the block sees
@@ -13,6 +14,9 @@ ends by automatic shutdown    nothing; `wait()` returns Shutdown
 
 The cause of TreeExited is the crash that led there; when there are several, also errors raised
 while stopping, a group of them, in order.
+
+When the task that entered the block has ended, there is nothing to cancel: TreeExited is raised
+where the block is left, and a note says so.
 
 However the tree stops, `Application.report` tells how that went, also after the block. `stop` stops
 it at once, inside of the block.
@@ -31,13 +35,14 @@ it at once, inside of the block.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
     asynccontextmanager,
     nullcontext,
 )
+from contextvars import ContextVar
 from typing import Any, final
 from weakref import WeakValueDictionary
 
@@ -181,11 +186,13 @@ async def serve(
     tree: ChildSpec[SupervisorMessage],
     *,
     observe: Sequence[Callable[[Event], None]] = (),
+    carry: Iterable[ContextVar[Any]] = (),
     stall_after: float | None = None,
 ) -> AsyncGenerator[Application, None]:
     """Start a tree, and stop it when the block is left.
 
-    `observe`: event handlers that hear everything from the first start on, default none.
+    `observe`: event handlers that hear everything from the first start on, default none. `carry`:
+    context variables that travel with each message, default none; see `ActorSystem`.
     `stall_after` in seconds, default None (nobody watches): say through loguru, and as
     `LoopStalled`, when the event loop stands still for so long, in whatever code. Raises
     TypeError when `tree` is no supervisor's spec, ValueError for a `stall_after` that cannot be
@@ -196,7 +203,7 @@ async def serve(
     check_tree(tree)
     guard = Guard(tree.id, StopRecorder(f"/{tree.id}"))
     try:
-        async with ActorSystem(tree.id) as system:
+        async with ActorSystem(tree.id, carry=carry) as system:
             for handler in observe:
                 system.events.subscribe(handler)
             with _watching(system, tree, stall_after):
@@ -247,13 +254,14 @@ async def _serving(
     system.events.subscribe(guard.recorder)
     root = await _start(system, tree, guard.recorder)
     guard.root = root  # it may be over already, and not to be found any more
+    guard.block = block = system.block()
     if root.is_alive:
         system.monitor(root, guard.hear)
     else:
         # It was ready, and over, before we had our turn.
         guard.hear(Down(root, await root.wait()))
     try:
-        with guard.scope:
+        with block:
             yield application
     except Exception as error:
         # The tree goes down with the block; if it had failed before, both are said.

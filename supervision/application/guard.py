@@ -27,9 +27,7 @@ ExceptionGroup('what brought shop down', [OSError('disk full'), KeyError('ada')]
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
-
-import anyio
+from typing import Protocol, final
 
 from actors import Crashed, Down, ExitReason, Killed, Ref, Shutdown
 from supervision.application.stop_recorder import StopRecorder
@@ -39,16 +37,28 @@ from supervision.supervisors import SupervisorMessage
 __all__ = ["Guard", "failed", "joined", "one_error"]
 
 
+class Block(Protocol):
+    """The block that a tree is served in, as far as its guard is concerned."""
+
+    def cancel(self) -> None:
+        """Cancel what runs in it."""
+        ...
+
+    def annotate(self, error: BaseException) -> None:
+        """Say on an error that the block did not hear of it, if that is so."""
+        ...
+
+
 @final
 class Guard:
     """The end of a root, for the block that serves its tree.
 
-    `scope` is cancelled when the tree fails. `asked`: whether the block has had the tree stopped;
+    `block` is cancelled when the tree fails. `asked`: whether the block has had the tree stopped;
     to be killed for being late is no failure of the tree then.
     """
 
     def __init__(self, id: str, recorder: StopRecorder) -> None:
-        self.scope = anyio.CancelScope()
+        self.block: Block | None = None
         self.reason: ExitReason | None = None
         self.recorder = recorder
         self.asked = False
@@ -60,8 +70,8 @@ class Guard:
     def hear(self, down: Down) -> None:
         """Take in that the root has ended."""
         self.reason = down.reason
-        if self._failed():
-            self.scope.cancel()
+        if self._failed() and self.block is not None:
+            self.block.cancel()
 
     def error(self) -> TreeExited | None:
         """Return the error to raise when the tree has failed, and nobody was given it yet."""
@@ -70,6 +80,8 @@ class Guard:
         self._raised = True
         error = TreeExited(self._id, self.reason)
         error.__cause__ = self._cause()
+        if self.block is not None:
+            self.block.annotate(error)
         return error
 
     def late_error(self) -> TreeExited | None:

@@ -37,8 +37,9 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from typing import Any, Literal, NoReturn, TypeAlias, final
 
 import anyio
@@ -74,6 +75,7 @@ def run(
     grace: float = 30.0,
     log: bool = True,
     observe: Sequence[Callable[[Event], None]] = (),
+    carry: Iterable[ContextVar[Any]] = (),
     stall_after: float | None = 1.0,
     abort_after: float | None = None,
 ) -> NoReturn:
@@ -84,7 +86,8 @@ def run(
     left then is killed, and 2 s later the process is ended, whatever it is doing.
     `log`, default True: write a line through loguru for each thing that happens in the tree; the
     reason for its end is logged in any case. `observe`: event handlers that hear everything from
-    the first start on, default none. `stall_after` in seconds, default 1.0: an event loop
+    the first start on, default none. `carry`: context variables that travel with each message,
+    default none; see `ActorSystem`. `stall_after` in seconds, default 1.0: an event loop
     that stands still for so long gets a line that says where; None: nobody watches. `abort_after`
     in seconds, default None (never), at least `stall_after`: then the process is ended at once,
     with exit code 70. Raises TypeError when `tree` is no supervisor's spec, ValueError for
@@ -95,7 +98,7 @@ def run(
     check_grace(grace)
     check_stalls(stall_after, abort_after)
     name, options = loop_options(backend)
-    process = _Process(tree, log, observe, (stall_after, abort_after))
+    process = _Process(tree, log, observe, (stall_after, abort_after), carry)
     compact_log()
     if log:
         process.say("INFO", f"starts on {backend}, as process {os.getpid()}")
@@ -140,7 +143,9 @@ class _Process:
         log: bool,
         observe: Sequence[Callable[[Event], None]] = (),
         stalls: tuple[float | None, float | None] = (None, None),
+        carry: Iterable[ContextVar[Any]] = (),
     ) -> None:
+        self._own_system = ActorSystem(tree.id, carry=carry)
         self._tree = tree
         self._log = log
         self._observe = observe
@@ -161,7 +166,7 @@ class _Process:
         """Serve the tree until it ends or is stopped."""
         with signals.early():
             async with anyio.create_task_group() as tasks:
-                system, scope = ActorSystem(self._tree.id), anyio.CancelScope()
+                system, scope = self._own_system, anyio.CancelScope()
                 self._system = system
                 tasks.start_soon(self._obey, signals, system, scope)
                 await self._guarded(system, scope)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
+from typing import Any
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
@@ -15,12 +19,15 @@ from actors import (
     AskTimeout,
     DeadLetter,
     Mailbox,
+    NoReply,
+    Overflow,
     ProcExited,
+    Reply,
     SystemClosed,
     ThreadsafeRef,
 )
 from actors.testing import settle
-from tests.kit.actors import Ask, Doer, Note, pair
+from tests.kit.actors import Ask, Doer, Later, Note, Pair, pair
 from tests.kit.errors import No
 
 pytestmark = [pytest.mark.real_time, pytest.mark.core]
@@ -95,10 +102,13 @@ async def test_a_wrong_message_is_refused_in_the_thread() -> None:
                 await in_thread(call, "text")
 
 
-async def test_a_full_mailbox_makes_a_dead_letter(dead_letters: list[DeadLetter]) -> None:
+@pytest.mark.parametrize("overflow", [Overflow.WAIT, Overflow.RAISE])
+async def test_a_full_mailbox_makes_a_dead_letter(
+    dead_letters: list[DeadLetter], overflow: Overflow
+) -> None:
     """A thread's tell that finds no room is a dead letter: there is nobody to raise to."""
     async with ActorSystem() as system:
-        one = await pair(system, mailbox=Mailbox(capacity=1))
+        one = await pair(system, mailbox=Mailbox(capacity=1, overflow=overflow))
         handle = system.threadsafe(one.ref)
         release = anyio.Event()
 
@@ -145,13 +155,159 @@ async def test_telling_in_the_loops_own_thread_is_fine() -> None:
         assert one.log == ["here"]
 
 
-async def test_a_bare_tell_from_another_thread_arrives() -> None:
-    """A `tell` of a ref from another thread wakes the receiver through its event loop."""
+async def test_a_bare_ref_is_refused_in_another_thread() -> None:
+    """What a ref, a context or the system does in another thread raises, and changes nothing."""
     async with ActorSystem() as system:
         one = await pair(system)
-        await in_thread(one.ref.tell, Note("there"))
-        await anyio.sleep(0.03)
-        assert one.log == ["there"]
+        bounded = await pair(system, mailbox=Mailbox(capacity=1))
+        context = one.actor.context
+        ref = one.ref
+        for call in (
+            lambda: ref.tell(Note("there")),
+            lambda: bounded.ref.tell(Note("there")),
+            ref.stop,
+            ref.kill,
+            context.stop,
+            system.kill,
+            lambda: context.send_after(0, Note("there")),
+            lambda: context.monitor(ref),
+            lambda: context.link(bounded.ref),
+            lambda: system.monitor(ref, print),
+            *(
+                partial(asyncio.run, call())
+                for call in (
+                    lambda: ref.ask(Ask(lambda _: 1)),
+                    lambda: ref.ask(Ask(lambda _: anyio.lowlevel.checkpoint())),
+                    lambda: ref.send(Note("there")),
+                    ref.wait,
+                    ref.shutdown,
+                    lambda: system.spawn(Doer),
+                    lambda: context.spawn(Doer),
+                )
+            ),
+        ):
+            with pytest.raises(RuntimeError, match=r"system\.threadsafe"):
+                await in_thread(call)
+        assert await one.ref.ask(Ask(lambda _: 42)) == 42
+        assert one.log == bounded.log == []
+
+
+def test_a_ref_is_refused_in_another_loop_of_its_thread() -> None:
+    """An ask in a second event loop that would wait is refused, and its request is not handled."""
+    system, handled = ActorSystem(), list[object]()
+
+    async def enter() -> Pair:
+        await system.__aenter__()
+        return await pair(system)
+
+    async def sleeps(doer: Doer) -> None:
+        handled.append(doer)
+        await anyio.lowlevel.checkpoint()
+
+    with asyncio.Runner() as home, asyncio.Runner() as other:
+        one = home.run(enter())
+        with pytest.raises(RuntimeError, match=r"system\.threadsafe"):
+            other.run(one.ref.ask(Ask(sleeps)))
+        home.run(one.ref.ask(Ask(lambda _: None)))
+        home.run(system.__aexit__(None, None, None))
+    assert not handled
+
+
+async def test_a_handle_is_made_in_any_thread() -> None:
+    """A handle belongs to the loop of its ref's system, whichever thread made it."""
+    async with ActorSystem() as system:
+        one = await pair(system)
+        assert await in_thread(lambda: system.threadsafe(one.ref).ask(Ask(lambda _: 42))) == 42
+        handle = await anyio.to_thread.run_sync(system.threadsafe, one.ref)
+        with pytest.raises(RuntimeError, match="would block the event loop"):
+            handle.ask(Ask(lambda _: None))
+
+
+async def test_a_thread_gets_an_error_unchanged() -> None:
+    """Whatever error a handler answers with, a thread is raised that very one."""
+
+    class Base(BaseException):
+        pass
+
+    def answer(error: Any, _: Doer, reply: Reply[object]) -> None:
+        reply.fail(error)
+
+    async with ActorSystem() as system:
+        ref = (await pair(system)).ref
+        for error in (KeyError("ada"), TimeoutError("own"), Base("odd")):
+            with pytest.raises(type(error)) as caught:
+                await in_thread(system.threadsafe(ref).ask, Later(partial(answer, error)))
+            assert caught.value is error
+
+
+async def test_a_reply_goes_home_from_any_thread() -> None:
+    """A reply that another thread gives, or drops, reaches its asker at once."""
+    async with ActorSystem() as system:
+        ref = (await pair(system)).ref
+
+        def elsewhere(
+            call: Callable[[list[Reply[int]]], object], _: Doer, reply: Reply[int]
+        ) -> None:
+            held = [reply]
+            threading.Timer(0.005, call, [held]).start()
+
+        assert await ref.ask(Later(partial(elsewhere, lambda held: held[0].send(42)))) == 42
+        with pytest.raises(NoReply), anyio.fail_after(2):
+            await ref.ask(Later(partial(elsewhere, lambda held: held.clear())), timeout=None)
+
+
+def test_an_answer_may_come_while_the_thread_looks_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that comes between a thread's look at the clock and at the loop is returned."""
+
+    class Late(Future[object]):
+        def result(self, timeout: float | None = None) -> object:
+            if timeout is None:
+                return super().result()
+            super().result()
+            raise TimeoutError
+
+    async def main() -> object:
+        async with ActorSystem() as system:
+            one = await pair(system)
+            return await in_thread(system.threadsafe(one.ref).ask, Ask(lambda _: 42))
+
+    monkeypatch.setattr("concurrent.futures.Future", Late)
+    assert anyio.run(main) == 42
+
+
+@pytest.mark.dead_letters
+@pytest.mark.parametrize("backend", ["asyncio", "trio", "uvloop"])
+def test_threads_go_on_asking_while_the_loop_closes(backend: str) -> None:
+    """What comes while the loop closes is an error of an actor for the thread, and nothing else."""
+    odd: list[BaseException] = []
+
+    def work(handle: ThreadsafeRef[object], stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                handle.ask(Ask(lambda _: anyio.lowlevel.checkpoint()), timeout=2.0)
+            except (ProcExited, SystemClosed):
+                pass
+            except BaseException as error:
+                odd.append(error)
+
+    async def main(threads: list[threading.Thread], stop: threading.Event) -> None:
+        async with ActorSystem() as system:
+            handle = system.threadsafe((await pair(system)).ref)
+            for _ in range(4):
+                threads.append(threading.Thread(target=work, args=(handle, stop), daemon=True))
+                threads[-1].start()
+            await anyio.sleep(0.01)
+
+    for _ in range(5):
+        threads, stop = list[threading.Thread](), threading.Event()
+        options = {"use_uvloop": True} if backend == "uvloop" else {}
+        name = "trio" if backend == "trio" else "asyncio"
+        anyio.run(main, threads, stop, backend=name, backend_options=options)
+        stop.set()
+        for thread in threads:
+            thread.join(5)
+            assert not thread.is_alive()
+    assert not odd
 
 
 @pytest.mark.parametrize("method", ["tell", "ask"])

@@ -84,6 +84,7 @@ async def warm(system: ActorSystem, **options: Any) -> Ref[Run]:
 
 async def test_the_handler_runs_in_its_own_task_and_context() -> None:
     """Tasks and context variables are the actor's, before and after it has waited."""
+    PLACE.set("opener")
     async with ActorSystem() as system:
         PLACE.set("asker")
         ref = await warm(system)
@@ -99,7 +100,7 @@ async def test_the_handler_runs_in_its_own_task_and_context() -> None:
 
         first, place, second, changed = await ref.ask(Run(look))
         assert first == second != task()
-        assert (place, changed, PLACE.get()) == ("asker", "actor", "asker")
+        assert (place, changed, PLACE.get()) == ("opener", "actor", "asker")
         again = await ref.ask(Run(look))
         assert again[:2] == [first, "actor"]
 

@@ -56,12 +56,13 @@ pytestmark = pytest.mark.usefixtures("speed")
 @both
 async def test_context_variables_are_the_actors(task: bool) -> None:
     """A handler sees and sets the actor's context variables, and the asker's stay as they are."""
+    PLACE.set("opener")
     async with ActorSystem() as system:
         PLACE.set("spawner")
         ref = await start(system)
         await warm(ref, task)
         PLACE.set("asker")
-        assert await ref.ask(Ask(lambda quick: then(PLACE.get(), PLACE.get()))) == "spawner"
+        assert await ref.ask(Ask(lambda quick: then(PLACE.get(), PLACE.get()))) == "opener"
         await ref.ask(Ask(lambda quick: then(PLACE.set("actor"), None)))
         assert PLACE.get() == "asker"
         seen: list[str] = []

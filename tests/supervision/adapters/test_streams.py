@@ -384,3 +384,7 @@ def test_what_cannot_be_meant_is_refused(concurrency: Any) -> None:
     for source, handler in ((not_a_function, print), (Source([]).numbers, not_a_function)):
         with pytest.raises(TypeError, match="is a function"):
             consumer(source, handler)
+    needs_more: Any = lambda item, more: None  # noqa: E731
+    for source, handler in ((needs_more, print), (Source([]).numbers, needs_more)):
+        with pytest.raises(TypeError, match=r"which .* does not take"):
+            consumer(source, handler)
