@@ -9,7 +9,8 @@ import anyio
 from attrs import frozen
 
 from actors import Actor, ProcExited, Request, on
-from supervision import JobExpired, Pool, PoolFull, PoolSpec, SupervisorSpec, serve
+from supervision import Pool, PoolSpec, SupervisorSpec, serve
+from supervision.pool import JobExpired, PoolFull
 
 
 @frozen

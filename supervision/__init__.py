@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         TooManyChildren,
         TreeExited,
     )
-    from supervision.pool import JobExpired, NoWorkers, Pool, PoolFull, PoolSpec
+    from supervision.pool import Pool, PoolSpec
     from supervision.process import run
     from supervision.specs import (
         BRUTAL_KILL,
@@ -91,7 +91,7 @@ else:
                 "IntensityExceeded SpecError SupervisionError TooManyChildren "
                 "TreeExited"
             ),
-            "supervision.pool": "JobExpired NoWorkers Pool PoolFull PoolSpec",
+            "supervision.pool": "Pool PoolSpec",
             "supervision.process": "run",
             "supervision.specs": (
                 "BRUTAL_KILL INFINITY AutoShutdown Backoff ChildSpec DynamicSupervisorSpec "
@@ -129,12 +129,9 @@ __all__ = [
     "GetChild",
     "GetChildSpec",
     "IntensityExceeded",
-    "JobExpired",
-    "NoWorkers",
     "PartitionSupervisorSpec",
     "Partitions",
     "Pool",
-    "PoolFull",
     "PoolSpec",
     "Restart",
     "RestartChild",

@@ -11,20 +11,13 @@ from typing import assert_type
 from attrs import frozen
 
 from actors import Actor, ActorSystem, AnyRef, Name, Ref, Request, on
-from supervision import (
-    Backoff,
-    ChildSpec,
-    JobExpired,
-    NoWorkers,
-    Pool,
-    PoolFull,
-    PoolSpec,
-    SupervisorSpec,
-    serve,
-)
+from supervision import Backoff, ChildSpec, Pool, PoolSpec, SupervisorSpec, serve
 from supervision.pool import (
     Discard,
+    JobExpired,
+    NoWorkers,
     PoolDraining,
+    PoolFull,
     PoolJob,
     PoolStatistics,
     Routing,

@@ -10,9 +10,9 @@ import pytest
 
 from actors import AskTimeout
 from actors.testing import settle
-from supervision import Backoff, ChildStartFailed, ChildState, JobExpired, PoolFull, SpecError
+from supervision import Backoff, ChildStartFailed, ChildState, SpecError
 from supervision.keys import stable_hash
-from supervision.pool import PoolJob
+from supervision.pool import JobExpired, PoolFull, PoolJob
 from supervision.pool.dispatcher import JobDue
 from supervision.pool.jobs import PendingJob
 from supervision.pool.messages import Resize
