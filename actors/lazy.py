@@ -17,10 +17,10 @@ three times: imported under `TYPE_CHECKING`, in the table that stands in the `el
 >>> from shop import Fraction
 >>> Fraction(1, 2) + Fraction(1, 3), "Fraction" in vars(shop)
 (Fraction(5, 6), True)
->>> shop.Fractions
+>>> shop.nothing
 Traceback (most recent call last):
     ...
-AttributeError: module 'shop' has no attribute 'Fractions'
+AttributeError: module 'shop' has no attribute 'nothing'
 >>> del sys.modules["shop"]
 """
 
