@@ -38,7 +38,7 @@ from typing import Any, Protocol, TypeAlias, final
 from actors.backends import Backend, Waiter, Wakeable
 from actors.dead_letters import FULL, DeadLetterKind, DeadLetterReason
 from actors.deadlines import Deadlines
-from actors.errors import MailboxFull, NameTaken, ended
+from actors.errors import MailboxFull, NameTaken, ProcExited, ended
 from actors.exits import ExitReason, NoProc
 from actors.mail import CONTROL, Accepts, Awaiting, Parked, Parking, Wait, is_mark, load, unwrap
 from actors.mailbox import Mailbox, Overflow
@@ -456,14 +456,13 @@ class Address:
                 self.undelivered = undelivered
         self.runtime.dead_letter(self, message, why)
 
-    def fail(self, envelope: Envelope, reason: ExitReason | None = None) -> None:
-        """Tell an asker that its receiver has ended; dropped when it is settled.
-
-        `reason` is what it gets to hear, by default the exit reason of the last incarnation.
-        """
-        if not envelope.settled:
-            kind = type(envelope.message).__name__
-            envelope.fail(ended(self.path, reason or self.reason, kind))
+    def fail(self, envelope: Envelope, reason: ExitReason | None = None) -> ProcExited | None:
+        """Tell an asker how its receiver ended, by default as the last life did; if it waits."""
+        if envelope.settled:
+            return None
+        error = ended(self.path, reason or self.reason, type(envelope.message).__name__)
+        envelope.fail(error)
+        return error
 
     @property
     def gone(self) -> DeadLetterReason:

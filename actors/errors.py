@@ -78,6 +78,9 @@ class AskTimeout(_Told, TimeoutError):
 class ProcExited(_Told):
     """The receiver ended before it answered; `reason` is its exit reason."""
 
+    alone = False
+    """Whether its asker is the only one who was told of that crash."""
+
     def __init__(self, path: str, reason: ExitReason, message: str | None = None) -> None:
         what = "" if message is None else f" before it answered {message}"
         self.text = f"{path} ended{what}: {reason}"

@@ -2,10 +2,12 @@
 
 `system.events.subscribe(handler)` calls `handler` with each event, in the turn of the loop in
 which it happens, in the order of subscription. A handler is a plain function and must not wait.
-One that raises changes nothing: its first error is told at once, as `HandlerFailed` and, unless one
-of the other handlers writes a log (`tells_failures` is true of it), through the logger
-`actors.events` of the standard library. SystemExit and KeyboardInterrupt bring the system down.
-While nobody listens, an event costs one look at an empty tuple.
+One that raises disturbs nothing: its first error is told at once, as `HandlerFailed` and, unless
+one of the other handlers writes a log (`tells_failures` is true of it), through the logger
+`actors.events` of the standard library. Where none does, leaving the system raises it as well, as
+it raises every error that nobody heard of; never so with `serve` and `run`, whose orderly end stays
+one. SystemExit and KeyboardInterrupt bring the system down. While nobody listens, an event costs
+one look at an empty tuple.
 
 Any frozen class derived from `Event` can be published; `supervision` adds its own.
 
@@ -172,15 +174,18 @@ class Subscription:
 class EventStream:
     """The stream on which events pass. Everything is called from the loop's thread."""
 
-    __slots__ = ("_failed", "_report", "_subscriptions", "heard")
+    __slots__ = ("_failed", "_report", "_subscriptions", "heard", "raises_failures")
 
     heard: bool
     """Whether anybody listens; ask before making an event that costs something."""
+    raises_failures: bool
+    """Whether a handler's error that no log was told of is raised when the system is left."""
 
     def __init__(self, report: Callable[[BaseException], None]) -> None:
         # A tuple, replaced at each change: a handler may subscribe or cancel while it is called.
         self._subscriptions: tuple[Subscription, ...] = ()
         self.heard = False
+        self.raises_failures = True
         self._report = report
         self._failed: set[Subscription] = set()
 
@@ -208,7 +213,7 @@ class EventStream:
                     self._tell(subscription.handler, error)
 
     def _tell(self, handler: Handler, error: BaseException) -> None:
-        """Tell of the first error of a handler, now: nobody would look for it at the end."""
+        """Tell of the first error of a handler, now: the end may be far."""
         if process_end(error) is not None:
             self._report(error)
             return
@@ -220,6 +225,8 @@ class EventStream:
             where = "".join(traceback.format_tb(error.__traceback__))
             with suppress(Exception):
                 logging.getLogger(__name__).error(failed, text_of(handler), describe(error), where)
+            if self.raises_failures:
+                self._report(error)
 
     def drop(self, subscription: Subscription) -> None:
         """Take a subscription back; nothing happens when it is not there."""

@@ -28,7 +28,7 @@ from actors.dead_letters import DeadLetterKind, DeadLetterReason
 from actors.engine.life import Life
 from actors.engine.links import Links
 from actors.engine.receiver import Receiver
-from actors.errors import Ignore, StartFailed
+from actors.errors import Ignore, ProcExited, StartFailed
 from actors.events import ProcFailedToStart, StopError
 from actors.exits import Crashed, ExitReason, Normal
 from actors.mail import unwrap
@@ -97,11 +97,13 @@ def drop_control(life: Life) -> None:
             life.system.unheard(control.reason.error)
 
 
-def let_go(life: Life, receiver: Receiver | None, reason: ExitReason) -> tuple[object, bool]:
+def let_go(
+    life: Life, receiver: Receiver | None, reason: ExitReason
+) -> tuple[object, ProcExited | None]:
     """Settle what is in hand, put aside, or to be answered later; returns what was in hand.
 
-    None when it was nothing, or when the end is orderly. Also whether its asker was there to be
-    told how this ended.
+    None when it was nothing, or when the end is orderly. Also what its asker was told, if one was
+    there.
     """
     if receiver is not None:
         receiver.unstash_all()
@@ -113,7 +115,7 @@ def let_go(life: Life, receiver: Receiver | None, reason: ExitReason) -> tuple[o
         except BaseException as error:
             late(life, error)
     message: object = None
-    told = isinstance(item, Envelope) and not item.settled
+    told = life.address.fail(item) if type(item) is Envelope else None
     if item is not None and reason.is_abnormal:
         message = unwrap(item)
         if not getattr(type(message), "__dead_letter__", True):
@@ -121,9 +123,6 @@ def let_go(life: Life, receiver: Receiver | None, reason: ExitReason) -> tuple[o
         life.address.refuse(item, KILLED if life.killed else CRASHED)
     if receiver is not None:
         receiver.fail_deferred()
-    if type(item) is Envelope:
-        life.address.fail(item)
-    if receiver is not None:
         receiver.let_reply_go()
     return message, told
 
@@ -150,11 +149,17 @@ def start_failed(path: str, reason: ExitReason) -> StartFailed:
 
 
 def announce(
-    life: Life, links: Links | None, reason: ExitReason, in_hand: object, *, told: bool
+    life: Life,
+    links: Links | None,
+    reason: ExitReason,
+    in_hand: object,
+    *,
+    told: ProcExited | None,
 ) -> None:
     """Tell all who are bound to it; a crash of which nobody hears is the system's.
 
-    `told`: an asker has it already, as the cause of its ProcExited.
+    `told`: what an asker got, which has the crash as its cause. It counts as heard, until the
+    asker crashes of it.
     """
     owner, heard = life.owner, False
     if owner is not None or links is not None:
@@ -165,10 +170,17 @@ def announce(
             heard = owner.hear_exit(exited)
     if owner is not None and life.address.owned:
         heard = True  # it had the reason when it stopped this child
-    if not heard and not told and isinstance(reason, Crashed):
-        handling = "" if in_hand is None else f", handling {type(in_hand).__name__}"
-        note(reason.error, f"crashed: {life.address.path}{handling}")
+    if heard or not isinstance(reason, Crashed):
+        return
+    handling = "" if in_hand is None else f", handling {type(in_hand).__name__}"
+    note(reason.error, f"crashed: {life.address.path}{handling}")
+    if told is None:
         life.system.unheard(reason.error)
+        return
+    told.alone = True
+    before = reason.error
+    if type(before) is ProcExited and before.alone and isinstance(before.reason, Crashed):
+        life.system.unheard(before.reason.error)
 
 
 def announce_failed_start(life: Ending, links: Links | None, reason: ExitReason) -> None:

@@ -204,6 +204,7 @@ async def serve(
     guard = Guard(tree.id, StopRecorder(f"/{tree.id}"))
     try:
         async with ActorSystem(tree.id, carry=carry) as system:
+            system.events.raises_failures = False  # an observer must not fail an orderly end
             for handler in observe:
                 system.events.subscribe(handler)
             with _watching(system, tree, stall_after):

@@ -202,6 +202,28 @@ async def test_a_crash_that_its_asker_was_given_is_not_raised_again(request_: ty
     assert [error.__notes__ for error in raised.errors] == [["crashed: /two, handling Ask"]]
 
 
+@pytest.mark.dead_letters
+@pytest.mark.parametrize("survives", [True, False])
+async def test_a_crash_takes_an_asker_down_that_does_not_handle_it(survives: bool) -> None:
+    """A crash is raised again if its asker, heard by another asker only, did not survive it."""
+
+    async def pass_on(_: object) -> object:
+        try:
+            return await one.ref.ask(Ask(fail))
+        except ProcExited:
+            if survives:
+                return None
+            raise
+
+    with nullcontext() if survives else raising(ExceptionGroup) as raised:
+        async with ActorSystem() as system:
+            one, two = await pair(system, id="one"), await pair(system, id="two")
+            with nullcontext() if survives else pytest.raises(ProcExited):
+                await two.ref.ask(Ask(pass_on))
+    notes = [error.__notes__ for error in raised.errors] if raised else []
+    assert notes == ([] if survives else [["crashed: /one, handling Ask"]])
+
+
 async def test_a_name_that_must_be_there() -> None:
     """`require` gives the ref of a name, or raises NameNotFound, which says which name."""
     async with ActorSystem() as system:
