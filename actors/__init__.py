@@ -67,7 +67,6 @@ if TYPE_CHECKING:
         ProcReleased,
         ProcStarted,
         StopError,
-        Subscription,
     )
     from actors.exits import Crashed, ExitReason, Killed, NoProc, Normal, Shutdown
     from actors.functions import task
@@ -91,7 +90,7 @@ else:
             "actors.errors": "ActorError AskCycle AskTimeout IdTaken Ignore LinkBroken MailboxFull"
             " NameNotFound NameTaken NoReply ProcExited Refusal StartFailed SystemClosed",
             "actors.events": "DeadLetter Event EventStream HandlerFailed ProcEnded"
-            " ProcFailedToStart ProcReleased ProcStarted StopError Subscription",
+            " ProcFailedToStart ProcReleased ProcStarted StopError",
             "actors.exits": "Crashed ExitReason Killed NoProc Normal Shutdown",
             "actors.functions": "task",
             "actors.mailbox": "Mailbox Overflow",
@@ -158,7 +157,6 @@ __all__ = [
     "StartFailed",
     "Statistics",
     "StopError",
-    "Subscription",
     "SystemClosed",
     "ThreadsafeRef",
     "Timer",

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         TooManyChildren,
         TreeExited,
     )
+    from supervision.events import LogLines, ProcessOutput
     from supervision.pool import Pool, PoolSpec
     from supervision.process import run
     from supervision.specs import (
@@ -91,6 +92,7 @@ else:
                 "IntensityExceeded SpecError SupervisionError TooManyChildren "
                 "TreeExited"
             ),
+            "supervision.events": "LogLines ProcessOutput",
             "supervision.pool": "Pool PoolSpec",
             "supervision.process": "run",
             "supervision.specs": (
@@ -129,10 +131,12 @@ __all__ = [
     "GetChild",
     "GetChildSpec",
     "IntensityExceeded",
+    "LogLines",
     "PartitionSupervisorSpec",
     "Partitions",
     "Pool",
     "PoolSpec",
+    "ProcessOutput",
     "Restart",
     "RestartChild",
     "SpecError",

@@ -525,7 +525,7 @@ class Incarnation:
         if not self.killed and self.traits.hears_undelivered:
             address.undelivered = partial(ending.undelivered, self, self.variables)
         left: Any = self.settle(ending.let_go, self._receiver, reason)
-        in_hand, told = left or (None, False)
+        in_hand, told = left or (None, None)
         if started and self.system.events.heard:
             self.publish(ProcEnded, reason, self.number, in_hand, address.owned)
         self.settle(ending.give_up_mail, reason)

@@ -54,7 +54,6 @@ from actors import (
     ProcStarted,
     Ref,
     Reply,
-    Subscription,
 )
 from supervision.errors import ChildNotFound, ChildStartFailed, IntensityExceeded
 from supervision.event_types import ChildParked, ChildRemoved, SupervisorGaveUp
@@ -187,7 +186,7 @@ class Workers:
         self._tell = tell
         self._by_path: dict[str, Worker] = {}
         self._supervisor: Child[SupervisorMessage] = context.child("workers", shutdown=None)
-        self._subscription: Subscription | None = None
+        self._stop_hearing: Callable[[], None] | None = None
 
     @property
     def supervisor(self) -> Ref[SupervisorMessage]:
@@ -200,17 +199,17 @@ class Workers:
         Raises ChildStartFailed when one does not start, Ignore when none is needed.
         """
         spec = workers_spec(self._spec)
-        self._subscription = self._context.system.events.subscribe(self._hear)
+        self._stop_hearing = self._context.system.events.subscribe(self._hear).cancel
         try:
             await self._supervisor.start(lambda: DynamicSupervisor(spec))
             await self.grow(range(1, self._spec.size + 1))
             if not self.all:
                 raise Ignore
         except ChildStartFailed as error:
-            self._subscription.cancel()
+            self._stop_hearing()
             raise start_failed("workers", Crashed(error)) from error
         except BaseException:
-            self._subscription.cancel()
+            self._stop_hearing()
             raise
 
     async def grow(self, numbers: Iterable[int]) -> None:
@@ -282,5 +281,5 @@ class Workers:
                 pass
 
     def _let_go(self) -> None:
-        if self._subscription is not None:
-            self._subscription.cancel()
+        if self._stop_hearing is not None:
+            self._stop_hearing()

@@ -20,9 +20,9 @@ from actors import (
     ProcEnded,
     ProcExited,
     Reply,
-    Subscription,
     on,
 )
+from actors.events import Subscription
 from actors.testing import settle
 from supervision import (
     Backoff,
