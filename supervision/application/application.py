@@ -43,7 +43,7 @@ from contextlib import (
     nullcontext,
 )
 from contextvars import ContextVar
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 from weakref import WeakValueDictionary
 
 import anyio
@@ -59,7 +59,6 @@ from actors import (
     Ref,
     StartFailed,
 )
-from supervision.application.apply import ApplyReport, apply_tree, check_root
 from supervision.application.guard import Guard, joined, one_error
 from supervision.application.stop_recorder import StopRecorder
 from supervision.application.stop_report import StopReport
@@ -67,6 +66,9 @@ from supervision.errors import ChildNotFound, ChildStartFailed
 from supervision.specs import BRUTAL_KILL, ChildSpec
 from supervision.supervisors import SupervisorMessage, shutdown_timeout
 from supervision.telemetry import LoopWatchdog, say_about
+
+if TYPE_CHECKING:
+    from supervision.application.apply import ApplyReport
 
 __all__ = ["Application", "check_tree", "serve", "serve_in"]
 
@@ -166,6 +168,9 @@ class Application:
         takes as long as its child takes to start or stop. A proc of the tree must not wait for a
         change that stops itself.
         """
+        # Loaded here, for few trees are ever changed, and a third of what `run` loads is for that.
+        from supervision.application.apply import apply_tree, check_root
+
         check_tree(tree)
         async with self._applying:
             check_root(self._tree, tree)
