@@ -216,6 +216,8 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
         record.void()
         self._retries.discard(record)
         self._in_hand = record
+        if self.context.shutdown.cancelled:  # in a round that was begun before
+            self._limit_start()
         try:
             await record.child.start(spec.start, timeout=spec.start_timeout)
         except StartFailed as failure:

@@ -15,8 +15,10 @@ with the engine. What an exit and a request mean is in `model_supervisor`.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from math import inf
 
 from tests.semantics.model_lives import (
@@ -40,6 +42,9 @@ __all__ = ["KINDS", "Entry", "KeepingLife", "patience"]
 
 KINDS: dict[type[AnyChild], type[KeepingLife]] = {}
 """Which life a spec of a supervisor asks for; the kinds put themselves in."""
+
+LAST_START = 10.0
+"""Seconds that a start goes on once its supervisor is told to stop; in OTP it may for ever."""
 
 
 class Entry:
@@ -88,6 +93,8 @@ class KeepingLife(Life):
         self.restarts: list[float] = []  # empty at each start of the supervisor (1.5.6)
         self.ending = ""
         self.in_hand: Ask | None = None
+        self.starting: Entry | None = None
+        self.told = False
         self.busy = False
         self.forked = False  # it and its owner may do something at the same moment
         self._bell = Promise[None](world.clock)
@@ -163,16 +170,29 @@ class KeepingLife(Life):
                 self.thread = self.world.clock.start(self.take_back())
             return
         self.note_race(self.forked and self.moves_now())
+        self.told = True
+        self.limit_start()
         self.hear(Told())
+
+    def limit_start(self) -> None:
+        """See to it that a start comes to an end, now that it is told to stop."""
+        entry = self.starting
+        if entry is not None:
+            wait = max(LAST_START, patience(entry.spec, brutal=0.0) or 0.0)
+            self.world.clock.at(self.world.clock.now + wait, partial(self.cut_start, entry))
+
+    def cut_start(self, entry: Entry) -> None:
+        """End a start that is still going on."""
+        if self.starting is entry and entry.life is not None:
+            entry.life.ask_to_stop(patience(entry.spec, brutal=0.0))
 
     async def take_back(self) -> None:
         """End in the middle of the start."""
         for entry in reversed([*self.entries]):
             life = entry.life
             if life is not None and life.phase != "dead":
-                brutal = entry.spec.shutdown == "brutal_kill"
-                # Here these are asked, too, and killed at once.
-                life.ask_to_stop(0.0 if brutal else patience(entry.spec))
+                # Here those that are to be killed are asked, too, and killed at once.
+                life.ask_to_stop(patience(entry.spec, brutal=0.0))
                 await life.death
             self.remove(entry)
         self.finish("shutdown")
@@ -228,7 +248,11 @@ class KeepingLife(Life):
         entry.address.open = True
         entry.life = make_life(self.world, entry.address, entry.spec, self)
         entry.life.begin()
+        self.starting = entry
+        if self.told:
+            self.limit_start()
         outcome = await entry.life.ready
+        self.starting = None
         entry.state = "terminated" if outcome else "running"
         if outcome == "ignored":
             if entry.temporary or not self.keeps_ended:
@@ -277,9 +301,11 @@ def _is_race(item: Item, now: float) -> bool:
     return item.life.forked and item.life.died_at == now
 
 
-def patience(spec: AnyChild) -> float | None:
-    """Return how many seconds a child has to stop; None means for ever."""
-    assert spec.shutdown != "brutal_kill"
+def patience(spec: AnyChild, *, brutal: float = math.nan) -> float | None:
+    """Return how many seconds a child has to stop; None means for ever, `brutal` if it is killed."""
+    if spec.shutdown == "brutal_kill":
+        assert not math.isnan(brutal)
+        return brutal
     return None if spec.shutdown == inf else spec.shutdown
 
 

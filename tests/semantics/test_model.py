@@ -6,6 +6,7 @@ as code to paste into `FOUND` below.
 """
 
 import os
+from math import inf
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +19,7 @@ from tests.semantics.scripts import (
     Crash,
     Kill,
     Script,
+    Start,
     Stop,
     Terminate,
     Tree,
@@ -76,6 +78,22 @@ FOUND = (
     in_t(
         [Worker("a", stop_fails=True), Worker("c", starts=["ok", "slow"])],
         [Kill("top/t"), Stop("top/t")],
+    ),
+    # A start that has failed, and stops what had started for longer than the order to stop leaves.
+    Script(
+        Tree("top", []),
+        [
+            Start(
+                "top",
+                Tree(
+                    "t9",
+                    [
+                        Worker("a", shutdown=inf, stop=50),
+                        Worker("b", starts=["slow"], start_timeout=0.6875),
+                    ],
+                ),
+            ),
+        ],
     ),
 )
 """Scripts on which model and engine differed once, and others that random ones seldom come to."""

@@ -220,6 +220,17 @@ async def test_a_start_in_hand_cannot_hold_up_the_end(
         assert anyio.current_time() - began == pytest.approx(seconds)
 
 
+async def test_a_round_in_hand_cannot_hold_up_the_end() -> None:
+    """Each start of a round that goes on after the tree is left is cut short after a while."""
+    stage = Stage()
+    slow, endless = stage.child("a", start=[None, 6.0]), stage.child("b", start=[None, forever])
+    async with stage.serve([slow, endless], strategy="one_for_all"):
+        stage.crash("a")
+        await settle()
+        began = anyio.current_time()
+    assert anyio.current_time() - began == pytest.approx(16.0)
+
+
 class Unresolved(Proc["NotThere"]):  # type: ignore[name-defined]
     """A proc whose messages are imported for type checkers only."""
 
