@@ -302,7 +302,7 @@ def _is_race(item: Item, now: float) -> bool:
 
 
 def patience(spec: AnyChild, *, brutal: float = math.nan) -> float | None:
-    """Return how many seconds a child has to stop; None means for ever, `brutal` if it is killed."""
+    """Return how many seconds a child has to stop, None for ever; `brutal` if it is killed."""
     if spec.shutdown == "brutal_kill":
         assert not math.isnan(brutal)
         return brutal
