@@ -110,20 +110,16 @@ class SystemView(Protocol):
     @property
     def name(self) -> str:
         """Return the system's name."""
-        ...
 
     @property
     def events(self) -> EventStream:
         """Return the system's event stream."""
-        ...
 
     def whereis(self, name: Name[M]) -> Ref[M] | None:
         """Return the address that has this name now, or None."""
-        ...
 
     def require(self, name: Name[M]) -> Ref[M]:
         """Return the address that has this name now. Raises NameNotFound."""
-        ...
 
     async def spawn(
         self,
@@ -136,7 +132,6 @@ class SystemView(Protocol):
         start_timeout: float | None = None,
     ) -> Ref[M]:
         """Start a proc of the system's own, linked to nobody; see `ActorSystem.spawn`."""
-        ...
 
 
 class Core(SystemView, Protocol):
@@ -155,7 +150,6 @@ class Core(SystemView, Protocol):
         start_timeout: float | None,
     ) -> Ref[M]:
         """Start a child that is linked to its owner."""
-        ...
 
     def reserve_child(
         self,
@@ -166,23 +160,18 @@ class Core(SystemView, Protocol):
         shutdown: float | None,
     ) -> Child[M]:
         """Reserve an address for a child."""
-        ...
 
     def unheard(self, error: BaseException) -> None:
         """Keep an error that nobody was told of, to raise it at the end."""
-        ...
 
     def fatal(self, error: BaseException) -> None:
         """Bring the system down: SystemExit or KeyboardInterrupt left a proc."""
-        ...
 
     async def give_way(self) -> None:
         """Let others run, now and then."""
-        ...
 
     def forget(self, address: Address) -> None:
         """Drop an address of the system's own that has ended."""
-        ...
 
 
 class ReceiverView(Protocol):
@@ -190,19 +179,15 @@ class ReceiverView(Protocol):
 
     async def receive(self) -> bool:
         """Hand the mail to the handlers until it is time to stop."""
-        ...
 
     def inbox(self) -> AsyncIterator[Received[Any]]:
         """Iterate over the mail."""
-        ...
 
     def stash(self) -> None:
         """Put the message in hand aside."""
-        ...
 
     def unstash_all(self) -> None:
         """Queue again what was put aside."""
-        ...
 
 
 class LinksView(Protocol):
@@ -211,27 +196,21 @@ class LinksView(Protocol):
     @property
     def bound(self) -> bool:
         """Return whether anybody hears of the end of this proc."""
-        ...
 
     def monitor(self, ref: Ref[Any]) -> Monitor:
         """Watch a proc."""
-        ...
 
     def demonitor(self, monitor: Monitor) -> None:
         """Watch no more."""
-        ...
 
     def forget(self, monitor: Monitor) -> None:
         """Forget a monitor whose Down has come."""
-        ...
 
     def link(self, ref: Ref[Any]) -> None:
         """Share the fate of a proc."""
-        ...
 
     def unlink(self, ref: Ref[Any]) -> None:
         """Share it no more."""
-        ...
 
 
 class BackgroundView(Protocol):
@@ -239,7 +218,6 @@ class BackgroundView(Protocol):
 
     def send_later(self, delay: float, interval: float | None, message: object) -> Timer:
         """Send to the proc itself."""
-        ...
 
     def pipe(
         self,
@@ -248,7 +226,6 @@ class BackgroundView(Protocol):
         failed: Callable[[Exception], object] | None,
     ) -> None:
         """Await beside the proc."""
-        ...
 
 
 class IncarnationView(Protocol):
@@ -259,35 +236,28 @@ class IncarnationView(Protocol):
     @property
     def system(self) -> Core:
         """Return the actor system."""
-        ...
 
     @property
     def token(self) -> CancellationToken:
         """Return the incarnation's own token."""
-        ...
 
     @property
     def receiver(self) -> ReceiverView:
         """Return the part that receives."""
-        ...
 
     @property
     def links(self) -> LinksView:
         """Return its links and monitors."""
-        ...
 
     @property
     def background(self) -> BackgroundView:
         """Return its timers and pipes."""
-        ...
 
     def stop_self(self, reason: ExitReason) -> None:
         """Stop after the message in hand."""
-        ...
 
     def beat(self) -> None:
         """Note a sign of life."""
-        ...
 
 
 class Child(ABC, Generic[M]):
