@@ -110,16 +110,20 @@ class SystemView(Protocol):
     @property
     def name(self) -> str:
         """Return the system's name."""
+        ...
 
     @property
     def events(self) -> EventStream:
         """Return the system's event stream."""
+        ...
 
     def whereis(self, name: Name[M]) -> Ref[M] | None:
         """Return the address that has this name now, or None."""
+        ...
 
     def require(self, name: Name[M]) -> Ref[M]:
         """Return the address that has this name now. Raises NameNotFound."""
+        ...
 
     async def spawn(
         self,
@@ -132,6 +136,7 @@ class SystemView(Protocol):
         start_timeout: float | None = None,
     ) -> Ref[M]:
         """Start a proc of the system's own, linked to nobody; see `ActorSystem.spawn`."""
+        ...
 
 
 class Core(SystemView, Protocol):
@@ -150,6 +155,7 @@ class Core(SystemView, Protocol):
         start_timeout: float | None,
     ) -> Ref[M]:
         """Start a child that is linked to its owner."""
+        ...
 
     def reserve_child(
         self,
@@ -160,6 +166,7 @@ class Core(SystemView, Protocol):
         shutdown: float | None,
     ) -> Child[M]:
         """Reserve an address for a child."""
+        ...
 
     def unheard(self, error: BaseException) -> None:
         """Keep an error that nobody was told of, to raise it at the end."""
@@ -179,9 +186,11 @@ class ReceiverView(Protocol):
 
     async def receive(self) -> bool:
         """Hand the mail to the handlers until it is time to stop."""
+        ...
 
     def inbox(self) -> AsyncIterator[Received[Any]]:
         """Iterate over the mail."""
+        ...
 
     def stash(self) -> None:
         """Put the message in hand aside."""
@@ -196,9 +205,11 @@ class LinksView(Protocol):
     @property
     def bound(self) -> bool:
         """Return whether anybody hears of the end of this proc."""
+        ...
 
     def monitor(self, ref: Ref[Any]) -> Monitor:
         """Watch a proc."""
+        ...
 
     def demonitor(self, monitor: Monitor) -> None:
         """Watch no more."""
@@ -218,6 +229,7 @@ class BackgroundView(Protocol):
 
     def send_later(self, delay: float, interval: float | None, message: object) -> Timer:
         """Send to the proc itself."""
+        ...
 
     def pipe(
         self,
@@ -236,22 +248,27 @@ class IncarnationView(Protocol):
     @property
     def system(self) -> Core:
         """Return the actor system."""
+        ...
 
     @property
     def token(self) -> CancellationToken:
         """Return the incarnation's own token."""
+        ...
 
     @property
     def receiver(self) -> ReceiverView:
         """Return the part that receives."""
+        ...
 
     @property
     def links(self) -> LinksView:
         """Return its links and monitors."""
+        ...
 
     @property
     def background(self) -> BackgroundView:
         """Return its timers and pipes."""
+        ...
 
     def stop_self(self, reason: ExitReason) -> None:
         """Stop after the message in hand."""
