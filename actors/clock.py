@@ -31,13 +31,14 @@ The idea of a clock that jumps when all tasks are blocked is that of `trio.testi
 from __future__ import annotations
 
 import asyncio
+import heapq
 import selectors
 import sys
 import time
 from collections.abc import Callable
 from contextvars import Context
 from math import ulp
-from typing import Final, Literal, TypeVarTuple, final
+from typing import Any, Final, Literal, TypeVarTuple, final
 
 __all__ = ["FOREVER", "START", "Backend", "VirtualClockEventLoop", "backend_options"]
 
@@ -72,6 +73,19 @@ class _JumpingSelector(selectors.DefaultSelector):
         return ready
 
 
+class _NumberedHandle(asyncio.TimerHandle):
+    """A timer that comes after those of the same moment that were there before it."""
+
+    __slots__ = ("number",)
+
+    number: int
+
+    def __lt__(self, other: asyncio.TimerHandle) -> bool:
+        if isinstance(other, _NumberedHandle):
+            return (self.when(), self.number) < (other.when(), other.number)
+        return super().__lt__(other)
+
+
 @final
 class VirtualClockEventLoop(asyncio.SelectorEventLoop):
     """An event loop whose clock jumps to the next timer whenever nothing else can run.
@@ -92,6 +106,7 @@ class VirtualClockEventLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._virtual_time = START
+        self._timers = 0
         super().__init__(_JumpingSelector(self.jump))
         self._clock_resolution = time.get_clock_info("monotonic").resolution
 
@@ -108,13 +123,24 @@ class VirtualClockEventLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.TimerHandle:
         """Schedule a call for a moment of virtual time; `call_later` comes here too.
 
+        Calls for the same moment are made in the order in which they were scheduled. A loop in
+        real time has any order then; but in virtual time moments are the same all the time.
+
         A moment more than `FOREVER` ahead never comes: the handle can be cancelled, but it is
         not scheduled. Otherwise `sleep(inf)` would keep the clock jumping, since the base class
         waits for at most a day at a time.
         """
         if when - self._virtual_time > FOREVER:
             return asyncio.TimerHandle(when, callback, args, self, context)
-        return super().call_at(when, callback, *args, context=context)
+        self._timers += 1
+        handle = _NumberedHandle(when, callback, args, self, context)
+        handle.number = self._timers
+        base: Any = self  # the base class has its timers in a heap, and asks no other for them
+        base._check_closed()
+        heapq.heappush(base._scheduled, handle)
+        counted: Any = handle
+        counted._scheduled = True  # else nobody counts it when it is cancelled
+        return handle
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Wait for the threads of the default executor; `timeout` is accepted and ignored.

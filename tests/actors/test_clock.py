@@ -275,3 +275,19 @@ assert not {"trio", "uvloop"} & set(sys.modules), "imported too much"
 def _run_virtual(main: Coroutine[object, object, _T]) -> _T:
     with asyncio.Runner(loop_factory=VirtualClockEventLoop) as runner:
         return runner.run(main)
+
+
+def test_timers_of_one_moment_fire_in_the_order_in_which_they_were_set() -> None:
+    """Of many timers that are due at the same moment of virtual time, the first set comes first."""
+
+    async def main() -> list[int]:
+        fired: list[int] = []
+        loop = asyncio.get_running_loop()
+        handles = [loop.call_at(loop.time() + 1.0, fired.append, number) for number in range(50)]
+        for handle in handles[::3]:
+            handle.cancel()
+        await asyncio.sleep(2.0)
+        return fired
+
+    with asyncio.Runner(loop_factory=VirtualClockEventLoop) as runner:
+        assert runner.run(main()) == [number for number in range(50) if number % 3]
