@@ -21,12 +21,14 @@ from tests.benchmarks import (
     lifecycle,
     load,
     memory,
+    messages,
     messaging,
     peering,
     plot_studies,
     report,
     scaling,
     silence,
+    soak,
     studies,
     tables,
 )
@@ -221,3 +223,20 @@ def test_pictures_are_drawn_beside_the_first(tmp_path: Path) -> None:
     plot_studies.draw_all(full_report(), tmp_path / "run.png")
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["run-peers.png", "run-scaling.png"]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_soak_has_all_troubles_and_leaves_nothing(backend: str) -> None:
+    """Some rounds on the virtual clock end with nothing left behind, and with looks at memory."""
+    looks = soak.play(backend, 8, real=False)
+    assert len(looks) == 8
+    assert min(looks) > 0
+
+
+def test_a_soak_notices_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A descriptor that is left behind fails a soak, and growing memory is told from flat."""
+    left = iter([{"descriptors": 3}, {"descriptors": 4}])
+    monkeypatch.setattr(soak, "left_over", lambda: next(left))
+    with pytest.raises(messages.WrongResult, match="left behind"):
+        soak.play("asyncio", 1, real=False)
+    assert soak.growth([float(number) for number in range(100, 140)]) > soak.MOST_GROWTH

@@ -15,11 +15,13 @@ from __future__ import annotations
 import argparse
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
+from math import inf
 from pathlib import Path
 
 from attrs import evolve
 
-from tests.benchmarks import dynamic, idle, load, peering, scaling, silence
+from tests.benchmarks import dynamic, idle, load, peering, scaling, silence, soak
 from tests.benchmarks.loops import Backend
 from tests.benchmarks.results import Failure, Report
 
@@ -29,6 +31,7 @@ STUDIES: dict[str, tuple[Callable[..., Sequence[object]], str]] = {
     "idle": (idle.study, "findings"),
     "events": (silence.study, "findings"),
     "children": (dynamic.study, "findings"),
+    "soak": (soak.study, "findings"),
     "scaling": (scaling.study, "curves"),
 }
 """What each study is called, and what of a report it adds to."""
@@ -58,6 +61,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--children", action="store_true", help="one of few and of many dynamic children"
     )
+    group.add_argument(
+        "--soak", action="store_true", help="an hour of troubles on the virtual clock, and memory"
+    )
+    group.add_argument(
+        "--soak-minutes", type=float, metavar="N", help="the same for so many real minutes"
+    )
 
 
 def check_options(options: argparse.Namespace) -> None:
@@ -65,7 +74,10 @@ def check_options(options: argparse.Namespace) -> None:
     peering.chosen(options.peers or ())
     if peering.ROOT in (cache := options.peer_cache.resolve()).parents or cache == peering.ROOT:
         raise ValueError("--peer-cache: environments have no place inside the repository")
-    wanted = options.peers is not None or any(getattr(options, name) for name in STUDIES)
+    if options.soak_minutes is not None and not 0 < options.soak_minutes < inf:
+        raise ValueError("--soak-minutes: a number of minutes > 0")
+    others = options.peers is not None or options.soak_minutes is not None
+    wanted = others or any(getattr(options, name) for name in STUDIES)
     if options.skip_workloads and not wanted:
         raise ValueError("--skip-workloads leaves nothing to measure: name a study")
 
@@ -79,14 +91,16 @@ def add_to(
 ) -> Report:
     """Run the chosen studies and give the report with what they found."""
     rounds = options.rounds or min(rounds, MOST_ROUNDS)
-    for name, (study, kind) in STUDIES.items():
-        if getattr(options, name):
-            progress(name)
-            try:
-                found = study(backends, rounds=rounds, quick=options.quick)
-                report = evolve(report, **{kind: (*getattr(report, kind), *found)})
-            except Exception as error:
-                report = _with_failure(report, name, error)
+    chosen = {name: each for name, each in STUDIES.items() if getattr(options, name)}
+    if options.soak_minutes is not None:
+        chosen["soak in real time"] = (partial(soak.study_of, options.soak_minutes), "findings")
+    for name, (study, kind) in chosen.items():
+        progress(name)
+        try:
+            found = study(backends, rounds=rounds, quick=options.quick)
+            report = evolve(report, **{kind: (*getattr(report, kind), *found)})
+        except Exception as error:
+            report = _with_failure(report, name, error)
     if options.peers is not None:
         rows = peering.study(
             options.peers,
