@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import dis
 import inspect
-import math
 from collections.abc import Callable, Coroutine
 from functools import lru_cache, partial
 from types import CodeType
@@ -31,6 +30,7 @@ from actors.functions import TaskProc
 from actors.mail import Accepts
 from actors.message_types import mailbox_types
 from actors.messages import Request
+from actors.seconds import check_seconds
 from actors.shapes import MARK
 
 __all__ = [
@@ -266,14 +266,8 @@ class Traits:
 
 def hibernation_of(cls: type) -> float | None:
     """Return after how many seconds an actor hibernates. Raises TypeError and ValueError."""
-    seconds: object = getattr(cls, "hibernate_after", None)
-    if seconds is None:
-        return None
-    problem = f"{cls.__qualname__}: hibernate_after is a finite number of seconds >= 0, or None"
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise TypeError(f"{problem}, not {seconds!r}")
-    if not 0 <= seconds < math.inf:
-        raise ValueError(f"{problem} (never), not {seconds!r}")
+    seconds: float | None = getattr(cls, "hibernate_after", None)
+    check_seconds(f"{cls.__qualname__}: hibernate_after", seconds, none=True)
     return seconds
 
 

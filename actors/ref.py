@@ -27,7 +27,6 @@ once when the receiver ends first.
 
 from __future__ import annotations
 
-import math
 from threading import get_ident
 from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar, cast, final
 
@@ -38,6 +37,7 @@ from actors.backends import Waiter
 from actors.errors import ended
 from actors.exits import ExitReason
 from actors.messages import DEFAULT_TIMEOUT, NOT_NOW, Envelope, Question, Request
+from actors.seconds import check_seconds
 from actors.waits import asker_of, sender_of, waits_for
 
 __all__ = ["AnyRef", "Ref", "Statistics"]
@@ -140,7 +140,7 @@ class Ref(Generic[M_contra]):
         """
         address, kind = self._address, type(request)
         if timeout is not DEFAULT_TIMEOUT and timeout is not None:
-            check_timeout(timeout)
+            check_seconds("a timeout", timeout, none=True)
         runtime, idle = address.runtime, address.occupant
         if get_ident() != runtime.home:
             raise runtime.elsewhere(address.path)
@@ -205,7 +205,7 @@ class Ref(Generic[M_contra]):
         its own end. Returns the last exit reason when no proc runs.
         """
         if timeout is not None:
-            check_timeout(timeout)
+            check_seconds("a timeout", timeout, none=True)
         address = self._address
         address.runtime.check_here(address.path)
         occupant = address.occupant
@@ -329,14 +329,6 @@ def _not_a_request(kind: type, address: Address) -> TypeError:
         f"{kind.__name__} is no Request, so {address.path} cannot answer it; "
         "derive it from Request[...], or tell it"
     )
-
-
-def check_timeout(timeout: object) -> None:
-    """Refuse what is no time to wait. Raises ValueError."""
-    if not isinstance(timeout, int | float) or not (0 <= timeout < math.inf):
-        raise ValueError(
-            f"a timeout is a finite number of seconds >= 0, or None for no limit, not {timeout!r}"
-        )
 
 
 def post_question(

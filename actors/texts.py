@@ -22,7 +22,16 @@ from __future__ import annotations
 import traceback
 from typing import Any, cast
 
-__all__ = ["LONGEST_TEXT", "describe", "is_a", "note", "process_end", "text_of", "without_frames"]
+__all__ = [
+    "LONGEST_TEXT",
+    "cut",
+    "describe",
+    "is_a",
+    "note",
+    "process_end",
+    "text_of",
+    "without_frames",
+]
 
 LONGEST_TEXT = 1000
 """So many characters of a text are shown; of the rest only the number."""
@@ -41,9 +50,14 @@ def text_of(value: object) -> str:
         text = str.__str__(str(value))
     except BaseException:
         return "(its text cannot be printed)"
-    if len(text) <= LONGEST_TEXT:
+    return cut(text)
+
+
+def cut(text: str, most: int = LONGEST_TEXT) -> str:
+    """Cut a text that is too long, and say how much is missing."""
+    if len(text) <= most:
         return text
-    return f"{text[:LONGEST_TEXT]}... ({len(text) - LONGEST_TEXT} more characters)"
+    return f"{text[:most]}... ({len(text) - most} more characters)"
 
 
 def describe(error: BaseException) -> str:

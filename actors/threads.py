@@ -38,7 +38,8 @@ from actors.address import Address
 from actors.dead_letters import FULL
 from actors.errors import MailboxFull, SystemClosed
 from actors.messages import DEFAULT_TIMEOUT, Envelope, Question
-from actors.ref import Ref, address_of, check_timeout, post_question
+from actors.ref import Ref, address_of, post_question
+from actors.seconds import check_seconds
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -90,7 +91,7 @@ class ThreadsafeRef(Generic[M_contra]):
         if threading.get_ident() == address.runtime.home:
             raise RuntimeError("ask here would block the event loop; await Ref.ask instead")
         if timeout is not None:
-            check_timeout(timeout)
+            check_seconds("a timeout", timeout, none=True)
         from concurrent.futures import Future  # here: it loads `logging`, which few need so early
 
         future: Future[R] = Future()

@@ -34,7 +34,7 @@ from typing import final
 
 from actors.backends import Backend, TimerHandle
 
-__all__ = ["Timer", "check_delay"]
+__all__ = ["Timer"]
 
 
 @final
@@ -84,10 +84,3 @@ class Timer:
                 self._due = max(self._due + self._interval, math.nextafter(now, math.inf))
             self._handle = self._backend.call_at(self._due, self._fire)
         self._call()
-
-
-def check_delay(what: str, seconds: float, *, zero: bool) -> None:
-    """Refuse a delay that cannot be waited for. Raises ValueError that names it."""
-    if not math.isfinite(seconds) or seconds < 0 or (seconds == 0 and not zero):
-        least = ">= 0" if zero else "> 0"
-        raise ValueError(f"{what} is a number of seconds {least}, not {seconds!r}")

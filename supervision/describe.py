@@ -31,10 +31,10 @@ from types import CodeType
 
 import actors
 from actors import Crashed, ExitReason
+from actors.texts import text_of
 
 __all__ = [
     "at",
-    "cut",
     "describe_error",
     "describe_reason",
     "is_engine",
@@ -43,10 +43,6 @@ __all__ = [
     "printable",
     "where",
 ]
-
-
-MOST_CHARACTERS = 1000
-"""So many characters of a text are shown; the others are counted."""
 
 
 def describe_error(error: BaseException) -> str:
@@ -62,18 +58,7 @@ def describe_reason(reason: ExitReason) -> str:
 
 def one_line(value: object) -> str:
     """Return the text of an object, bounded, printable, its white space drawn together."""
-    try:
-        return printable(" ".join(cut(str(value)).split()))
-    except BaseException:
-        # User code: a broken __str__ must not take the supervisor down with it.
-        return "(its text cannot be printed)"
-
-
-def cut(text: str, most: int = MOST_CHARACTERS) -> str:
-    """Cut a text that is too long, and say how much is missing."""
-    if len(text) <= most:
-        return text
-    return f"{text[:most]}... ({len(text) - most} more characters)"
+    return printable(" ".join(text_of(value).split()))
 
 
 def printable(text: str) -> str:

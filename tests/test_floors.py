@@ -22,7 +22,7 @@ pytestmark = pytest.mark.once
 # Modules and rooms (a name with a slash), lowest first.
 FLOORS: dict[str, str] = {
     "actors": (
-        "lazy texts shapes exits errors names backends/ clock messages cancellation "
+        "lazy seconds texts shapes exits errors names backends/ clock messages cancellation "
         "dead_letters deadlines mail mailbox address waits timer ref notices events vitals "
         "context functions message_types dispatch actor engine/ threads system __init__ "
         "pytest_plugin testing"
@@ -36,7 +36,7 @@ FLOORS: dict[str, str] = {
 # The packages below each package, and the doors through which they may be used.
 DOORS: dict[str, tuple[str, ...]] = {
     "actors": (),
-    "supervision": ("actors", "actors.lazy", "actors.testing"),
+    "supervision": ("actors", "actors.lazy", "actors.seconds", "actors.texts", "actors.testing"),
 }
 
 # What is not the standard library: where it may be imported, "*" standing for everywhere.

@@ -41,7 +41,8 @@ from actors.backends import Interrupted, InterruptibleTask, Waiter
 from actors.dead_letters import DeadLetterKind, DeadLetterReason
 from actors.engine.life import Life
 from actors.mail import carried
-from actors.timer import Timer, check_delay
+from actors.seconds import check_seconds
+from actors.timer import Timer
 
 __all__ = ["Background"]
 
@@ -71,7 +72,8 @@ class Background:
     def send_later(self, delay: float, interval: float | None, message: object) -> Timer:
         """Send to the proc itself, once or repeatedly."""
         self._life.check_not_ended()
-        check_delay("delay" if interval is None else "interval", delay, zero=interval is None)
+        once = interval is None
+        check_seconds("delay" if once else "interval", delay, zero=once)
         self._admit(message)
         backend = self._life.address.runtime.backend
         carry = self._life.address.runtime.carry

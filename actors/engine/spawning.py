@@ -30,7 +30,6 @@ Ignore it is day
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -47,6 +46,7 @@ from actors.exits import Crashed
 from actors.mailbox import Mailbox
 from actors.names import Name
 from actors.ref import Ref, make_ref, ref_of
+from actors.seconds import check_seconds
 from actors.waits import waits_for
 
 __all__ = ["new_address", "spawn_into", "start_incarnation"]
@@ -90,17 +90,7 @@ def _check(id: object, name: object, mailbox: object, shutdown_timeout: object) 
         raise TypeError(f"{id}: name is a Name or None, not {name!r}")
     if not isinstance(mailbox, Mailbox):
         raise TypeError(f"{id}: mailbox is a Mailbox, not {mailbox!r}")
-    _check_seconds(id, "shutdown", shutdown_timeout, zero=True)
-
-
-def _check_seconds(id: str, option: str, value: object, *, zero: bool) -> None:
-    if value is None:
-        return
-    least = ">= 0" if zero else "> 0"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{id}: {option} is a number of seconds {least}, or None, not {value!r}")
-    if not (0 <= value < math.inf) or (value == 0 and not zero):
-        raise ValueError(f"{id}: {option} is a number of seconds {least}, or None, not {value!r}")
+    check_seconds(f"{id}: shutdown", shutdown_timeout, none=True)
 
 
 async def spawn_into(
@@ -130,7 +120,7 @@ async def start_incarnation(
     timeout: float | None,
 ) -> None:
     """Make a proc, give it a task and wait until it is ready."""
-    _check_seconds(address.id, "start_timeout", timeout, zero=False)
+    check_seconds(f"{address.id}: start_timeout", timeout, zero=False, none=True)
     await system.give_way()  # before anything has begun: it may be cancelled here
     if owner is not None:
         owner.check_not_ended()

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
+from actors.seconds import check_seconds
 from supervision.exit_codes import BAD_TARGET, ENDED, FORCED, STALLED
 
 if TYPE_CHECKING:
@@ -48,10 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _checked_tree(options: argparse.Namespace) -> ChildSpec[Any]:
     """Return the tree that is named; raises ValueError for it, or for an option."""
     if options.command == "run":
-        from supervision.process.runner import check_grace, loop_options
+        from supervision.process.runner import loop_options
         from supervision.telemetry import check_stalls
 
-        check_grace(options.grace)
+        check_seconds("grace", options.grace)
         options.stall_after = options.stall_after or None  # 0 turns it off
         check_stalls(options.stall_after, options.abort_after)
         loop_options(options.backend)

@@ -33,7 +33,6 @@ SystemExit: 0
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import time
@@ -45,6 +44,7 @@ from typing import Any, Literal, NoReturn, TypeAlias, final
 import anyio
 
 from actors import ActorSystem, Event, ProcInfo
+from actors.seconds import check_seconds
 from supervision.adapters import kill_programs
 from supervision.application import StopRecorder, StopReport, check_tree, serve_in, write_report
 from supervision.describe import where
@@ -61,7 +61,7 @@ from supervision.telemetry import (
     say,
 )
 
-__all__ = ["BackendName", "check_grace", "loop_options", "run"]
+__all__ = ["BackendName", "loop_options", "run"]
 
 
 BackendName: TypeAlias = Literal["asyncio", "trio", "uvloop"]
@@ -95,7 +95,7 @@ def run(
     it runs without signals, until the tree ends.
     """
     check_tree(tree)
-    check_grace(grace)
+    check_seconds("grace", grace)
     check_stalls(stall_after, abort_after)
     name, options = loop_options(backend)
     process = _Process(tree, log, observe, (stall_after, abort_after), carry)
@@ -107,12 +107,6 @@ def run(
         code = process.conclude(signals)
         signals.linger(_as_number(code))
     sys.exit(code)
-
-
-def check_grace(grace: float) -> None:
-    """Refuse what is no time to wait. Raises ValueError."""
-    if not (grace >= 0) or math.isinf(grace):
-        raise ValueError(f"grace is a number of seconds >= 0, not {grace!r}")
 
 
 def loop_options(backend: str) -> tuple[str, dict[str, Any]]:

@@ -35,7 +35,6 @@ WARNING event loop goes on after
 from __future__ import annotations
 
 import inspect
-import math
 import os
 import sys
 import threading
@@ -48,6 +47,7 @@ from types import CodeType, FrameType, TracebackType
 from typing import Protocol, Self, final
 
 from actors import EventStream, Place
+from actors.seconds import check_seconds
 from supervision.describe import at
 from supervision.event_types import LoopStalled
 from supervision.exit_codes import STALLED
@@ -77,10 +77,9 @@ class _System(Protocol):
 
 
 def check_stalls(stall_after: float | None, abort_after: float | None) -> None:
-    """Refuse limits that cannot be meant. Raises ValueError."""
+    """Refuse limits that cannot be meant. Raises ValueError, TypeError."""
     for name, value in (("stall_after", stall_after), ("abort_after", abort_after)):
-        if value is not None and not 0 < value < math.inf:
-            raise ValueError(f"{name} is a number of seconds > 0, or None, not {value!r}")
+        check_seconds(name, value, zero=False, none=True)
     if abort_after is not None and (stall_after is None or abort_after < stall_after):
         raise ValueError(f"abort_after is at least stall_after, {stall_after!r}, not {abort_after}")
 

@@ -23,7 +23,8 @@ from functools import partial
 from types import TracebackType
 from typing import TypeAlias, final
 
-from supervision.describe import cut, printable
+from actors.texts import cut
+from supervision.describe import printable
 
 __all__ = [
     "SPEECH",

@@ -11,7 +11,7 @@ left behind. Memory is what the allocator of Python has given out after a collec
 quarter is above the third: flat is at most `MOST_GROWTH`. The first half may fill caches and pools.
 
 >>> growth([5.0, 9.0, 10.0, 10.1, 10.0, 10.2, 10.1, 10.3])
-0.01
+0.99
 """
 
 from __future__ import annotations
