@@ -142,9 +142,10 @@ class Envelope:
     def fail(self, error: BaseException) -> None:
         """Give the asker an error; dropped when the asker has gone."""
         if not self.waiter.done():
-            if is_a(error, StopIteration):
-                # No future takes one: it would end the coroutine that awaits, not fail it.
-                wrapped = RuntimeError("the answer was a StopIteration")
+            if is_a(error, StopIteration) or not is_a(error, Exception):
+                # Raised as it is, it would do more than fail: end the coroutine that awaits, or
+                # cancel the asker, or the process (`except BaseException as error` catches those).
+                wrapped = RuntimeError(f"the answer was a {type(error).__name__}")
                 wrapped.__cause__ = error
                 error = wrapped
             self.waiter.set_exception(error)
@@ -192,6 +193,7 @@ class Reply(Generic[R_contra]):
     def fail(self, error: Exception) -> None:
         """Answer the request with an error, raised in the asker; usually a `Refusal`.
 
+        What is no Exception (a cancellation that was caught) is the cause of a RuntimeError there.
         Raises TypeError when `error` is no exception; the request is still unanswered then.
         """
         if not isinstance(error, BaseException):  # pyright: ignore[reportUnnecessaryIsInstance]

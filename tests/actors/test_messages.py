@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import weakref
+from asyncio import CancelledError
 from collections.abc import Callable
+from typing import Any
 
 import anyio
 import pytest
@@ -268,15 +270,18 @@ async def test_a_reply_fails_with_an_error_only(wrong: object) -> None:
         assert isinstance(outcome.error, NoReply)
 
 
-@pytest.mark.parametrize("error", [No("not now"), StopIteration("done")])
-async def test_a_reply_can_be_an_error(error: Exception) -> None:
-    """`reply.fail` raises that error (StopIteration as cause) in the asker; the actor lives on."""
+@pytest.mark.parametrize(
+    "error",
+    [No("not now"), StopIteration("done"), CancelledError(), KeyboardInterrupt(), GeneratorExit()],
+)
+async def test_a_reply_can_be_an_error(error: Any) -> None:
+    """`reply.fail` raises an error in the asker, as a cause if that would do more than fail it."""
     async with ActorSystem() as system, anyio.create_task_group() as tasks:
         keeper = await system.spawn(lambda: Keeper(lambda self, reply: reply.fail(error)))
         keeper.tell(Get())  # of a request that was told, the answer goes nowhere
         outcome = await asked(tasks, keeper)
         assert outcome.error is not None
-        wrapped = isinstance(error, StopIteration)
+        wrapped = not isinstance(error, No)
         assert (outcome.error.__cause__ if wrapped else outcome.error) is error
         assert isinstance(outcome.error, RuntimeError if wrapped else No)
         assert keeper.is_alive
