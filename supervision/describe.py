@@ -28,6 +28,7 @@ import re
 import traceback
 from collections.abc import Iterable
 from types import CodeType
+from typing import Any, TypeGuard, TypeVar
 
 import actors
 from actors import Crashed, ExitReason
@@ -37,13 +38,17 @@ __all__ = [
     "cut",
     "describe_error",
     "describe_reason",
+    "is_a",
     "is_engine",
     "is_own",
+    "kept",
     "one_line",
     "printable",
     "where",
 ]
 
+
+T = TypeVar("T")
 
 MOST_CHARACTERS = 1000
 """So many characters of a text are shown; the others are counted."""
@@ -67,6 +72,21 @@ def one_line(value: object) -> str:
     except BaseException:
         # User code: a broken __str__ must not take the supervisor down with it.
         return "(its text cannot be printed)"
+
+
+def is_a(value: object, kind: type[T]) -> TypeGuard[T]:
+    """Tell whether an object is of a class, by its type alone: its `__class__` may lie, or raise.
+
+    For whatever is of a user's class: errors, and details of exit reasons. `isinstance` and the
+    class patterns of `match` ask the object itself.
+    """
+    return issubclass(type(value), kind)
+
+
+def kept(error: BaseException, name: str) -> Any:
+    """Return what Python keeps of an error under a name, whatever its class has put there."""
+    group = issubclass(type(error), BaseExceptionGroup) and name in vars(BaseExceptionGroup)
+    return vars(BaseExceptionGroup if group else BaseException)[name].__get__(error)
 
 
 def cut(text: str, most: int = MOST_CHARACTERS) -> str:
@@ -93,7 +113,7 @@ def printable(text: str) -> str:
 
 def where(error: BaseException | None) -> str:
     """Return where in the user's own code an error arose, as `at` does."""
-    steps = traceback.walk_tb(None if error is None else error.__traceback__)
+    steps = traceback.walk_tb(None if error is None else kept(error, "__traceback__"))
     return at([(frame.f_code, line) for frame, line in steps])
 
 
