@@ -63,6 +63,7 @@ from supervision.application.apply import ApplyReport, apply_tree, check_root
 from supervision.application.guard import Guard, joined, one_error
 from supervision.application.stop_recorder import StopRecorder
 from supervision.application.stop_report import StopReport
+from supervision.describe import is_a
 from supervision.errors import ChildNotFound, ChildStartFailed
 from supervision.specs import BRUTAL_KILL, ChildSpec
 from supervision.supervisors import SupervisorMessage, shutdown_timeout
@@ -294,7 +295,7 @@ async def _start(
         )
     except StartFailed as failure:
         match failure.reason:
-            case Crashed(error=ChildStartFailed() as error):
+            case Crashed(error) if is_a(error, ChildStartFailed):
                 raise error from one_error(tree.id, [error.__cause__, *recorder.errors])
             case reason:
                 cause = one_error(tree.id, [failure.__cause__, *recorder.errors])
