@@ -27,7 +27,7 @@ once when the receiver ends first.
 
 from __future__ import annotations
 
-import math
+from sys import float_info
 from threading import get_ident
 from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar, cast, final
 
@@ -156,7 +156,7 @@ class Ref(Generic[M_contra]):
         if not isinstance(request, Request):
             raise _not_a_request(kind, address)
         if timeout is DEFAULT_TIMEOUT:
-            timeout = request.__timeout__
+            timeout = _own_timeout(request)
         asker = asker_of(address, kind)
         if envelope is None:
             envelope = Envelope(request, runtime.backend.new_waiter(), address.path, asker)
@@ -333,10 +333,18 @@ def _not_a_request(kind: type, address: Address) -> TypeError:
 
 def check_timeout(timeout: object) -> None:
     """Refuse what is no time to wait. Raises ValueError."""
-    if not isinstance(timeout, int | float) or not (0 <= timeout < math.inf):
+    if not isinstance(timeout, int | float) or not (0 <= timeout <= float_info.max):
         raise ValueError(
             f"a timeout is a finite number of seconds >= 0, or None for no limit, not {timeout!r}"
         )
+
+
+def _own_timeout(request: Request[Any]) -> float | None:
+    """Return the timeout that a class of requests has. Raises ValueError like `check_timeout`."""
+    timeout = request.__timeout__
+    if timeout is not DEFAULT_TIMEOUT and timeout is not None:
+        check_timeout(timeout)  # else it would be the clock that fails, for all who wait
+    return timeout
 
 
 def post_question(
@@ -352,7 +360,7 @@ def post_question(
     if not isinstance(request, Request):
         raise _not_a_request(kind, address)
     if timeout is DEFAULT_TIMEOUT:
-        timeout = request.__timeout__
+        timeout = _own_timeout(request)
     envelope = Envelope(request, waiter, address.path, None)
     _post(address, envelope)
     if timeout is not None and not envelope.settled:

@@ -30,9 +30,9 @@ Ignore it is day
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable
 from functools import partial
+from sys import float_info
 from typing import Any
 
 from actors.address import Address, Runtime
@@ -99,7 +99,7 @@ def _check_seconds(id: str, option: str, value: object, *, zero: bool) -> None:
     least = ">= 0" if zero else "> 0"
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{id}: {option} is a number of seconds {least}, or None, not {value!r}")
-    if not (0 <= value < math.inf) or (value == 0 and not zero):
+    if not (0 <= value <= float_info.max) or (value == 0 and not zero):
         raise ValueError(f"{id}: {option} is a number of seconds {least}, or None, not {value!r}")
 
 
