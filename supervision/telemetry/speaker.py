@@ -88,7 +88,7 @@ class NotShown(Exception):
 def _showable(error: BaseException) -> BaseException:
     """Return an error as sinks can take it: they ask for texts and causes, and fail with those."""
     try:
-        str(error), repr(error), bool(error), isinstance(error, BaseExceptionGroup)
+        _ = str(error), repr(error), bool(error), isinstance(error, BaseExceptionGroup)
         traceback.TracebackException(type(error), error, None)
     except BaseException:
         return NotShown(describe_error(error))
