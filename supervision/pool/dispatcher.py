@@ -303,6 +303,12 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
         except Exception as error:
             crashed = is_a(error, ProcExited) and error.path == worker.path
             return pending.attempt_failed(error, crashed, ending=self._ending is not None)
+        except (GeneratorExit, KeyboardInterrupt, SystemExit, anyio.get_cancelled_exc_class()):
+            raise
+        except BaseException as error:  # an answer, of a class that is no Exception
+            failure = RuntimeError(f"the answer was a {type(error).__name__}")
+            failure.__cause__ = error
+            return pending.attempt_failed(failure, crashed=False, ending=False)
         else:
             pending.answer(answer)
             return Outcome.DONE
