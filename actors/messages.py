@@ -29,7 +29,7 @@ from typing import Any, ClassVar, Final, Generic, Protocol, Self, TypeVar, cast,
 
 from actors.backends import Backend, Waiter
 from actors.errors import AskTimeout, NoReply
-from actors.texts import is_a
+from actors.texts import is_a, process_end
 
 __all__ = ["Asker", "Envelope", "Question", "Reply", "Request"]
 
@@ -142,11 +142,6 @@ class Envelope:
     def fail(self, error: BaseException) -> None:
         """Give the asker an error; dropped when the asker has gone."""
         if not self.waiter.done():
-            if is_a(error, StopIteration):
-                # No future takes one: it would end the coroutine that awaits, not fail it.
-                wrapped = RuntimeError("the answer was a StopIteration")
-                wrapped.__cause__ = error
-                error = wrapped
             self.waiter.set_exception(error)
 
     def expire(self) -> None:
@@ -192,12 +187,19 @@ class Reply(Generic[R_contra]):
     def fail(self, error: Exception) -> None:
         """Answer the request with an error, raised in the asker; usually a `Refusal`.
 
-        Raises TypeError when `error` is no exception; the request is still unanswered then.
+        What would end or cancel more than the ask there (a cancellation that was caught,
+        SystemExit, StopIteration) is the cause of a RuntimeError. Raises TypeError when `error` is
+        no exception; the request is still unanswered then.
         """
         if not isinstance(error, BaseException):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"fail takes an exception to raise in the asker, not {error!r}")
         envelope = self._use()
         if envelope is not None:
+            cancelled = self._home.backend.cancelled_error()
+            if is_a(error, (StopIteration, GeneratorExit, cancelled)) or process_end(error):
+                wrapped = RuntimeError(f"the answer was a {type(error).__name__}")
+                wrapped.__cause__ = error
+                error = wrapped
             self._at_home(partial(envelope.fail, error))
 
     def _at_home(self, call: Callable[[], None]) -> None:
@@ -211,6 +213,11 @@ class Reply(Generic[R_contra]):
     def wanted(self) -> bool:
         """Return whether somebody still waits for this answer."""
         return self._envelope is not None and not self._answered and not self._envelope.settled
+
+    @property
+    def owed(self) -> Envelope | None:
+        """Return the request that it answers, for the engine; None if that was told."""
+        return self._envelope
 
     def _use(self) -> Envelope | None:
         if self._answered:

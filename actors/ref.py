@@ -156,7 +156,7 @@ class Ref(Generic[M_contra]):
         if not isinstance(request, Request):
             raise _not_a_request(kind, address)
         if timeout is DEFAULT_TIMEOUT:
-            timeout = request.__timeout__
+            timeout = _own_timeout(request)
         asker = asker_of(address, kind)
         if envelope is None:
             envelope = Envelope(request, runtime.backend.new_waiter(), address.path, asker)
@@ -331,6 +331,14 @@ def _not_a_request(kind: type, address: Address) -> TypeError:
     )
 
 
+def _own_timeout(request: Request[Any]) -> float | None:
+    """Return the timeout that a class of requests has. Raises like `check_seconds`."""
+    timeout = request.__timeout__
+    if timeout is not DEFAULT_TIMEOUT:  # else it would be the clock that fails, for all who wait
+        check_seconds("a timeout", timeout, none=True)
+    return timeout
+
+
 def post_question(
     address: Address, request: Question[Any, Any], waiter: Waiter[Any], timeout: float | None
 ) -> Envelope:
@@ -344,7 +352,7 @@ def post_question(
     if not isinstance(request, Request):
         raise _not_a_request(kind, address)
     if timeout is DEFAULT_TIMEOUT:
-        timeout = request.__timeout__
+        timeout = _own_timeout(request)
     envelope = Envelope(request, waiter, address.path, None)
     _post(address, envelope)
     if timeout is not None and not envelope.settled:

@@ -15,7 +15,7 @@ TypeError: job: start_timeout is a number of seconds > 0, or None, not '5'
 
 from __future__ import annotations
 
-from math import inf
+from sys import float_info
 
 __all__ = ["check_seconds"]
 
@@ -30,7 +30,7 @@ def check_seconds(what: str, value: object, *, zero: bool = True, none: bool = F
         return
     kind: type[Exception] = TypeError
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if 0 <= value < inf and (zero or value):
+        if 0 <= value <= float_info.max and (zero or value):
             return
         kind = ValueError
     right = f"a number of seconds {'>= 0' if zero else '> 0'}{', or None' if none else ''}"

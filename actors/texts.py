@@ -20,7 +20,7 @@ SystemExit(3)
 from __future__ import annotations
 
 import traceback
-from typing import Any, cast
+from typing import Any, TypeGuard, TypeVar, cast
 
 __all__ = [
     "LONGEST_TEXT",
@@ -32,6 +32,8 @@ __all__ = [
     "text_of",
     "without_frames",
 ]
+
+T = TypeVar("T")
 
 LONGEST_TEXT = 1000
 """So many characters of a text are shown; of the rest only the number."""
@@ -66,8 +68,12 @@ def describe(error: BaseException) -> str:
     return f"{kind}: {text}" if text else kind
 
 
-def is_a(value: object, kinds: type | tuple[type, ...]) -> bool:
-    """Return what isinstance would, but never ask the object itself what it is."""
+def is_a(value: object, kinds: type[T] | tuple[type[T], ...]) -> TypeGuard[T]:
+    """Tell whether an object is of a class, by its type alone: its `__class__` may lie, or raise.
+
+    For whatever is of a user's class. `isinstance` and the class patterns of `match` ask the
+    object itself.
+    """
     return issubclass(type(value), kinds)
 
 

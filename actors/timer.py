@@ -36,6 +36,9 @@ from actors.backends import Backend, TimerHandle
 
 __all__ = ["Timer"]
 
+MOST_MISSED = 1e9
+"""So many ticks are left out at once, at the most."""
+
 
 @final
 class Timer:
@@ -78,7 +81,8 @@ class Timer:
             self.cancel()
         else:
             now = self._backend.now()
-            missed = max(0, math.floor((now - self._due) / self._interval))
+            # The interval may be so short that their number is no number any more.
+            missed = max(0, math.floor(min((now - self._due) / self._interval, MOST_MISSED)))
             self._due += self._interval * (missed + 1)
             if self._due <= now:  # by a hair's breadth: floats are rounded
                 self._due = max(self._due + self._interval, math.nextafter(now, math.inf))

@@ -28,6 +28,7 @@ import re
 import traceback
 from collections.abc import Iterable
 from types import CodeType
+from typing import Any
 
 import actors
 from actors import Crashed, ExitReason
@@ -39,6 +40,7 @@ __all__ = [
     "describe_reason",
     "is_engine",
     "is_own",
+    "kept",
     "one_line",
     "printable",
     "where",
@@ -61,6 +63,12 @@ def one_line(value: object) -> str:
     return printable(" ".join(text_of(value).split()))
 
 
+def kept(error: BaseException, name: str) -> Any:
+    """Return what Python keeps of an error under a name, whatever its class has put there."""
+    group = issubclass(type(error), BaseExceptionGroup) and name in vars(BaseExceptionGroup)
+    return vars(BaseExceptionGroup if group else BaseException)[name].__get__(error)
+
+
 def printable(text: str) -> str:
     """Escape what is no printable character, so that a text cannot break out of its line."""
     if text.isprintable():
@@ -78,7 +86,7 @@ def printable(text: str) -> str:
 
 def where(error: BaseException | None) -> str:
     """Return where in the user's own code an error arose, as `at` does."""
-    steps = traceback.walk_tb(None if error is None else error.__traceback__)
+    steps = traceback.walk_tb(None if error is None else kept(error, "__traceback__"))
     return at([(frame.f_code, line) for frame, line in steps])
 
 

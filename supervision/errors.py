@@ -28,6 +28,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, final
 
 from actors import Crashed, ExitReason, Place, Ref, Refusal, Shutdown
+from actors.texts import is_a
 from supervision.describe import describe_error, describe_reason, is_own, one_line
 
 __all__ = [
@@ -167,10 +168,7 @@ class ChildStartFailed(SupervisionError, Refusal):
 def _nested(reason: ExitReason) -> ChildStartFailed | None:
     # OTP wraps this reason in `shutdown`; a proc whose on_start raises has it in `Crashed`.
     match reason:
-        case (
-            Crashed(error=ChildStartFailed() as inner)
-            | Shutdown(detail=ChildStartFailed() as inner)
-        ):
+        case Crashed(error=inner) | Shutdown(detail=inner) if is_a(inner, ChildStartFailed):
             return inner
         case _:
             return None

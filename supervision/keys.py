@@ -56,7 +56,7 @@ def check_key(key: object) -> Key:
     if isinstance(key, tuple):
         return tuple(check_key(part) for part in cast("tuple[object, ...]", key))
     if isinstance(key, SupportsBytes):
-        return bytes(key)
+        return b"".join((bytes(key),))
     hint = "give a str, bytes, an int or a tuple of these, such as the text that identifies it"
     raise TypeError(f"{key!r} of type {type(key).__name__} is no key; {hint}")
 

@@ -34,6 +34,7 @@ from actors.engine.life import Life
 from actors.engine.receiver import is_coroutine
 from actors.errors import Refusal
 from actors.messages import NOBODY, NOT_NOW, Envelope
+from actors.texts import is_a
 
 __all__ = ["answer_now"]
 
@@ -115,12 +116,12 @@ def _not_yet(
 ) -> Envelope:
     """Give the asker something to wait for; raises the Refusal that is the answer."""
     address = life.address
-    if isinstance(crash, Refusal):
+    if crash is not None and is_a(crash, Refusal):
         if life.in_hand is envelope:
             life.in_hand = None
             raise crash
         crash = None  # it was stashed first: it will be handled again, and answered then
-    elif isinstance(crash, StopIteration):
+    elif crash is not None and is_a(crash, StopIteration):
         # What a coroutine makes of it, and so the receive loop.
         cause, crash = crash, RuntimeError("coroutine raised StopIteration")
         crash.__cause__ = cause
@@ -128,7 +129,7 @@ def _not_yet(
     backend = address.runtime.backend
     envelope.waiter = backend.new_waiter()
     if crash is not None:
-        if life.told is not None and isinstance(crash, backend.cancelled_error()):
+        if life.told is not None and is_a(crash, backend.cancelled_error()):
             life.take_down(life.told)  # it was told to stop, and that is what it does
         else:
             life.crash(crash)

@@ -89,8 +89,9 @@ class Receiver:
     def __init__(self, life: Life) -> None:
         self._life = life
         self._stash: deque[object] | None = None
-        # Requests taken but not answered yet.
-        self._deferred: dict[Envelope, None] | None = None
+        # The replies to requests that were taken and are not answered yet. Whoever is to answer has
+        # them; let go, they are owed no more, and nothing here keeps a request or its answer.
+        self._deferred: dict[weakref.ref[Reply[Any]], None] | None = None
         # Held while its message is in hand: when the handler is interrupted, its frame is gone
         # before the asker can be told why, and a reply that is thrown away says something else.
         self._reply: Reply[Any] | None = None
@@ -312,6 +313,8 @@ class Receiver:
 
     def _settle(self, envelope: Envelope, result: object, takes_reply: bool) -> None:
         """Answer with what a handler returned, or remember that it will answer later."""
+        # Not itself: let go here, it is gone if the handler did not keep it.
+        owed = None if self._reply is None or envelope.settled else weakref.ref(self._reply)
         self._reply = None
         if self._life.in_hand is not envelope:
             return  # it was stashed: what its handler returned is no answer
@@ -321,7 +324,9 @@ class Receiver:
             if envelope.asker is not None:
                 # Who will answer is anybody's guess now: nobody is known to wait for this proc.
                 envelope.asker.wait_is_over()
-            self.remember(envelope)
+            reply = None if owed is None else owed()
+            if reply is not None:
+                self.remember(reply)
 
     def _handler(self, message: object, item: object) -> Handler | None:
         """Find the handler of a message; None when it was refused, having none."""
@@ -426,20 +431,17 @@ class Receiver:
 
     # -- replies that are owed --------------------------------------------------------------------
 
-    def remember(self, envelope: Envelope) -> None:
+    def remember(self, reply: Reply[Any]) -> None:
         """Remember a request that is answered later, to fail it if this incarnation ends first."""
         deferred = self._deferred
         if deferred is None:
             deferred = self._deferred = {}
-        # Now and then the settled ones are forgotten: each time that their number has doubled.
-        if len(deferred) >= 64 and len(deferred) & (len(deferred) - 1) == 0:
-            for old in [entry for entry in deferred if entry.settled]:
-                del deferred[old]
-        deferred[envelope] = None
+        deferred[weakref.ref(reply, deferred.pop)] = None
 
     def hold_reply(self, envelope: Envelope) -> Reply[Any]:
         """Make the reply to a request from the inbox, and hold it as long as that is in hand."""
         self._reply = make_reply(envelope, envelope.message, self._life.address.runtime)
+        self.remember(self._reply)
         return self._reply
 
     def put_down(self) -> None:
@@ -449,17 +451,16 @@ class Receiver:
         self._reply = None  # if nobody else has it, it was thrown away unanswered
         if type(item) is not Envelope:
             return
-        if item.settled:
-            if self._deferred is not None:
-                self._deferred.pop(item, None)
-        elif item.asker is not None:
+        if not item.settled and item.asker is not None:
             item.asker.wait_is_over()
 
     def fail_deferred(self) -> None:
         """Fail what is owed to askers: the incarnation has ended."""
-        for envelope in self._deferred or ():
-            self._life.address.fail(envelope)
-        self._deferred = None
+        deferred, self._deferred = self._deferred, None
+        for owed in tuple(deferred or ()):
+            reply = owed()
+            if reply is not None and reply.owed is not None:
+                self._life.address.fail(reply.owed)
 
     def let_reply_go(self) -> None:
         """Drop the reply that was held, once its asker knows better."""
@@ -539,7 +540,6 @@ class Inbox(AsyncIterator[Received[Any]]):
             if type(item) is Envelope:
                 if item.waiter is NOBODY:
                     return Received(item.message, None)  # told, and loaded
-                receiver.remember(item)
                 return Received(item.message, receiver.hold_reply(item))
             return Received(item, None)
         return None

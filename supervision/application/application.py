@@ -59,6 +59,7 @@ from actors import (
     Ref,
     StartFailed,
 )
+from actors.texts import is_a
 from supervision.application.guard import Guard, joined, one_error
 from supervision.application.stop_recorder import StopRecorder
 from supervision.application.stop_report import StopReport
@@ -300,7 +301,7 @@ async def _start(
         )
     except StartFailed as failure:
         match failure.reason:
-            case Crashed(error=ChildStartFailed() as error):
+            case Crashed(error) if is_a(error, ChildStartFailed):
                 raise error from one_error(tree.id, [error.__cause__, *recorder.errors])
             case reason:
                 cause = one_error(tree.id, [failure.__cause__, *recorder.errors])

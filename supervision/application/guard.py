@@ -30,6 +30,7 @@ from collections.abc import Sequence
 from typing import Protocol, final
 
 from actors import Crashed, Down, ExitReason, Killed, Ref, Shutdown
+from actors.texts import is_a
 from supervision.application.stop_recorder import StopRecorder
 from supervision.errors import IntensityExceeded, TreeExited
 from supervision.supervisors import SupervisorMessage
@@ -98,7 +99,7 @@ class Guard:
         match self.reason:
             case Crashed(error):
                 found.append(error)
-            case Shutdown(detail=IntensityExceeded() as gave_up):
+            case Shutdown(detail=gave_up) if is_a(gave_up, IntensityExceeded):
                 found.extend(gave_up.crashes or (gave_up,))
             case _:
                 pass
@@ -107,13 +108,13 @@ class Guard:
 
 def failed(reason: ExitReason) -> bool:
     """Tell whether a root supervisor that ended so has failed: gave up, crashed or was killed."""
-    gave_up = isinstance(reason, Shutdown) and isinstance(reason.detail, IntensityExceeded)
+    gave_up = isinstance(reason, Shutdown) and is_a(reason.detail, IntensityExceeded)
     return reason.is_abnormal or gave_up
 
 
 def joined(tree: str, error: BaseException, exited: TreeExited) -> Exception:
     """Return what to raise when a tree has failed and its block raised as well."""
-    if isinstance(error, Exception):
+    if is_a(error, Exception):
         return ExceptionGroup(f"{tree} failed, and so did its block", [error, exited])
     return exited
 

@@ -36,6 +36,7 @@ from typing import final
 from attrs import frozen
 
 from actors import Refusal
+from actors.texts import is_a
 from supervision.pool.routing import Schedule
 from supervision.pool.spec import Discard
 
@@ -143,7 +144,7 @@ def attempt_outcome(
     if crashed:
         again = wanted and attempts_left > 0 and not ending
         return Outcome.AGAIN if again else Outcome.CRASHED
-    answered = error is None or isinstance(error, Refusal)
+    answered = error is None or is_a(error, Refusal)
     return Outcome.DONE if answered else Outcome.FAILED
 
 

@@ -76,6 +76,8 @@ from actors import (
     Shutdown,
     on,
 )
+from actors.texts import is_a
+from supervision.describe import describe_error
 from supervision.errors import SpecError
 from supervision.keys import Key, check_key
 from supervision.pool.decisions import (
@@ -207,7 +209,7 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
 
     def _ended(self, reason: ExitReason, job: PoolJob[Any]) -> ProcExited:
         error = ProcExited(self.context.path, reason, type(job.request).__name__)
-        if isinstance(reason, Shutdown) and isinstance(reason.detail, BaseException):
+        if isinstance(reason, Shutdown) and is_a(reason.detail, BaseException):
             error.__cause__ = reason.detail
         return error
 
@@ -224,7 +226,8 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
             raise
         except BaseException as error:
             # The key is made by code of the user's own: it fails this job, and nothing else.
-            failure = error if isinstance(error, Exception) else TypeError(f"no key: {error!r}")
+            no_key = TypeError(f"no key: {describe_error(error)}")
+            failure = error if is_a(error, Exception) else no_key
             self._jobs.refuse(job, reply, failure)
             return
         ending, staffed = self._ending is not None, self._schedule.is_staffed
@@ -299,8 +302,14 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
             assert worker.ref is not None
             answer = await worker.ref.ask(pending.job.request, timeout=None)
         except Exception as error:
-            crashed = isinstance(error, ProcExited) and error.path == worker.path
+            crashed = is_a(error, ProcExited) and error.path == worker.path
             return pending.attempt_failed(error, crashed, ending=self._ending is not None)
+        except (GeneratorExit, KeyboardInterrupt, SystemExit, anyio.get_cancelled_exc_class()):
+            raise
+        except BaseException as error:  # an answer, of a class that is no Exception
+            failure = RuntimeError(f"the answer was a {type(error).__name__}")
+            failure.__cause__ = error
+            return pending.attempt_failed(failure, crashed=False, ending=False)
         else:
             pending.answer(answer)
             return Outcome.DONE

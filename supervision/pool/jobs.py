@@ -45,6 +45,7 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, final
 
 from actors import Reply, Request, Timer
+from supervision.describe import one_line
 from supervision.keys import Key
 from supervision.pool.decisions import Outcome, attempt_outcome, is_missed, overflow
 from supervision.pool.messages import (
@@ -201,7 +202,7 @@ class JobTable:
         self._ends["refused"] += 1
         reply.fail(error)
         if not job.asked:
-            self._publish_letter(job.request, str(error))
+            self._publish_letter(job.request, one_line(error))
 
     def make_room(self, newcomer: PendingJob, limit: int) -> None:
         """Give one job up when more wait than `limit`."""

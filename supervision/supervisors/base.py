@@ -456,6 +456,7 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
             await self.stop(record)
         voided = record.state is ChildState.RESTARTING
         record.stand_down()
+        self._retries.discard(record)
         if record.spec.restart is Restart.TEMPORARY or not self.keeps_ended:
             self.drop(record, "terminated")
         else:
@@ -466,6 +467,10 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
     def restarting(self) -> list[str]:
         """List the ids of the children that are restarting, without a look at the others."""
         return [record.spec.id for record in self._retries if record.state is ChildState.RESTARTING]
+
+    def is_restarting(self) -> bool:
+        """Tell whether any child is; what one request costs does not depend on how many are."""
+        return any(record.state is ChildState.RESTARTING for record in self._retries)
 
     def retry_voided(self) -> None:
         """Do what follows when a pending restart was taken back; nothing by default."""

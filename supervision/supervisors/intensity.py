@@ -50,6 +50,7 @@ from typing import Any, final
 from attrs import frozen
 
 from actors import Crashed, ExitReason, Shutdown
+from actors.texts import is_a
 from supervision.errors import IntensityExceeded
 from supervision.specs import ChildSpec, WhenSpent
 
@@ -206,7 +207,7 @@ class Budget:
         match reason:
             case Crashed(error):
                 found: tuple[BaseException, ...] = (error,)
-            case Shutdown(detail=IntensityExceeded() as inner):
+            case Shutdown(detail=inner) if is_a(inner, IntensityExceeded):
                 found = inner.crashes
             case _:
                 return

@@ -45,7 +45,7 @@ from supervision.supervisors.partition import (
     ResizePartitions,
     routes_at,
 )
-from supervision.supervisors.plan import stop_order
+from supervision.supervisors.plan import ends_the_process, stop_order
 from supervision.supervisors.requests import (
     AnyStartChild,
     DeleteChild,
@@ -143,8 +143,12 @@ class PartitionSupervisor(BaseSupervisor[PartitionMessage]):
             return self.spec.make(number)
         except SpecError:
             raise
-        except Exception as error:
-            raise ChildStartFailed(str(number), Crashed(error)) from error
+        except BaseException as error:
+            # Nothing here waits, so whatever comes is the function's own.
+            reason = Crashed(error)
+            if ends_the_process(reason):
+                raise
+            raise ChildStartFailed(str(number), reason) from error
 
     async def _shrink(self, wanted: int, now: int) -> None:
         """Stop the partitions from `wanted` on; one that waits for its restart waits no more."""

@@ -75,6 +75,10 @@ class Reconfigurable(Protocol):
         """Stop a child and wait for its death."""
         ...
 
+    def is_restarting(self) -> bool:
+        """Tell whether any child is restarting."""
+        ...
+
     def restarting(self) -> list[str]:
         """List the ids of the children that are restarting."""
         ...
@@ -184,15 +188,14 @@ class Reconfiguration:
         """Tell whether a child has to wait for one before it that is still being restarted."""
         supervisor = self._supervisor
         spec = supervisor.own_spec()
-        restarting = supervisor.restarting()
-        if not restarting or not isinstance(spec, SupervisorSpec):
+        if not isinstance(spec, SupervisorSpec) or spec.strategy is Strategy.ONE_FOR_ONE:
             return False
-        if spec.strategy is Strategy.ONE_FOR_ONE:
+        if not supervisor.is_restarting():
             return False
         if spec.strategy is Strategy.ONE_FOR_ALL:
             return True
         before = takewhile(lambda other: other != id, (child.id for child in spec.children))
-        return not set(restarting).isdisjoint(before)
+        return not set(supervisor.restarting()).isdisjoint(before)
 
     def _arrange(self) -> None:
         records = self._supervisor.records

@@ -40,7 +40,7 @@ from typing import Any, final
 from actors import ExitReason
 from supervision.errors import SupervisionError
 from supervision.event_types import SupervisorEnding
-from supervision.specs import ChildSpec, SupervisorSpec, check_child
+from supervision.specs import ChildSpec, Strategy, SupervisorSpec, check_child
 from supervision.supervisors.base import BaseSupervisor
 from supervision.supervisors.child import ChildRecord, start_failed
 from supervision.supervisors.plan import (
@@ -70,6 +70,9 @@ class Supervisor(BaseSupervisor[SupervisorMessage]):
             raise TypeError(f"Supervisor wants a SupervisorSpec, not {spec!r}")
         super().__init__(spec.max_restarts, spec.max_seconds, random)
         self.spec = spec
+        # The significant children that may be there, the last one to be looked at first: who is
+        # gone is taken out until it is started again. None: to be gathered anew.
+        self._lively: dict[ChildRecord, None] | None = None
 
     async def on_start(self) -> None:
         """Start the children in order, each ready before the next begins."""
@@ -96,6 +99,7 @@ class Supervisor(BaseSupervisor[SupervisorMessage]):
         """Go on by another one."""
         assert isinstance(spec, SupervisorSpec)
         self.spec = spec
+        self._lively = None
         self.limits.resize(spec.max_restarts, spec.max_seconds)
 
     def check(self, spec: ChildSpec[Any]) -> None:
@@ -107,7 +111,7 @@ class Supervisor(BaseSupervisor[SupervisorMessage]):
         spec = record.spec
         ends = ends_supervisor(
             self.spec.auto_shutdown,
-            self._members(),
+            self._one_significant(),
             restart=spec.restart,
             significant=spec.significant,
             reason=reason,
@@ -115,6 +119,24 @@ class Supervisor(BaseSupervisor[SupervisorMessage]):
         if ends:
             self.publish(SupervisorEnding(self.context.ref, spec.id))
         return ends
+
+    def _one_significant(self) -> Iterator[Member]:
+        """Give one significant child that is there, if any is; many that have gone cost nothing."""
+        if self._lively is None:
+            self._lively = dict.fromkeys(self.records.values())
+        while self._lively:
+            record, _ = self._lively.popitem()
+            there = record.state in (ChildState.RUNNING, ChildState.RESTARTING)
+            if there and record.spec.significant:
+                self._lively[record] = None
+                yield record.member
+                return
+
+    async def start(self, record: ChildRecord) -> ExitReason | None:
+        """Start a child; returns why that failed, None when it is ready or was ignored."""
+        if self._lively is not None:
+            self._lively[record] = None
+        return await super().start(record)
 
     async def restart(self, record: ChildRecord) -> None:
         """Restart a child with the siblings that its strategy moves.
@@ -146,7 +168,7 @@ class Supervisor(BaseSupervisor[SupervisorMessage]):
 
     def retry_voided(self) -> None:
         """Let the mail go of those who waited behind a restart that was taken back."""
-        if self.restarting():
+        if self.spec.strategy is Strategy.ONE_FOR_ONE or self.is_restarting():
             return
         for record in self.records.values():
             if record.state is ChildState.TERMINATED:

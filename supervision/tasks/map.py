@@ -41,6 +41,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast, final
 
 from actors import CancellationToken, Ref
+from actors.texts import is_a
 from supervision.tasks.map_actor import (
     Answer,
     ClosableSource,
@@ -109,7 +110,7 @@ class TaskMap(ClosableSource, Generic[T]):
         await self.aclose()
         if isinstance(answer, Exhausted):
             raise StopAsyncIteration
-        if isinstance(answer.error, StopAsyncIteration):
+        if is_a(answer.error, StopAsyncIteration):
             # It would look like the end to the consumer's `async for`.
             raise RuntimeError("the call raised StopAsyncIteration") from answer.error
         raise answer.error

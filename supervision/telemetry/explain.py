@@ -9,9 +9,8 @@ OSError: disk full
 
 from __future__ import annotations
 
-from typing import cast
-
-from supervision.describe import describe_error, one_line, where
+from actors.texts import is_a
+from supervision.describe import describe_error, kept, one_line, where
 from supervision.errors import Wedged
 
 __all__ = ["MOST_PARTS", "explain_error"]
@@ -25,21 +24,17 @@ MOST_LEVELS = 3
 
 def explain_error(error: BaseException, levels: int = MOST_LEVELS) -> str:
     """Describe an error with its place, its causes, and what is in a group."""
-    if levels and _is_group(error):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        parts = [explain_error(part, levels - 1) for part in group.exceptions[:MOST_PARTS]]
-        if len(group.exceptions) > MOST_PARTS:
-            parts.append(f"and {len(group.exceptions) - MOST_PARTS} more")
-        return f"{one_line(group.message)}: {'; '.join(parts)}"
-    what = f"Wedged: {error.problem}" if isinstance(error, Wedged) else describe_error(error)
+    if levels and is_a(error, BaseExceptionGroup):
+        found: tuple[BaseException, ...] = kept(error, "exceptions")
+        parts = [explain_error(part, levels - 1) for part in found[:MOST_PARTS]]
+        if len(found) > MOST_PARTS:
+            parts.append(f"and {len(found) - MOST_PARTS} more")
+        return f"{one_line(kept(error, 'message'))}: {'; '.join(parts)}"
+    what = f"Wedged: {error.problem}" if is_a(error, Wedged) else describe_error(error)
     text = f"{what}{where(error)}"
-    cause = error.__cause__
+    cause: BaseException | None = kept(error, "__cause__")
     for _ in range(3):
         if cause is not None:
             text += f", because of {describe_error(cause)}{where(cause)}"
-            cause = cause.__cause__
+            cause = kept(cause, "__cause__")
     return text
-
-
-def _is_group(error: BaseException) -> bool:
-    return isinstance(error, BaseExceptionGroup)

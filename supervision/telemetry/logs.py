@@ -49,6 +49,7 @@ from actors import (
     Shutdown,
     StopError,
 )
+from actors.texts import is_a
 from supervision.describe import at, one_line, printable
 from supervision.errors import ChildStartFailed, IntensityExceeded
 from supervision.event_types import (
@@ -239,7 +240,7 @@ class LogLines:
         path = event.ref.path
         self._flush(path)
         match event.reason:
-            case Crashed(error=ChildStartFailed() as error):
+            case Crashed(error) if is_a(error, ChildStartFailed):
                 # The child itself has said why.
                 self._write("ERROR", path, f"did not start, because its child {error.path} did not")
             case Crashed(error):
@@ -283,7 +284,7 @@ def _how(reason: ExitReason) -> str:
     match reason:
         case Shutdown(detail=None):
             return "stopped"
-        case Shutdown(detail=IntensityExceeded()):
+        case Shutdown(detail=detail) if is_a(detail, IntensityExceeded):
             return "stopped, having given up"
         case Shutdown(detail=detail):
             return f"stopped ({one_line(detail)})"

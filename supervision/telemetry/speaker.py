@@ -18,13 +18,14 @@ True
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import TypeAlias, final
 
 from actors.texts import cut
-from supervision.describe import printable
+from supervision.describe import describe_error, kept, printable
 
 __all__ = [
     "SPEECH",
@@ -66,10 +67,11 @@ def say(level: str, path: str, text: str, error: BaseException | None = None) ->
 
     bound = logger.bind(path=path)
     if error is not None:
-        traceback, left_out = _innermost(error.__traceback__)
+        calls, left_out = _innermost(kept(error, "__traceback__"))
         if left_out:
             bound = bound.bind(frames_left_out=left_out)
-        bound = bound.opt(exception=(type(error), error, traceback))
+        shown = _showable(error)
+        bound = bound.opt(exception=(type(shown), shown, calls))
     # Not with str.format: the text may hold braces of a message or an exception.
     bound.log(level, "{} {}", *one_entry(path, text))
 
@@ -79,16 +81,31 @@ def one_entry(path: str, text: str) -> tuple[str, str]:
     return printable(cut(path)), printable(cut(text, LONGEST_LINE))
 
 
-def _innermost(traceback: TracebackType | None) -> tuple[TracebackType | None, int]:
+@final
+class NotShown(Exception):
+    """What stands in a record for an error that cannot be shown; its text says which one."""
+
+
+def _showable(error: BaseException) -> BaseException:
+    """Return an error as sinks can take it: they ask for texts and causes, and fail with those."""
+    try:
+        _ = str(error), repr(error), bool(error), isinstance(error, BaseExceptionGroup)
+        traceback.TracebackException(type(error), error, None)
+    except BaseException:
+        return NotShown(describe_error(error))
+    return error
+
+
+def _innermost(calls: TracebackType | None) -> tuple[TracebackType | None, int]:
     """Return the last calls of a traceback, and how many came before them."""
-    length, step = 0, traceback
+    length, step = 0, calls
     while step is not None:
         length, step = length + 1, step.tb_next
     left_out = max(0, length - MOST_FRAMES)
     for _ in range(left_out):
-        assert traceback is not None
-        traceback = traceback.tb_next
-    return traceback, left_out
+        assert calls is not None
+        calls = calls.tb_next
+    return calls, left_out
 
 
 def say_about(path: str) -> Speak:

@@ -90,10 +90,16 @@ def found(raised: Any, kind: type[BaseException]) -> bool:
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-async def test_a_crash_with_a_hostile_error_is_a_crash_like_any(kind: type[BaseException]) -> None:
-    """Its asker hears of it, and its siblings go on."""
+@pytest.mark.parametrize("inline", [False, True])
+async def test_a_crash_with_a_hostile_error_is_a_crash_like_any(
+    kind: type[BaseException], inline: bool
+) -> None:
+    """Its asker hears of it, and its siblings go on; also when it was answered in its turn."""
 
     async def crash(_: object) -> None:
+        raise kind()
+
+    def crash_at_once(_: object) -> None:
         raise kind()
 
     async with ActorSystem() as system:
@@ -101,8 +107,9 @@ async def test_a_crash_with_a_hostile_error_is_a_crash_like_any(kind: type[BaseE
         ends: list[Event] = []
         system.events.subscribe(ends.append)
         with pytest.raises(ProcExited) as told:
-            await doer.ref.ask(Ask(crash))
+            await doer.ref.ask(Plain(crash_at_once) if inline else Ask(crash))
         assert type(told.value.__cause__) is kind
+        assert not doer.ref.is_alive
         (end,) = [event for event in ends if isinstance(event, ProcEnded)]
         assert str(end.reason).startswith(f"crashed: {kind.__name__}")
         assert await sibling.ref.ask(Plain(lambda _: 1)) == 1

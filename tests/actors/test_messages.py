@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import anyio
 import pytest
@@ -25,6 +26,7 @@ from actors import (
     on,
 )
 from actors.testing import settle
+from tests.kit.actors import Later, pair
 from tests.kit.errors import No
 
 
@@ -268,15 +270,66 @@ async def test_a_reply_fails_with_an_error_only(wrong: object) -> None:
         assert isinstance(outcome.error, NoReply)
 
 
-@pytest.mark.parametrize("error", [No("not now"), StopIteration("done")])
-async def test_a_reply_can_be_an_error(error: Exception) -> None:
-    """`reply.fail` raises that error (StopIteration as cause) in the asker; the actor lives on."""
+@pytest.mark.dead_letters
+async def test_a_cancellation_that_was_caught_is_no_answer() -> None:
+    """A handler that answers with its own cancellation fails its asker, and cancels nobody."""
+
+    async def wait(_: object, reply: Reply[object]) -> None:
+        try:
+            await anyio.sleep_forever()
+        except BaseException as error:
+            reply.fail(error)  # type: ignore[arg-type]
+            raise
+
+    async with ActorSystem() as system, anyio.create_task_group() as tasks:
+        doer = (await pair(system)).ref
+        failed: list[BaseException] = []
+
+        async def ask() -> None:
+            try:
+                await doer.ask(Later(wait))
+            except RuntimeError as error:
+                failed.append(error)
+
+        tasks.start_soon(ask)
+        await settle()
+        doer.kill()
+        await settle()
+        assert [type(error.__cause__) for error in failed] == [anyio.get_cancelled_exc_class()]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [No("not now"), StopIteration("done"), KeyboardInterrupt(), GeneratorExit()],
+)
+async def test_a_reply_can_be_an_error(error: Any) -> None:
+    """`reply.fail` raises an error in the asker, as a cause if that would do more than fail it."""
     async with ActorSystem() as system, anyio.create_task_group() as tasks:
         keeper = await system.spawn(lambda: Keeper(lambda self, reply: reply.fail(error)))
         keeper.tell(Get())  # of a request that was told, the answer goes nowhere
         outcome = await asked(tasks, keeper)
         assert outcome.error is not None
-        wrapped = isinstance(error, StopIteration)
+        wrapped = not isinstance(error, No)
         assert (outcome.error.__cause__ if wrapped else outcome.error) is error
         assert isinstance(outcome.error, RuntimeError if wrapped else No)
         assert keeper.is_alive
+
+
+async def test_an_answered_request_is_not_kept() -> None:
+    """An actor that answers later keeps neither the request nor its answer when that is done."""
+    kept: list[weakref.ref[object]] = []
+
+    async with ActorSystem() as system:
+        doer = await pair(system)
+        replies: list[Reply[object]] = []
+        for _ in range(10):
+            async with anyio.create_task_group() as tasks:
+                request = Later(lambda _, reply: replies.append(reply))
+                kept.append(weakref.ref(request.what))
+                tasks.start_soon(doer.ref.ask, request)
+                del request
+                await settle()
+                replies.pop().send(None)
+        gc.collect()
+        # The last one stands in the loop that received it, until the next one comes.
+        assert not any(entry() for entry in kept[:-1])

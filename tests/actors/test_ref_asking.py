@@ -105,7 +105,7 @@ async def test_an_ask_without_limit_waits_for_ever(timeout: float | None) -> Non
         assert await ref.ask(Ask(late), timeout=timeout) == "late"
 
 
-@pytest.mark.parametrize("timeout", [-1, -0.001, math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("timeout", [-1, -0.001, math.nan, math.inf, -math.inf, 10**400])
 async def test_a_bad_timeout_is_refused(timeout: float) -> None:
     """A timeout that is negative or endless raises ValueError; nothing is sent, nothing stopped."""
     async with ActorSystem() as system:
@@ -331,3 +331,29 @@ async def test_a_request_can_say_its_own_timeout() -> None:
         assert await slow.ask(Patient()) == 1
         with pytest.raises(AskTimeout, match="within 5 s"):
             await slow.ask(Patient(), timeout=5.0)
+
+
+@pytest.mark.dead_letters
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -1.0, "5"])
+async def test_a_wrong_timeout_of_a_class_of_requests_is_refused(wrong: Any) -> None:
+    """It is refused at the ask; the clock goes on for all others."""
+
+    class Wrong(Request[int]):
+        __timeout__ = wrong
+
+    class Slow(Actor[Wrong | Patient]):
+        @on(Wrong)
+        async def wrong(self, message: Wrong) -> int:
+            await anyio.lowlevel.checkpoint()
+            return 1
+
+        @on(Patient)
+        async def answer(self, message: Patient) -> int:
+            return await anyio.sleep_forever()  # type: ignore[return-value]
+
+    async with ActorSystem() as system:
+        slow = await system.spawn(Slow)
+        with pytest.raises((ValueError, TypeError), match="a timeout is a number of seconds"):
+            await slow.ask(Wrong())
+        with pytest.raises(AskTimeout):
+            await slow.ask(Patient(), timeout=2.0)

@@ -210,6 +210,19 @@ def test_there_is_no_burst_after_a_stall(interval: float, stalls: list[float]) -
     assert clock.due == []
 
 
+def test_an_interval_that_is_hardly_one_does_not_stop_the_clock() -> None:
+    """The number of ticks that were missed may be beyond all numbers."""
+    clock, fired = Stalling(), list[float]()
+
+    def fire() -> None:
+        fired.append(clock.time)
+        started.cancel()
+
+    started = Timer(clock, {}, 1.0, 5e-324, fire)  # type: ignore[arg-type]
+    clock.move(2.0)
+    assert fired == [2.0]
+
+
 async def test_a_timer_may_cancel_itself_while_it_fires() -> None:
     """A repeated timer that is cancelled by what it calls does not come again."""
     fired: list[int] = []

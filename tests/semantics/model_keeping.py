@@ -191,7 +191,10 @@ class KeepingLife(Life):
         for entry in reversed([*self.entries]):
             life = entry.life
             if life is not None and life.phase != "dead":
-                # Here those that are to be killed are asked, too, and killed at once.
+                # Here those that are to be killed are asked, too, and killed at once: what takes
+                # several turns to stop may be done before or not.
+                brutal = entry.spec.shutdown == "brutal_kill"
+                self.note_race(brutal and isinstance(life, KeepingLife))
                 life.ask_to_stop(patience(entry.spec, brutal=0.0))
                 await life.death
             self.remove(entry)

@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType
 from typing import Any, NamedTuple
 
+import anyio
 import pytest
 
 from actors import Actor, AnyRef, CancellationToken, on, task
 from actors.testing import settle
 from supervision import (
     Application,
+    Backoff,
     ChildSpec,
     CountChildren,
     DynamicSupervisorSpec,
@@ -178,3 +180,49 @@ async def test_one_more_child_costs_an_apply_the_same(calls: Callable[[], int]) 
 
     for strategy in ("one_for_one", "rest_for_one"):
         assert await cost(2000, strategy) < 1.2 * await cost(200, strategy)
+
+
+async def test_the_end_of_one_of_many_significant_children_costs_the_same(
+    calls: Callable[[], int],
+) -> None:
+    """Whether another significant child is there is known without a look at all that have gone."""
+
+    async def cost(children: int) -> float:
+        async def work(shutdown: CancellationToken) -> None:
+            await over.wait()
+
+        over = anyio.Event()
+        specs = [
+            ChildSpec(f"w{number}", task(work), restart="transient", significant=True)
+            for number in range(children)
+        ]
+        async with serve(SupervisorSpec("top", specs, auto_shutdown="all_significant")) as app:
+            began = calls()
+            over.set()
+            assert str(await app.wait()) == "shutdown"
+            return (calls() - began) / children
+
+    assert await cost(1000) < FACTOR * await cost(100)
+
+
+async def test_taking_back_one_of_many_restarts_costs_the_same(calls: Callable[[], int]) -> None:
+    """Terminating a child that waits for its restart takes no look at the others that wait."""
+
+    async def cost(children: int, strategy: Any) -> float:
+        async def crash(shutdown: CancellationToken) -> None:
+            await over.wait()
+            raise ValueError("as told")
+
+        over = anyio.Event()
+        pause = Backoff(1000.0, 1000.0)
+        specs = [ChildSpec(f"w{number}", task(crash), backoff=pause) for number in range(children)]
+        async with serve(SupervisorSpec("top", specs, strategy=strategy)) as app:
+            over.set()
+            await settle()
+            began = calls()
+            for number in range(children):
+                await app.supervisor.ask(TerminateChild(f"w{number}"))
+            return (calls() - began) / children
+
+    for strategy in ("one_for_one", "one_for_all"):
+        assert await cost(1000, strategy) < FACTOR * await cost(100, strategy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import pytest
 from loguru import logger
 
 from supervision.telemetry.speaker import Speaker, helper_thread, is_helper, say
+from tests.actors.test_hostile_objects import HOSTILE
 
 ROOT = Path(__file__).parents[3]
 
@@ -125,3 +127,22 @@ def test_an_error_is_on_the_record_with_its_innermost_calls() -> None:
     assert len(list(traceback.walk_tb(deep["exception"].traceback))) == 50
     assert deep["extra"]["frames_left_out"] == 52
     assert deep["message"] == "/shop crashed"
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_an_error_that_cannot_be_shown_is_logged_all_the_same(kind: type[BaseException]) -> None:
+    """A sink that asks an error for its text or its class loses no line for what comes of that."""
+    written: list[str] = []
+    sink = logger.add(written.append, serialize=True)
+    try:
+        try:
+            raise kind()
+        except BaseException as error:
+            say("ERROR", "/x", "crashed", error)
+    finally:
+        logger.remove(sink)
+    (line,) = written
+    record = json.loads(line)["record"]
+    assert record["message"] == "/x crashed"
+    assert record["exception"]["traceback"]
+    assert kind.__name__ in (record["exception"]["type"] + record["exception"]["value"])
