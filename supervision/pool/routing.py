@@ -225,6 +225,19 @@ class Schedule:
             place.line = self._owners.get(key)
         self._line_up(job, place)
 
+    def take_free(self, key: Key | None = None) -> int | None:
+        """Return a worker for a job that need not wait, None when it has to be `put`.
+
+        So it is when nothing waits, and any worker will do.
+        """
+        if self._waiting or not self._resting:
+            return None
+        if key is not None and self.routing in (Routing.KEYED, Routing.STICKY):
+            return None
+        worker = self._last = self._pick()
+        self.occupy(worker)
+        return worker
+
     def take_out(self, job: int) -> bool:
         """Take a job out; False when it does not wait."""
         place = self._waiting.pop(job, None)
@@ -297,8 +310,7 @@ class Schedule:
                 self._waiting.move_to_end(entry, last=False)
 
     def _is_late(self, job: int) -> bool:
-        newest = self.newest()
-        return newest is not None and newest > job
+        return next(reversed(self._waiting), job) > job
 
     def _home(self, hashed: int) -> int | None:
         """Return the worker of a key; computed anew only after members have come or gone."""
