@@ -42,6 +42,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator
+from threading import get_ident
 from typing import Any, Never, final
 
 from actors.backends import Waiter
@@ -88,10 +89,12 @@ class Asking:
 
     def __init__(self, broker: Ref[Any], kind: type[Request[Any]]) -> None:
         self._address = address = address_of(broker)
-        address.runtime.check_here(address.path)
+        runtime = address.runtime
+        if get_ident() != runtime.home:
+            raise runtime.elsewhere(address.path)
         self._asker = asker_of(address, kind)
         self._kind = kind
-        self._waiter: Waiter[Any] = address.runtime.backend.new_waiter()
+        self._waiter: Waiter[Any] = runtime.backend.new_waiter()
         self.timeout = self.due = 0.0
         self.tick = 0
 

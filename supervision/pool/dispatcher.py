@@ -261,7 +261,7 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
         key: Key | None,
     ) -> PendingJob | None:
         """Take a job in its asker's own turn, or refuse it."""
-        found = self._key(request, key)
+        found = None if key is None and self.spec.key is None else self._key(request, key)
         if isinstance(found, Exception):
             self._jobs.refuse_asker(asking, found)
             return None
@@ -274,7 +274,8 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
             self._begin(pending, self._workers.all[number])
         else:
             self._schedule.put(pending.number, found)
-            self._hand_out()
+            if not self._schedule.is_busy:
+                self._hand_out()
             self._make_room(pending)
         if job_timeout is not None or self.spec.job_timeout is not None:
             self._set_timer(pending, job_timeout)
@@ -325,22 +326,27 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
     def _hand_out(self) -> None:
         """Hand out what can be handed out."""
         while (pair := self._schedule.next()) is not None:
-            worker, pending = self._workers.all[pair[0]], self._jobs.pending[pair[1]]
-            # To ask for the time costs more than all the rest of this.
-            now = 0.0 if pending.due is None else anyio.current_time()
-            found = obstacle(wanted=pending.wanted, due=pending.due, now=now)
-            if found is None:
-                self._begin(pending, worker)
-                continue
-            if found is Obstacle.EXPIRED:
-                self._jobs.expire(pending)
-            else:
-                self._jobs.withdraw(pending)
-            self._place(worker)  # it has still nothing to do
+            worker = self._workers.all[pair[0]]
+            if not self._start(self._jobs.pending[pair[1]], worker):
+                self._place(worker)  # it has still nothing to do
         if not self._schedule.is_staffed:
             self._jobs.fail_waiting(self._no_workers, "no worker is left in its pool")
         if self._drains:
             self._see_whether_drained()
+
+    def _start(self, pending: PendingJob, worker: Worker) -> bool:
+        """Begin a job; False when it is not to be begun any more."""
+        # To ask for the time costs more than all the rest of this.
+        now = 0.0 if pending.due is None else anyio.current_time()
+        found = obstacle(wanted=pending.wanted, due=pending.due, now=now)
+        if found is None:
+            self._begin(pending, worker)
+            return True
+        if found is Obstacle.EXPIRED:
+            self._jobs.expire(pending)
+        else:
+            self._jobs.withdraw(pending)
+        return False
 
     def _begin(self, pending: PendingJob, worker: Worker) -> None:
         pending.begin()
@@ -378,7 +384,15 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
         worker.busy = False
         worker.done += 1
         self._jobs.returned(pending, Outcome.DONE)
-        self._update(worker)
+        if not worker.up or worker.parked or not self._has(worker):
+            self._update(worker)
+            return
+        number = self._schedule.next_for(worker.number)
+        if number is None:
+            if len(self._schedule):
+                self._hand_out()
+        elif not self._start(self._jobs.pending[number], worker):
+            self._update(worker)
 
     def _beside(
         self, work: Coroutine[Any, Any, Outcome], pending: PendingJob, worker: Worker

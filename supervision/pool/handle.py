@@ -118,7 +118,8 @@ class Pool(Generic[M_contra]):
         out, the job is taken out if it still waits; if a worker has begun, its answer is
         dropped. A worker that asks its own pool may wait for itself.
         """
-        _check(request, attempts, job_timeout, key)
+        if not isinstance(request, Request) or not (attempts is job_timeout is key is None):
+            _check(request, attempts, job_timeout, key)
         taker = self._desk.taker
         if taker is None or has_mail(self._ref):
             job = PoolJob[Any](request, attempts, job_timeout, key, asked=True)
