@@ -81,18 +81,19 @@ class Hearer(ABC):
 class Asking:
     """Somebody who waits for an answer from a broker; to be answered like a `Reply`.
 
-    `kind` is the type of the question, for errors. Raises AskCycle, and RuntimeError in another
-    thread, like `Ref.ask`.
+    `kind` is the type of the question, for errors. `known` (default True): it is known who waits,
+    so that nobody waits in a circle. Raises AskCycle, and RuntimeError in another thread, like
+    `Ref.ask`.
     """
 
     __slots__ = ("_address", "_asker", "_kind", "_waiter", "due", "tick", "timeout")
 
-    def __init__(self, broker: Ref[Any], kind: type[Request[Any]]) -> None:
+    def __init__(self, broker: Ref[Any], kind: type[Request[Any]], *, known: bool = True) -> None:
         self._address = address = address_of(broker)
         runtime = address.runtime
         if get_ident() != runtime.home:
             raise runtime.elsewhere(address.path)
-        self._asker = asker_of(address, kind)
+        self._asker = asker_of(address, kind) if known else None
         self._kind = kind
         self._waiter: Waiter[Any] = runtime.backend.new_waiter()
         self.timeout = self.due = 0.0

@@ -365,9 +365,7 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
         pending.answer(value)
         self._returned(pending, worker)
 
-    def came_back_failed(
-        self, pending: PendingJob, worker: Worker, error: BaseException
-    ) -> None:
+    def came_back_failed(self, pending: PendingJob, worker: Worker, error: BaseException) -> None:
         """See to a job without an answer beside the dispatcher; a refusal is an answer."""
         if isinstance(error, Refusal):
             pending.fail(error)

@@ -118,18 +118,19 @@ class Pool(Generic[M_contra]):
         out, the job is taken out if it still waits; if a worker has begun, its answer is
         dropped. A worker that asks its own pool may wait for itself.
         """
-        if not isinstance(request, Request) or not (attempts is job_timeout is key is None):
+        if not (isinstance(request, Request) and attempts is job_timeout is key is None):
             _check(request, attempts, job_timeout, key)
+        question: Any = request
         taker = self._desk.taker
         if taker is None or has_mail(self._ref):
-            job = PoolJob[Any](request, attempts, job_timeout, key, asked=True)
+            job = PoolJob[Any](question, attempts, job_timeout, key, asked=True)
             return cast("R", await self._ask_by_mail(job, timeout))
         if timeout is not None:
             check_timeout(timeout)
         if current_effective_deadline() == -inf:
             await checkpoint()  # cancelled already: nothing is asked
-        asking = Asking(self._ref, type(request))
-        pending = taker.take_at_once(request, asking, attempts, job_timeout, key)
+        asking = Asking(self._ref, type(question))
+        pending = taker.take_at_once(question, asking, attempts, job_timeout, key)
         try:
             return cast("R", await asking.answer(timeout))
         except GeneratorExit:
@@ -172,7 +173,8 @@ class Pool(Generic[M_contra]):
         that cannot be meant.
         """
         _check(request, attempts, job_timeout, key)
-        self.ref.tell(PoolJob[Any](request, attempts, job_timeout, key))
+        question: Any = request
+        self.ref.tell(PoolJob[Any](question, attempts, job_timeout, key))
 
     async def resize(self, size: int, *, timeout: float | None = None) -> None:
         """Change the number of workers, and wait until that is done.
@@ -215,7 +217,7 @@ class Pool(Generic[M_contra]):
 
 def _check(
     request: object, attempts: int | None, job_timeout: float | None, key: Key | None
-) -> TypeGuard[Request[Any]]:
+) -> None:
     """Refuse what cannot be meant."""
     if not isinstance(request, Request):
         raise TypeError(f"the jobs of a pool are Requests, and {request!r} is none")
@@ -225,7 +227,6 @@ def _check(
         raise ValueError(f"job_timeout is a finite number of seconds > 0, not {job_timeout!r}")
     if key is not None:
         check_key(key)
-    return True
 
 
 def _is_pool(value: object) -> TypeGuard[Pool[Any]]:

@@ -69,9 +69,9 @@ End: TypeAlias = Literal["done", "failed", "expired", "discarded", "withdrawn", 
 class PendingJob:
     """One job that was taken, until it is finished.
 
-    `asked` tells that somebody waits for its answer, and not only for its end. `begun` counts its attempts, of which it has `attempts` in all; `running` tells that a worker
-    has it in hand; `due` is when it expires, `timeout` seconds after it was taken; `crash` is how
-    its last attempt ended.
+    `asked` tells that somebody waits for its answer. `begun` counts its attempts, of which it has
+    `attempts` in all; `running` tells that a worker has it in hand; `due` is when it expires,
+    `timeout` seconds after it was taken; `crash` is how its last attempt ended.
     """
 
     __slots__ = (

@@ -240,10 +240,10 @@ class Schedule:
         if key is None:
             self._shared.add(job)
             return
-        if key is not None and self.routing is Routing.KEYED:
+        if self.routing is Routing.KEYED:
             place.hashed = stable_hash(key)
             place.line = self._home(place.hashed)
-        elif key is not None and self.routing is Routing.STICKY:
+        elif self.routing is Routing.STICKY:
             self._same_key.setdefault(key, set()).add(job)
             place.line = self._owners.get(key)
         self._line_up(job, place)
