@@ -63,7 +63,6 @@ from typing import Any, TypeAlias, final
 
 import anyio
 from anyio.lowlevel import checkpoint
-from attrs import frozen
 
 from actors import (
     Actor,
@@ -96,13 +95,12 @@ from supervision.pool.decisions import (
     standing,
 )
 from supervision.pool.desk import Attempt, desk_at
-from supervision.pool.jobs import JobTable, PendingJob
+from supervision.pool.jobs import JobDue, JobReturned, JobTable, PendingJob
 from supervision.pool.messages import (
     CountJobs,
     Drain,
     Forget,
     NoWorkers,
-    OwnNotice,
     PoolDraining,
     PoolJob,
     PoolMessage,
@@ -124,24 +122,6 @@ from supervision.pool.workers import (
 from supervision.supervisors import ChildCounts, ChildInfo, CountChildren, WhichChildren
 
 __all__ = ["Dispatcher", "JobDue"]
-
-
-@final
-@frozen(eq=False)
-class JobReturned(OwnNotice):
-    """A job that is back from a worker, in whatever way."""
-
-    pending: PendingJob
-    worker: Worker
-    outcome: Outcome
-
-
-@final
-@frozen(eq=False)
-class JobDue(OwnNotice):
-    """A job whose time is over."""
-
-    pending: PendingJob
 
 
 _Notice: TypeAlias = JobReturned | JobDue | WorkerNotice | ResizeNotice

@@ -44,12 +44,15 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, final
 
+from attrs import frozen
+
 from actors import Reply, Request, Timer
 from actors.brokering import Asking
 from supervision.keys import Key
 from supervision.pool.decisions import Outcome, attempt_outcome, is_missed, overflow
 from supervision.pool.messages import (
     JobExpired,
+    OwnNotice,
     PoolFull,
     PoolJob,
     PoolStatistics,
@@ -57,8 +60,9 @@ from supervision.pool.messages import (
 )
 from supervision.pool.routing import Schedule
 from supervision.pool.spec import PoolSpec
+from supervision.pool.workers import Worker
 
-__all__ = ["End", "JobTable", "PendingJob"]
+__all__ = ["End", "JobDue", "JobReturned", "JobTable", "PendingJob"]
 
 
 End: TypeAlias = Literal["done", "failed", "expired", "discarded", "withdrawn", "refused"]
@@ -174,6 +178,24 @@ class PendingJob:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+
+
+@final
+@frozen(eq=False)
+class JobReturned(OwnNotice):
+    """A job that is back from a worker, in whatever way."""
+
+    pending: PendingJob
+    worker: Worker
+    outcome: Outcome
+
+
+@final
+@frozen(eq=False)
+class JobDue(OwnNotice):
+    """A job whose time is over."""
+
+    pending: PendingJob
 
 
 @final
