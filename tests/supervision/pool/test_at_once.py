@@ -19,8 +19,8 @@ from tests.kit.pools import Bench, Hold
 
 pytestmark = pytest.mark.dead_letters
 
-WORDS = "ask ask ask ask tell finish finish crash refuse cancel kill resize drain wait".split()
-SCRIPTS = st.lists(st.tuples(st.sampled_from(WORDS), st.integers(0, 5)), max_size=25)
+WORDS = "ask ask ask ask tell finish finish crash refuse cancel kill resize drain wait"
+SCRIPTS = st.lists(st.tuples(st.sampled_from(WORDS.split()), st.integers(0, 5)), max_size=25)
 SPECS = st.fixed_dictionaries(
     {
         "size": st.integers(1, 3),
@@ -73,7 +73,7 @@ async def step(bench: Bench, word: str, number: int, names: Iterator[str]) -> No
                 await bench.refuse(name)
         case "cancel" if waiting:
             bench.scopes[waiting[number % len(waiting)]].cancel()
-        case "kill" if (ref := bench.app.system.find(f"/top/pool/workers/worker-{number}")):
+        case "kill" if ref := bench.app.system.find(f"/top/pool/workers/worker-{number}"):
             ref.kill()
         case "resize":
             bench.tasks.start_soon(bench.pool.resize, 1 + number % 3)
