@@ -129,7 +129,8 @@ class Pool(Generic[M_contra]):
             check_timeout(timeout)
         if current_effective_deadline() == -inf:
             await checkpoint()  # cancelled already: nothing is asked
-        asking = Asking(self._ref, type(question))
+        kind: type[Request[Any]] = type(question)
+        asking = Asking(self._ref, kind)
         pending = taker.take_at_once(question, asking, attempts, job_timeout, key)
         try:
             return cast("R", await asking.answer(timeout))
