@@ -24,7 +24,7 @@ FLOORS: dict[str, str] = {
     "actors": (
         "lazy seconds texts shapes exits errors names backends/ clock messages cancellation "
         "dead_letters deadlines mail mailbox address waits timer ref notices events vitals "
-        "context functions message_types dispatch actor engine/ threads system __init__ "
+        "brokering context functions message_types dispatch actor engine/ threads system __init__ "
         "pytest_plugin testing"
     ),
     "supervision": (
@@ -36,7 +36,14 @@ FLOORS: dict[str, str] = {
 # The packages below each package, and the doors through which they may be used.
 DOORS: dict[str, tuple[str, ...]] = {
     "actors": (),
-    "supervision": ("actors", "actors.lazy", "actors.seconds", "actors.texts", "actors.testing"),
+    "supervision": (
+        "actors",
+        "actors.brokering",
+        "actors.lazy",
+        "actors.seconds",
+        "actors.texts",
+        "actors.testing",
+    ),
 }
 
 # What is not the standard library: where it may be imported, "*" standing for everywhere.

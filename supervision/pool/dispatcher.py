@@ -7,9 +7,13 @@ top to bottom:
 ==================  =====================================================================
 `take`              the job comes: no `refusal`, a place in the schedule, maybe `overflow`
 `_hand_out`         the schedule names a worker and a job; without an `obstacle` it begins
-`_carry`            beside the dispatcher, the worker is asked, and the asker answered
-`came_back`         the worker is free again; the job is finished, or waits once more
+`came_back_well`    in the worker's turn the asker is answered; the worker is free again
+`came_back`         an attempt has failed: the job is finished, or waits once more
 ==================  =====================================================================
+
+Those who ask through a `Pool` have their job taken in their own turn (`take_at_once`), unless mail
+waits: no job overtakes another. Where context variables travel with each message, all goes through
+the mail, and each job is carried by a task beside the dispatcher (`_carry`).
 
 What is to be done is said by pure functions (`decisions`, `routing`); here it is done.
 
@@ -53,12 +57,12 @@ its cause.
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from functools import partial
-from typing import Any, TypeAlias, final
+from typing import Any, TypeAlias, cast, final
 
 import anyio
 from anyio.lowlevel import checkpoint
-from attrs import frozen
 
 from actors import (
     Actor,
@@ -71,11 +75,13 @@ from actors import (
     ExitReason,
     LinkBroken,
     ProcExited,
+    Refusal,
     Reply,
     Request,
     Shutdown,
     on,
 )
+from actors.brokering import Asking, pass_on, takes_shortcuts
 from actors.texts import is_a
 from supervision.describe import describe_error
 from supervision.errors import SpecError
@@ -90,13 +96,13 @@ from supervision.pool.decisions import (
     refusal,
     standing,
 )
-from supervision.pool.jobs import JobTable, PendingJob
+from supervision.pool.desk import Attempt, desk_at
+from supervision.pool.jobs import JobDue, JobReturned, JobTable, PendingJob
 from supervision.pool.messages import (
     CountJobs,
     Drain,
     Forget,
     NoWorkers,
-    OwnNotice,
     PoolDraining,
     PoolJob,
     PoolMessage,
@@ -118,24 +124,6 @@ from supervision.pool.workers import (
 from supervision.supervisors import ChildCounts, ChildInfo, CountChildren, WhichChildren
 
 __all__ = ["Dispatcher", "JobDue"]
-
-
-@final
-@frozen(eq=False)
-class JobReturned(OwnNotice):
-    """A job that is back from a worker, in whatever way."""
-
-    pending: PendingJob
-    worker: Worker
-    outcome: Outcome
-
-
-@final
-@frozen(eq=False)
-class JobDue(OwnNotice):
-    """A job whose time is over."""
-
-    pending: PendingJob
 
 
 _Notice: TypeAlias = JobReturned | JobDue | WorkerNotice | ResizeNotice
@@ -161,6 +149,8 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
         self._ending: ExitReason | None = None
         self._drains: list[Reply[None]] = []
         self._draining = False
+        self._at_once = False
+        self._over = False
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -168,15 +158,20 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
         """Start the workers, each ready before the next begins."""
         path, tell = self.context.path, self.context.ref.tell
         self._jobs = JobTable(self.spec, self._schedule, path, self._publish_letter)
-        self._workers = Workers(self.spec, self.context, tell)
+        self._workers = Workers(self.spec, self.context, tell, self._gone)
         self._resizing = Resizing(self._workers, self.context, self._update)
         await self._workers.start()
         for worker in self._workers.all.values():
             self._place(worker)
+        self._desk = desk_at(self.context.ref)
+        self._at_once = takes_shortcuts(self.context.ref)
+        if self._at_once:
+            self._desk.taker = self
 
     async def run(self, shutdown: CancellationToken) -> None:
         """Dispatch until told to stop; then let the workers finish what they have in hand."""
         await super().run(shutdown)
+        self._desk.taker = None  # what comes now is for the next incarnation
         await checkpoint()  # killed, it is to say nothing any more: those who wait hear of the kill
         self._fail_what_waits(self._ending or Shutdown())
         await self._workers.stop()
@@ -184,6 +179,14 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
             # All that was in hand is decided; but whoever carries it may still need a turn.
             self._none_carried = anyio.Event()
             await self._none_carried.wait()
+
+    def _gone(self) -> None:
+        """Let go of those who asked at once: no mailbox knows of them."""
+        desk = desk_at(self.context.ref)
+        if desk.taker is self:
+            desk.taker = None
+        self._over = True
+        self._jobs.abandon()
 
     def on_exit(self, exited: Exited) -> None:
         """End as the supervisor of the workers has ended."""
@@ -207,8 +210,8 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
         self._jobs.fail_waiting(partial(self._ended, reason), f"its pool has ended ({reason})")
         self._see_whether_drained()
 
-    def _ended(self, reason: ExitReason, job: PoolJob[Any]) -> ProcExited:
-        error = ProcExited(self.context.path, reason, type(job.request).__name__)
+    def _ended(self, reason: ExitReason, request: Request[Any]) -> ProcExited:
+        error = ProcExited(self.context.path, reason, type(request).__name__)
         if isinstance(reason, Shutdown) and is_a(reason.detail, BaseException):
             error.__cause__ = reason.detail
         return error
@@ -220,46 +223,83 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
         """Take a job, or refuse it."""
         if job.asked and not reply.wanted:
             return  # its asker gave up before we saw it
+        key = self._key(job.request, job.key)
+        if is_a(key, Exception):
+            self._jobs.refuse(job, reply, key)
+        elif (reason := self._refusal()) is not None:
+            self._jobs.refuse(job, reply, self._refusal_error(reason, job.request))
+        else:
+            pending = self._jobs.take(job, reply, cast("Key | None", key))
+            self._hand_out()
+            self._make_room(pending)
+            self._set_timer(pending, job.job_timeout)
+
+    def take_at_once(
+        self,
+        request: Request[Any],
+        asking: Asking,
+        attempts: int | None,
+        job_timeout: float | None,
+        key: Key | None,
+    ) -> PendingJob | None:
+        """Take a job in its asker's own turn, or refuse it."""
+        found = None if key is None and self.spec.key is None else self._key(request, key)
+        if is_a(found, Exception):
+            self._jobs.refuse_asker(asking, found)
+            return None
+        if (reason := self._refusal()) is not None:
+            self._jobs.refuse_asker(asking, self._refusal_error(reason, request))
+            return None
+        chosen = cast("Key | None", found)
+        pending = self._jobs.take_in_hand(request, asking, chosen, attempts)
+        number = self._schedule.take_free(chosen)
+        if number is not None:
+            self._begin(pending, self._workers.all[number])
+        else:
+            self._schedule.put(pending.number, chosen)
+            if not self._schedule.is_busy:
+                self._hand_out()
+            self._make_room(pending)
+        if job_timeout is not None or self.spec.job_timeout is not None:
+            self._set_timer(pending, job_timeout)
+        return pending
+
+    def _key(self, request: Request[Any], key: Key | None) -> Key | Exception | None:
+        """Return the key of a job, or why it has none that can be meant."""
+        make = self.spec.key
+        if key is None and make is None:
+            return None
         try:
-            key = self._key(job)
+            return check_key(make(request) if key is None and make is not None else key)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
             # The key is made by code of the user's own: it fails this job, and nothing else.
             no_key = TypeError(f"no key: {describe_error(error)}")
-            failure = error if is_a(error, Exception) else no_key
-            self._jobs.refuse(job, reply, failure)
-            return
+            return error if is_a(error, Exception) else no_key
+
+    def _refusal(self) -> NotTaken | None:
         ending, staffed = self._ending is not None, self._schedule.is_staffed
-        reason = refusal(ending=ending, draining=self._draining, staffed=staffed)
-        if reason is not None:
-            self._jobs.refuse(job, reply, self._refusal_error(reason, job))
-            return
-        pending = self._jobs.take(job, reply, key)
-        self._hand_out()
+        return refusal(ending=ending, draining=self._draining, staffed=staffed)
+
+    def _make_room(self, pending: PendingJob) -> None:
         if self.spec.queue_limit is not None:
             self._jobs.make_room(pending, self.spec.queue_limit)
-        self._set_timer(pending)
 
-    def _key(self, job: PoolJob[Any]) -> Key | None:
-        if job.key is not None:
-            return check_key(job.key)
-        return None if self.spec.key is None else check_key(self.spec.key(job.request))
-
-    def _refusal_error(self, reason: NotTaken, job: PoolJob[Any]) -> Exception:
+    def _refusal_error(self, reason: NotTaken, request: Request[Any]) -> Exception:
         match reason:
             case NotTaken.ENDING:
-                return self._ended(self._ending or Shutdown(), job)
+                return self._ended(self._ending or Shutdown(), request)
             case NotTaken.DRAINING:
-                return PoolDraining(self.context.path, type(job.request).__name__)
+                return PoolDraining(self.context.path, type(request).__name__)
             case NotTaken.NO_WORKERS:
-                return self._no_workers(job)
+                return self._no_workers(request)
 
-    def _no_workers(self, job: PoolJob[Any]) -> NoWorkers:
-        return NoWorkers(self.context.path, type(job.request).__name__)
+    def _no_workers(self, request: Request[Any]) -> NoWorkers:
+        return NoWorkers(self.context.path, type(request).__name__)
 
-    def _set_timer(self, pending: PendingJob) -> None:
-        timeout = pending.job.job_timeout or self.spec.job_timeout
+    def _set_timer(self, pending: PendingJob, job_timeout: float | None) -> None:
+        timeout = job_timeout or self.spec.job_timeout
         if timeout is not None and not pending.settled:
             pending.timeout = timeout
             pending.due = anyio.current_time() + timeout
@@ -270,53 +310,113 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
     def _hand_out(self) -> None:
         """Hand out what can be handed out."""
         while (pair := self._schedule.next()) is not None:
-            worker, pending = self._workers.all[pair[0]], self._jobs.pending[pair[1]]
-            # To ask for the time costs more than all the rest of this.
-            now = 0.0 if pending.due is None else anyio.current_time()
-            found = obstacle(wanted=pending.wanted, due=pending.due, now=now)
-            if found is None:
-                self._begin(pending, worker)
-                continue
-            if found is Obstacle.EXPIRED:
-                self._jobs.expire(pending)
-            else:
-                self._jobs.withdraw(pending)
-            self._place(worker)  # it has still nothing to do
+            worker = self._workers.all[pair[0]]
+            if not self._start(self._jobs.pending[pair[1]], worker):
+                self._place(worker)  # it has still nothing to do
         if not self._schedule.is_staffed:
             self._jobs.fail_waiting(self._no_workers, "no worker is left in its pool")
         if self._drains:
             self._see_whether_drained()
 
+    def _start(self, pending: PendingJob, worker: Worker) -> bool:
+        """Begin a job; False when it is not to be begun any more."""
+        # To ask for the time costs more than all the rest of this.
+        now = 0.0 if pending.due is None else anyio.current_time()
+        found = obstacle(wanted=pending.wanted, due=pending.due, now=now)
+        if found is None:
+            self._begin(pending, worker)
+            return True
+        if found is Obstacle.EXPIRED:
+            self._jobs.expire(pending)
+        else:
+            self._jobs.withdraw(pending)
+        return False
+
     def _begin(self, pending: PendingJob, worker: Worker) -> None:
         pending.begin()
         worker.busy = True
+        if not self._at_once:
+            self._beside(self._carry(pending, worker), pending, worker)
+            return
+        assert worker.ref is not None
+        try:
+            pass_on(worker.ref, pending.request, Attempt(self, pending, worker))
+        except Exception as error:
+            self.came_back_failed(pending, worker, error)
+
+    def came_back_well(self, pending: PendingJob, worker: Worker, value: object) -> None:
+        """Give the asker the answer, in the worker's turn; the worker is free for the next one."""
+        pending.answer(value)
+        self._returned(pending, worker)
+
+    def came_back_failed(self, pending: PendingJob, worker: Worker, error: BaseException) -> None:
+        """See to a job without an answer beside the dispatcher; a refusal is an answer."""
+        if is_a(error, Refusal):
+            pending.fail(error)
+            self._returned(pending, worker)
+        elif not self._over:
+            self._beside(self._fail(pending, worker, error), pending, worker)
+
+    def _returned(self, pending: PendingJob, worker: Worker) -> None:
+        if self._over:
+            return
+        if worker.retiring or self._drains:
+            self.context.ref.tell(JobReturned(pending, worker, Outcome.DONE))
+            return
+        worker.busy = False
+        worker.done += 1
+        self._jobs.returned(pending, Outcome.DONE)
+        if not worker.up or worker.parked or not self._has(worker):
+            self._update(worker)
+            return
+        number = self._schedule.next_for(worker.number)
+        if number is None:
+            if len(self._schedule):
+                self._hand_out()
+        elif not self._start(self._jobs.pending[number], worker):
+            self._update(worker)
+
+    def _beside(
+        self, work: Coroutine[Any, Any, Outcome], pending: PendingJob, worker: Worker
+    ) -> None:
         self._carried += 1
-        self.context.pipe(
-            self._carry(pending, worker),
-            into=lambda outcome: JobReturned(pending, worker, outcome),
-        )
+        self.context.pipe(work, into=lambda outcome: JobReturned(pending, worker, outcome))
+
+    async def _fail(self, pending: PendingJob, worker: Worker, error: BaseException) -> Outcome:
+        """Decide what an error means for a job: not in the turn of a worker that ends."""
+        try:
+            return self._failed(pending, worker, error)
+        finally:
+            self._set_down()
+
+    def _failed(self, pending: PendingJob, worker: Worker, error: BaseException) -> Outcome:
+        ends = (GeneratorExit, KeyboardInterrupt, SystemExit, anyio.get_cancelled_exc_class())
+        if is_a(error, ends):
+            raise error
+        if is_a(error, Exception):
+            crashed = is_a(error, ProcExited) and error.path == worker.path
+            return pending.attempt_failed(error, crashed, ending=self._ending is not None)
+        failure = RuntimeError(f"the answer was a {type(error).__name__}")
+        failure.__cause__ = error
+        return pending.attempt_failed(failure, crashed=False, ending=False)
+
+    def _set_down(self) -> None:
+        self._carried -= 1
+        if self._none_carried is not None and not self._carried:
+            self._none_carried.set()
 
     async def _carry(self, pending: PendingJob, worker: Worker) -> Outcome:
         """Have a worker do a job, and answer its asker: beside the dispatcher, not in its turn."""
         try:
             assert worker.ref is not None
-            answer = await worker.ref.ask(pending.job.request, timeout=None)
-        except Exception as error:
-            crashed = is_a(error, ProcExited) and error.path == worker.path
-            return pending.attempt_failed(error, crashed, ending=self._ending is not None)
-        except (GeneratorExit, KeyboardInterrupt, SystemExit, anyio.get_cancelled_exc_class()):
-            raise
-        except BaseException as error:  # an answer, of a class that is no Exception
-            failure = RuntimeError(f"the answer was a {type(error).__name__}")
-            failure.__cause__ = error
-            return pending.attempt_failed(failure, crashed=False, ending=False)
+            answer = await worker.ref.ask(pending.request, timeout=None)
+        except BaseException as error:
+            return self._failed(pending, worker, error)
         else:
             pending.answer(answer)
             return Outcome.DONE
         finally:
-            self._carried -= 1
-            if self._none_carried is not None and not self._carried:
-                self._none_carried.set()
+            self._set_down()
 
     @on(JobReturned)
     def came_back(self, message: JobReturned) -> None:
@@ -337,8 +437,11 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
     @on(Forget)
     def forget(self, message: Forget) -> None:
         """Take a job out that nobody waits for any more; one in hand goes on."""
-        pending = self._jobs.find(message.job)
-        if pending is not None and not pending.running:
+        self.forget_at_once(self._jobs.find(message.job))
+
+    def forget_at_once(self, pending: PendingJob | None) -> None:
+        """Take a job out in the turn of the one who waits for it no more."""
+        if pending is not None and pending in self._jobs and not pending.running:
             self._jobs.withdraw(pending)
             self._see_whether_drained()
 

@@ -46,10 +46,17 @@ binding a key to a worker from consistent hashing and from sticky sessions.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any, Generic, TypeGuard, TypeVar, cast, final
 
+from anyio import current_effective_deadline
+from anyio.lowlevel import checkpoint
+
 from actors import AskTimeout, ProcExited, Question, Ref, Request
+from actors.brokering import Asking, has_mail
+from actors.seconds import check_seconds
 from supervision.keys import Key, check_key
+from supervision.pool.desk import desk_at
 from supervision.pool.messages import CountJobs, Drain, Forget, PoolJob, PoolStatistics, Resize
 from supervision.pool.spec import check_size
 from supervision.supervisors import SupervisorMessage
@@ -68,7 +75,7 @@ class Pool(Generic[M_contra]):
     `ref`, its address, survives restarts. Raises TypeError when it is no ref.
     """
 
-    __slots__ = ("_ref",)
+    __slots__ = ("_desk", "_ref")
 
     _ref: Ref[Any]
 
@@ -76,6 +83,7 @@ class Pool(Generic[M_contra]):
         if not isinstance(ref, Ref):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"a Pool wants the ref of a pool, not {ref!r}")
         self._ref = ref
+        self._desk = desk_at(ref)
 
     @property
     def ref(self) -> Ref[Any]:
@@ -111,18 +119,40 @@ class Pool(Generic[M_contra]):
         out, the job is taken out if it still waits; if a worker has begun, its answer is
         dropped. A worker that asks its own pool may wait for itself.
         """
-        job = _job(request, attempts, job_timeout, key, asked=True)
+        if not (isinstance(request, Request) and attempts is job_timeout is key is None):
+            _check(request, attempts, job_timeout, key)
+        question: Any = request
+        taker = self._desk.taker
+        if taker is None or has_mail(self._ref):
+            job = PoolJob[Any](question, attempts, job_timeout, key, asked=True)
+            return cast("R", await self._ask_by_mail(job, timeout))
+        if timeout is not None:
+            check_seconds("a timeout", timeout, none=True)
+        if current_effective_deadline() == -inf:
+            await checkpoint()  # cancelled already: nothing is asked
+        kind: Any = type(question)
+        asking = Asking(self._ref, kind)
+        pending = taker.take_at_once(question, asking, attempts, job_timeout, key)
         try:
-            return cast("R", await self.ref.ask(job, timeout=timeout))
+            return cast("R", await asking.answer(timeout))
+        except GeneratorExit:
+            raise  # thrown away together with its event loop
+        except BaseException:
+            taker.forget_at_once(pending)
+            raise
+
+    async def _ask_by_mail(self, job: PoolJob[Any], timeout: float | None) -> Any:
+        try:
+            return await self.ref.ask(job, timeout=timeout)
         except AskTimeout as error:
             if not self._is_own(error):
                 raise
             self.ref.tell(Forget(job))
-            raise AskTimeout(self.path, type(request).__name__, error.timeout) from None
+            raise AskTimeout(self.path, type(job.request).__name__, error.timeout) from None
         except ProcExited as error:
             if not self._is_own(error):
                 raise
-            named = ProcExited(self.path, error.reason, type(request).__name__)
+            named = ProcExited(self.path, error.reason, type(job.request).__name__)
             raise named from error.__cause__
         except (Exception, GeneratorExit):
             raise  # answered; or thrown away together with its event loop
@@ -144,7 +174,9 @@ class Pool(Generic[M_contra]):
         letter. Raises TypeError for what is no request or no key, ValueError for a number
         that cannot be meant.
         """
-        self.ref.tell(_job(request, attempts, job_timeout, key, asked=False))
+        _check(request, attempts, job_timeout, key)
+        question: Any = request
+        self.ref.tell(PoolJob[Any](question, attempts, job_timeout, key))
 
     async def resize(self, size: int, *, timeout: float | None = None) -> None:
         """Change the number of workers, and wait until that is done.
@@ -185,15 +217,11 @@ class Pool(Generic[M_contra]):
         return error.path == self.path and error.message == PoolJob.__name__
 
 
-def _job(
-    request: object,
-    attempts: int | None,
-    job_timeout: float | None,
-    key: Key | None,
-    *,
-    asked: bool,
-) -> PoolJob[Any]:
-    if not _is_request(request):
+def _check(
+    request: object, attempts: int | None, job_timeout: float | None, key: Key | None
+) -> None:
+    """Refuse what cannot be meant."""
+    if not isinstance(request, Request):
         raise TypeError(f"the jobs of a pool are Requests, and {request!r} is none")
     if attempts is not None and not (_is_count(attempts) and attempts >= 1):
         raise ValueError(f"attempts is an int >= 1, not {attempts!r}")
@@ -201,15 +229,10 @@ def _job(
         raise ValueError(f"job_timeout is a finite number of seconds > 0, not {job_timeout!r}")
     if key is not None:
         check_key(key)
-    return PoolJob(request, attempts, job_timeout, key, asked)
 
 
 def _is_pool(value: object) -> TypeGuard[Pool[Any]]:
     return isinstance(value, Pool)
-
-
-def _is_request(value: object) -> TypeGuard[Request[Any]]:
-    return isinstance(value, Request)
 
 
 def _is_count(value: object) -> bool:

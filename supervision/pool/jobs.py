@@ -44,12 +44,16 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, final
 
+from attrs import frozen
+
 from actors import Reply, Request, Timer
+from actors.brokering import Asking
 from supervision.describe import one_line
 from supervision.keys import Key
 from supervision.pool.decisions import Outcome, attempt_outcome, is_missed, overflow
 from supervision.pool.messages import (
     JobExpired,
+    OwnNotice,
     PoolFull,
     PoolJob,
     PoolStatistics,
@@ -57,8 +61,9 @@ from supervision.pool.messages import (
 )
 from supervision.pool.routing import Schedule
 from supervision.pool.spec import PoolSpec
+from supervision.pool.workers import Worker
 
-__all__ = ["End", "JobTable", "PendingJob"]
+__all__ = ["End", "JobDue", "JobReturned", "JobTable", "PendingJob"]
 
 
 End: TypeAlias = Literal["done", "failed", "expired", "discarded", "withdrawn", "refused"]
@@ -69,12 +74,13 @@ End: TypeAlias = Literal["done", "failed", "expired", "discarded", "withdrawn", 
 class PendingJob:
     """One job that was taken, until it is finished.
 
-    `begun` counts its attempts, of which it has `attempts` in all; `running` tells that a worker
-    has it in hand; `due` is when it expires, `timeout` seconds after it was taken; `crash` is how
-    its last attempt ended.
+    `asked` tells that somebody waits for its answer. `begun` counts its attempts, of which it has
+    `attempts` in all; `running` tells that a worker has it in hand; `due` is when it expires,
+    `timeout` seconds after it was taken; `crash` is how its last attempt ended.
     """
 
     __slots__ = (
+        "asked",
         "attempts",
         "begun",
         "crash",
@@ -83,17 +89,27 @@ class PendingJob:
         "key",
         "number",
         "reply",
+        "request",
         "running",
         "timeout",
         "timer",
     )
 
     def __init__(
-        self, number: int, job: PoolJob[Any], reply: Reply[Any], key: Key | None, attempts: int
+        self,
+        number: int,
+        job: PoolJob[Any] | Request[Any],
+        reply: Reply[Any] | Asking,
+        key: Key | None,
+        attempts: int,
     ) -> None:
         self.number = number
-        self.job = job
-        self.reply: Reply[Any] | None = reply
+        self.reply: Reply[Any] | Asking | None = reply
+        if isinstance(job, PoolJob):  # it came by mail
+            self.job: PoolJob[Any] | None = job
+            self.request, self.asked = job.request, job.asked
+        else:
+            self.job, self.request, self.asked = None, job, True
         self.key = key
         self.attempts = attempts
         self.begun = 0
@@ -106,7 +122,7 @@ class PendingJob:
     @property
     def request_name(self) -> str:
         """Return the name of the request's type, as errors give it."""
-        return type(self.job.request).__name__
+        return type(self.request).__name__
 
     @property
     def settled(self) -> bool:
@@ -116,7 +132,7 @@ class PendingJob:
     @property
     def wanted(self) -> bool:
         """Tell whether it is still to be done: it was only told, or its asker waits."""
-        return self.reply is not None and (not self.job.asked or self.reply.wanted)
+        return self.reply is not None and (not self.asked or self.reply.wanted)
 
     def begin(self) -> None:
         """Go into a worker's hand."""
@@ -151,12 +167,36 @@ class PendingJob:
         if reply is not None:
             reply.fail(error)
 
+    def pool_ended(self) -> None:
+        """Tell an asker who asked at once that the pool has ended; the engine tells the others."""
+        reply, self.reply = self.reply, None
+        if isinstance(reply, Asking):
+            reply.ended()
+
     def close(self) -> None:
         """Let go of the asker and of the clock."""
         self.reply = None
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+
+
+@final
+@frozen(eq=False)
+class JobReturned(OwnNotice):
+    """A job that is back from a worker, in whatever way."""
+
+    pending: PendingJob
+    worker: Worker
+    outcome: Outcome
+
+
+@final
+@frozen(eq=False)
+class JobDue(OwnNotice):
+    """A job whose time is over."""
+
+    pending: PendingJob
 
 
 @final
@@ -189,20 +229,35 @@ class JobTable:
 
     def take(self, job: PoolJob[Any], reply: Reply[Any], key: Key | None) -> PendingJob:
         """Take a job in, and have it wait; its number is higher than all before."""
-        self._last += 1
-        attempts = job.attempts or self._spec.attempts
-        pending = self.pending[self._last] = PendingJob(self._last, job, reply, key, attempts)
+        pending = self.take_in_hand(job, reply, key, job.attempts)
         if job.asked:
             self._numbers[job] = pending.number
         self._schedule.put(pending.number, key)
         return pending
 
+    def take_in_hand(
+        self,
+        job: PoolJob[Any] | Request[Any],
+        reply: Reply[Any] | Asking,
+        key: Key | None,
+        attempts: int | None,
+    ) -> PendingJob:
+        """Take a job in for which a worker was found, or a place; its number is the highest."""
+        self._last += 1
+        attempts = attempts or self._spec.attempts
+        pending = self.pending[self._last] = PendingJob(self._last, job, reply, key, attempts)
+        return pending
+
     def refuse(self, job: PoolJob[Any], reply: Reply[Any], error: Exception) -> None:
         """Do not take a job in."""
-        self._ends["refused"] += 1
-        reply.fail(error)
+        self.refuse_asker(reply, error)
         if not job.asked:
             self._publish_letter(job.request, one_line(error))
+
+    def refuse_asker(self, reply: Reply[Any] | Asking, error: Exception) -> None:
+        """Do not take the job of somebody who waits."""
+        self._ends["refused"] += 1
+        reply.fail(error)
 
     def make_room(self, newcomer: PendingJob, limit: int) -> None:
         """Give one job up when more wait than `limit`."""
@@ -232,7 +287,8 @@ class JobTable:
     def finish(self, pending: PendingJob, end: End) -> None:
         """Let a job go that does not wait any more, and count it."""
         del self.pending[pending.number]
-        self._numbers.pop(pending.job, None)
+        if pending.job is not None:
+            self._numbers.pop(pending.job, None)
         pending.close()
         self._ends[end] += 1
 
@@ -246,21 +302,27 @@ class JobTable:
         error = JobExpired(self._path, pending.request_name, pending.timeout, begun=pending.running)
         self._give_up(pending, error, "expired", "it expired")
 
-    def fail_waiting(self, error_for: Callable[[PoolJob[Any]], Exception], why: str) -> None:
+    def fail_waiting(self, error_for: Callable[[Request[Any]], Exception], why: str) -> None:
         """Fail all jobs that no worker has in hand."""
         for pending in self._not_running():
-            self._give_up(pending, error_for(pending.job), "failed", why)
+            self._give_up(pending, error_for(pending.request), "failed", why)
 
     def _give_up(self, pending: PendingJob, error: Exception, end: End, why: str) -> None:
         """Have a job done with that no worker will do."""
         if error.__cause__ is None:
             error.__cause__ = pending.crash
         pending.fail(error)
-        asked, discarded = pending.job.asked, end == "discarded"
-        if is_missed(asked=asked, running=pending.running, discarded=discarded):
-            self._publish_letter(pending.job.request, why)
+        discarded = end == "discarded"
+        if is_missed(asked=pending.asked, running=pending.running, discarded=discarded):
+            self._publish_letter(pending.request, why)
         self._schedule.take_out(pending.number)
         self.finish(pending, end)
+
+    def abandon(self) -> None:
+        """Let all jobs go, now that the pool has ended."""
+        for pending in self.pending.values():
+            pending.pool_ended()
+        self.pending.clear()
 
     # -- looking ----------------------------------------------------------------------------------
 

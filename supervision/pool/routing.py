@@ -161,6 +161,11 @@ class Schedule:
         return bool(self._lines)
 
     @property
+    def is_busy(self) -> bool:
+        """Tell whether no worker can take anything now."""
+        return not self._resting
+
+    @property
     def members(self) -> tuple[int, ...]:
         """Return the workers that jobs may go to, whether they can work now or not."""
         return tuple(self._lines)
@@ -197,6 +202,21 @@ class Schedule:
         if self._lines[worker].first() is not None:
             self._called[worker] = None
 
+    def next_for(self, worker: int) -> int | None:
+        """Return the job that a member gets that has come free; it rests when there is none.
+
+        Then call `next`, as after every change.
+        """
+        if self._resting or worker not in self._lines:
+            self.rest(worker)
+            return None
+        own, shared = self._lines[worker].first(), self._shared.first()
+        job = own if shared is None or (own is not None and own < shared) else shared
+        if job is None:
+            self.rest(worker)
+            return None
+        return self._hand_over(worker, job)[1]
+
     def occupy(self, worker: int) -> None:
         """Note that a worker can take no job now: it has one, or it is down."""
         if worker in self._resting:
@@ -217,20 +237,36 @@ class Schedule:
         """Have a job wait. One that was handed out before takes its old place again."""
         place = _Place(key)
         self._insert(job, place)
-        if key is not None and self.routing is Routing.KEYED:
+        if key is None:
+            self._shared.add(job)
+            return
+        if self.routing is Routing.KEYED:
             place.hashed = stable_hash(key)
             place.line = self._home(place.hashed)
-        elif key is not None and self.routing is Routing.STICKY:
+        elif self.routing is Routing.STICKY:
             self._same_key.setdefault(key, set()).add(job)
             place.line = self._owners.get(key)
         self._line_up(job, place)
+
+    def take_free(self, key: Key | None = None) -> int | None:
+        """Return a worker for a job that need not wait, None when it has to be `put`.
+
+        So it is when nothing waits, and any worker will do.
+        """
+        if self._waiting or not self._resting:
+            return None
+        if key is not None and self.routing in (Routing.KEYED, Routing.STICKY):
+            return None
+        worker = self._last = self._pick()
+        self.occupy(worker)
+        return worker
 
     def take_out(self, job: int) -> bool:
         """Take a job out; False when it does not wait."""
         place = self._waiting.pop(job, None)
         if place is None:
             return False
-        self._line(place.line).drop(job)
+        (self._shared if place.line is None else self._lines[place.line]).drop(job)
         if place.key is not None and place.key in self._same_key:
             same = self._same_key[place.key]
             same.discard(job)
@@ -290,15 +326,13 @@ class Schedule:
 
     def _insert(self, job: int, place: _Place) -> None:
         """Keep the waiting jobs in order; only what was handed out before is not the newest."""
-        older = list(takewhile(job.__gt__, self._waiting)) if self._is_late(job) else None
-        self._waiting[job] = place
-        if older is not None:
+        waiting = self._waiting
+        late = bool(waiting) and next(reversed(waiting)) > job
+        older = list(takewhile(job.__gt__, waiting)) if late else ()
+        waiting[job] = place
+        if late:
             for entry in (job, *reversed(older)):
                 self._waiting.move_to_end(entry, last=False)
-
-    def _is_late(self, job: int) -> bool:
-        newest = self.newest()
-        return newest is not None and newest > job
 
     def _home(self, hashed: int) -> int | None:
         """Return the worker of a key; computed anew only after members have come or gone."""

@@ -175,15 +175,21 @@ class Workers:
     """The workers of one incarnation of a pool, by number in `all`.
 
     `tell` gets a notice of each change, in the turn in which that happens; it should only queue it.
+    `ended` is called when the pool itself has ended, in whatever way; default: nothing is.
     """
 
     def __init__(
-        self, spec: PoolSpec[Any], context: Context[Any], tell: Callable[[WorkerNotice], object]
+        self,
+        spec: PoolSpec[Any],
+        context: Context[Any],
+        tell: Callable[[WorkerNotice], object],
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         self.all: dict[int, Worker] = {}
         self._spec = spec
         self._context = context
         self._tell = tell
+        self._ended = ended
         self._by_path: dict[str, Worker] = {}
         self._supervisor: Child[SupervisorMessage] = context.child("workers", shutdown=None)
         self._stop_hearing: Callable[[], None] | None = None
@@ -276,6 +282,7 @@ class Workers:
             case SupervisorGaveUp(ref=ref, error=error) if ref == self.supervisor:
                 self._tell(WorkersGaveUp(self, error))
             case ProcEnded(ref=ref) if ref == self._context.ref:
+                self._ended()
                 self._let_go()  # the pool itself, in whatever way: killed it runs no code any more
             case _:
                 pass

@@ -92,9 +92,16 @@ class TaskMap(ClosableSource, Generic[T]):
             raise RuntimeError("another task waits for the next result of this map already")
         if self._over:
             raise StopAsyncIteration
+        owned = self._owned
+        if owned is not None and owned.look is not None:
+            found: Answer | None = owned.look()
+            if isinstance(found, Succeeded):
+                return cast("T", found if self._options.outcomes else found.value)
+        else:
+            found = None
         self._busy = True
         try:
-            answer = await self._ask()
+            answer = await self._ask() if found is None else found
             if isinstance(answer, Succeeded):
                 return cast("T", answer if self._options.outcomes else answer.value)
             if self._options.outcomes and isinstance(answer, Failed):

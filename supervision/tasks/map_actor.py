@@ -1,9 +1,10 @@
 """The actor behind a map: it reads the source, has the calls made and hands the results out.
 
-Three things go on at the same time: the source is read (`_read`), each call is followed to its end
-(`_follow`), and the consumer is answered (`next`). A semaphore holds them together: a place in it
-is taken before an item is read, and given back when its result is handed out. So the source is
-never read further than the consumer's appetite and the limit allow.
+Three things go on at the same time: the source is read (`_read`), calls are made, by children that
+take item after item and are followed to their end (`_follow`), and the consumer is answered
+(`next`). A count of places holds them together: one is taken before an item is read, and given
+back when its result is handed out. So the source is never read further than the consumer's
+appetite and the limit allow.
 
 Guarantees: a result is handed out once; the source is closed in the task that read it, after the
 last call is gone; a kill ends all three at once, and closes the source all the same.
@@ -39,11 +40,13 @@ import anyio
 from attrs import frozen
 
 from actors import Actor, CancellationToken, Ref, Reply, Request, on
+from actors.brokering import takes_shortcuts
 from supervision.errors import TooManyChildren
 from supervision.specs import ShutdownPolicy
 from supervision.supervisors import SupervisorMessage
-from supervision.tasks.outcomes import Failed, Outcome, ResultBuffer, Succeeded
-from supervision.tasks.task import AwaitedTask, OwnedProc, new_id
+from supervision.tasks.map_calls import Caller, CallerProc
+from supervision.tasks.outcomes import Failed, Outcome, ResultBuffer
+from supervision.tasks.task import OwnedProc, new_id
 
 __all__ = [
     "END",
@@ -172,15 +175,19 @@ class MapActor(Actor[NextResult]):
         # What follows the results, as soon as that is known.
         self._last: SourceFailed | Exhausted | None = None
         self._stopping = False
+        self._room = options.limit
+        self._news: anyio.Event | None = None
+        self._idle: deque[Caller] = deque()
+        self._callers = 0
 
     async def on_start(self) -> None:
         """Do not start what nobody waits for any more."""
         self._owned.begin(self.context.ref)
+        if takes_shortcuts(self.context.ref):
+            self._owned.look = self.pop
 
     async def run(self, shutdown: CancellationToken) -> None:
         """Answer the consumer, while the source is read and the calls are made."""
-        self._room = anyio.Semaphore(self._options.limit)
-        self._call_ended = anyio.Event()
         self._calls_gone = anyio.Event()
         self._reading = anyio.CancelScope()
         async with anyio.create_task_group() as reading:
@@ -194,6 +201,8 @@ class MapActor(Actor[NextResult]):
                     calls.cancel_scope.cancel()
             finally:
                 self._stopping = True
+                self._owned.look = None
+                self._idle.clear()
                 self._calls_gone.set()
                 self._reading.cancel()
 
@@ -225,45 +234,81 @@ class MapActor(Actor[NextResult]):
 
     async def _take_all(self, items: ItemReader) -> None:
         while True:
-            await self._room.acquire()
+            while not self._room:
+                await self._hear_news()
+            self._room -= 1
             if self._last is not None:
                 return  # a call has failed, and the map with it
             item = await items.take()
             if item is END:
                 return
             place = self._results.begin()
-            task: AwaitedTask[Any] = AwaitedTask(
-                partial(self._options.function, item), self._options.shutdown
-            )
             try:
-                await self._start(task)
+                await self._give_out(place, item)
             except BaseException:
                 self._results.withdraw()
                 raise
             if self._stopping:
-                await task.owned.give_up()
                 return
-            self._calls.start_soon(self._follow, place, item, task)
 
-    async def _start(self, task: AwaitedTask[Any]) -> None:
-        """Start a call; when there is no place for it, wait until one of the others has ended."""
+    async def _give_out(self, place: int, item: object) -> None:
+        """Have a call made by a child that is idle, or a new one; wait for it if there must be."""
         while True:
-            self._call_ended = anyio.Event()
+            while self._idle:
+                caller = self._idle.popleft()
+                if caller.idle:
+                    caller.take(place, item)
+                    return
+            caller = Caller(self, self._options.function, self._options.shutdown)
+            caller.take(place, item)
+            make = partial(CallerProc, caller, self.context.ref)
             try:
-                return await task.start(self._options.supervisor, new_id(self._options.name))
+                await caller.owned.start(self._options.supervisor, new_id(self._options.name), make)
             except TooManyChildren:
-                if self._results.running == 1:
+                if not self._callers:
                     raise
-            await self._call_ended.wait()
+            else:
+                if self._stopping:
+                    await caller.owned.give_up()
+                    return
+                self._callers += 1
+                self._calls.start_soon(self._follow, caller)
+                return
+            await self._hear_news()
 
-    async def _follow(self, place: int, item: object, task: AwaitedTask[Any]) -> None:
+    async def _hear_news(self) -> None:
+        """Wait until there is more room, or a child that can make a call."""
+        self._news = anyio.Event()
+        await self._news.wait()
+
+    def _tell_news(self) -> None:
+        if self._news is not None:
+            self._news.set()
+            self._news = None
+
+    async def _follow(self, caller: Caller) -> None:
+        """Follow a child to its end."""
+        ref = caller.owned.ref
+        assert ref is not None
         try:
-            self._results.settle(place, Succeeded(item, await task.result()))
-        except Exception as error:
-            self._results.settle(place, Failed(item, error))
-            if not self._options.outcomes:
-                self._last = self._last or Exhausted()
-        self._call_ended.set()
+            reason = await ref.wait()
+        except BaseException as interruption:
+            await caller.owned.give_up_after(interruption)
+            raise
+        self._callers -= 1
+        caller.ended(ref.path, reason)
+        self._tell_news()
+
+    def rest(self, caller: Caller) -> None:
+        """Note that a child can make another call."""
+        self._idle.append(caller)
+        self._tell_news()
+
+    def settle(self, place: int, outcome: Outcome[Any, Any]) -> None:
+        """Take the outcome of a call."""
+        self._results.settle(place, outcome)
+        if isinstance(outcome, Failed) and not self._options.outcomes:
+            self._last = self._last or Exhausted()
         self._deliver()
 
     # -- answering --------------------------------------------------------------------------------
@@ -274,11 +319,22 @@ class MapActor(Actor[NextResult]):
         self._waiting.append(reply)
         self._deliver()
 
+    def pop(self) -> Outcome[Any, Any] | None:
+        """Return the next result in the consumer's own turn, None when it is not there yet."""
+        if self._waiting:
+            return None
+        outcome = self._results.pop()
+        if outcome is not None:
+            self._room += 1
+            self._tell_news()
+        return outcome
+
     def _deliver(self) -> None:
         while self._waiting:
             outcome = self._results.pop()
             if outcome is not None:
-                self._room.release()
+                self._room += 1
+                self._tell_news()
                 self._waiting.popleft().send(outcome)
             elif self._last is not None and self._results.none_left:
                 self._waiting.popleft().send(self._last)

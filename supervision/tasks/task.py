@@ -79,16 +79,18 @@ def check_function(caller: str, function: object) -> str:
 class OwnedProc:
     """A proc that is started for an owner, who may give it up at any time.
 
-    `ref` is there from the moment when it begins to start; `wanted` until it is given up.
+    `ref` is there from the moment when it begins to start; `wanted` until it is given up. `look`
+    is a way to what it has ready, without asking it, while there is one.
     """
 
-    __slots__ = ("shutdown_timeout", "ref", "shutdown", "wanted")
+    __slots__ = ("look", "ref", "shutdown", "shutdown_timeout", "wanted")
 
     def __init__(self, shutdown: float | ShutdownPolicy) -> None:
         self.shutdown = shutdown
         self.shutdown_timeout: float | None = None
         self.wanted = True
         self.ref: Ref[Any] | None = None
+        self.look: Callable[[], Any] | None = None
 
     def begin(self, ref: Ref[Any]) -> None:
         """Note the proc, which calls this itself. Raises Ignore when it is not wanted any more."""

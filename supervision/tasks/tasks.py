@@ -44,7 +44,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from functools import partial
 from random import Random
-from typing import Any, Literal, Never, ParamSpec, TypeVar, TypeVarTuple, final, overload
+from typing import Any, Literal, Never, ParamSpec, TypeVar, TypeVarTuple, cast, final, overload
 
 from attrs import Attribute, field, frozen
 
@@ -60,6 +60,7 @@ from supervision.specs import (
 from supervision.supervisors import ChildRecord, DynamicSupervisor, StartChild, SupervisorMessage
 from supervision.tasks.map import TaskMap
 from supervision.tasks.map_actor import MapActor, MapOptions, Source
+from supervision.tasks.map_calls import Caller, CallerProc
 from supervision.tasks.outcomes import Outcome
 from supervision.tasks.task import AwaitedTask, BackgroundTaskProc, check_function, new_id
 
@@ -94,7 +95,18 @@ class TaskSupervisor(DynamicSupervisor):
         """Refuse a task that there is no place for."""
         super().check(spec)
         limit = self._limit
-        if limit is not None and not _is_map(spec) and len(self.records) - self._maps >= limit:
+        if limit is None or _is_map(spec) or len(self.records) - self._maps < limit:
+            return
+        # A child of a map that has no call in hand has to make room.
+        leaving = 0
+        for record in self.records.values():
+            caller = _caller_of(record.spec)
+            if caller is not None and not caller.busy:
+                leaving += 1
+                if caller.idle:
+                    caller.leave()
+                    break
+        if len(self.records) - self._maps - leaving >= limit:
             raise TooManyChildren(limit, "max_tasks")
 
     def add(self, spec: ChildSpec[Any]) -> ChildRecord:
@@ -111,6 +123,14 @@ class TaskSupervisor(DynamicSupervisor):
 
 def _is_map(spec: ChildSpec[Any]) -> bool:
     return getattr(spec.start, "func", None) is MapActor
+
+
+def _caller_of(spec: ChildSpec[Any]) -> Caller | None:
+    """Return who makes calls of a map in a child, if it is one for that."""
+    if getattr(spec.start, "func", None) is not CallerProc:
+        return None
+    caller: Caller = cast("Any", spec.start).args[0]
+    return caller
 
 
 def _check_ref(_: object, attribute: Attribute[Any], value: object) -> None:

@@ -15,9 +15,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 from tests.benchmarks import (
+    baselines_jobs,
     baselines_lifecycle,
     baselines_messaging,
     baselines_trio,
+    jobs,
     lifecycle,
     memory,
     messaging,
@@ -145,6 +147,33 @@ LIFECYCLE = (
     ),
 )
 
+JOBS = (
+    Workload(
+        name="pool_job",
+        summary="8 workers, 16 callers, a handler that waits / a queue and workers by hand",
+        metrics=(RATE,),
+        size=20_000,
+        ours=in_loop(jobs.pool_jobs),
+        baseline=in_asyncio(baselines_jobs.pool_jobs),
+    ),
+    Workload(
+        name="task_map",
+        summary="an item of Tasks.map, limit 16 / a semaphore and a task group",
+        metrics=(RATE,),
+        size=10_000,
+        ours=in_loop(jobs.task_map),
+        baseline=in_asyncio(baselines_jobs.task_map),
+    ),
+    Workload(
+        name="task_run",
+        summary="Tasks.run / a task that is created and awaited",
+        metrics=(RATE,),
+        size=10_000,
+        ours=in_loop(jobs.task_run),
+        baseline=in_asyncio(baselines_jobs.task_run),
+    ),
+)
+
 
 def _included(size: int) -> Literal["always", "full", "named"]:
     if size > 10_000:
@@ -208,6 +237,7 @@ def _memory(name: str, size: int, kind: memory.Kind = "actor") -> Workload:
 WORKLOADS = (
     *MESSAGING,
     *LIFECYCLE,
+    *JOBS,
     _memory("memory", 10_000),
     _memory("memory_100k", 100_000),
     _memory("memory_awake", 10_000, "awake"),

@@ -112,6 +112,7 @@ async def test_a_failed_map_reads_no_further() -> None:
 
     async def call(item: int) -> int:
         if item == 1:
+            await anyio.sleep(1)
             raise Boom
         await anyio.sleep(10)
         return item
