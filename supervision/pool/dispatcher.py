@@ -346,12 +346,21 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
         self._returned(pending, worker)
 
     def came_back_failed(self, pending: PendingJob, worker: Worker, error: BaseException) -> None:
-        """See to a job without an answer beside the dispatcher; a refusal is an answer."""
+        """Decide what comes of a job without an answer; a refusal is an answer."""
         if isinstance(error, Refusal):
             pending.fail(error)
             self._returned(pending, worker)
-        elif not self._over:
-            self._beside(self._fail(pending, worker, error), pending, worker)
+        elif self._over:
+            pass  # its asker was told of the pool's own end
+        elif isinstance(error, Exception):
+            outcome = self._failed(pending, worker, error)
+            self.context.ref.tell(JobReturned(pending, worker, outcome))
+        else:
+            self._beside(self._fail(error), pending, worker)
+
+    def _failed(self, pending: PendingJob, worker: Worker, error: Exception) -> Outcome:
+        crashed = isinstance(error, ProcExited) and error.path == worker.path
+        return pending.attempt_failed(error, crashed, ending=self._ending is not None)
 
     def _returned(self, pending: PendingJob, worker: Worker) -> None:
         if self._over:
@@ -378,13 +387,10 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
         self._carried += 1
         self.context.pipe(work, into=lambda outcome: JobReturned(pending, worker, outcome))
 
-    async def _fail(self, pending: PendingJob, worker: Worker, error: BaseException) -> Outcome:
-        """Decide what an error means for a job: not in the turn of a worker that ends."""
+    async def _fail(self, error: BaseException) -> Outcome:
+        """Crash with what is no error of a job: not in the turn of a worker."""
         try:
-            if not isinstance(error, Exception):
-                raise error
-            crashed = isinstance(error, ProcExited) and error.path == worker.path
-            return pending.attempt_failed(error, crashed, ending=self._ending is not None)
+            raise error
         finally:
             self._set_down()
 
@@ -399,8 +405,7 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
             assert worker.ref is not None
             answer = await worker.ref.ask(pending.request, timeout=None)
         except Exception as error:
-            crashed = isinstance(error, ProcExited) and error.path == worker.path
-            return pending.attempt_failed(error, crashed, ending=self._ending is not None)
+            return self._failed(pending, worker, error)
         else:
             pending.answer(answer)
             return Outcome.DONE
