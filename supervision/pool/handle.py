@@ -120,7 +120,7 @@ class Pool(Generic[M_contra]):
         """
         if not (isinstance(request, Request) and attempts is job_timeout is key is None):
             _check(request, attempts, job_timeout, key)
-        question: Any = request
+        question = cast("Request[Any]", request)
         taker = self._desk.taker
         if taker is None or has_mail(self._ref):
             job = PoolJob[Any](question, attempts, job_timeout, key, asked=True)
@@ -129,8 +129,7 @@ class Pool(Generic[M_contra]):
             check_timeout(timeout)
         if current_effective_deadline() == -inf:
             await checkpoint()  # cancelled already: nothing is asked
-        kind: type[Request[Any]] = type(question)
-        asking = Asking(self._ref, kind)
+        asking = Asking(self._ref, type(question))
         pending = taker.take_at_once(question, asking, attempts, job_timeout, key)
         try:
             return cast("R", await asking.answer(timeout))
