@@ -129,6 +129,10 @@ __all__ = ["Dispatcher", "JobDue"]
 _Notice: TypeAlias = JobReturned | JobDue | WorkerNotice | ResizeNotice
 
 
+_ENDS = (GeneratorExit, KeyboardInterrupt, SystemExit)
+"""What is no error of a job, but an end of more than that."""
+
+
 @final
 class Dispatcher(Actor[PoolMessage | _Notice]):
     """The actor behind a `Pool`. Its start raises ChildStartFailed when a worker does not start.
@@ -350,12 +354,20 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
         self._returned(pending, worker)
 
     def came_back_failed(self, pending: PendingJob, worker: Worker, error: BaseException) -> None:
-        """See to a job without an answer beside the dispatcher; a refusal is an answer."""
+        """Decide what comes of a job without an answer; a refusal is an answer."""
         if is_a(error, Refusal):
             pending.fail(error)
             self._returned(pending, worker)
-        elif not self._over:
-            self._beside(self._fail(pending, worker, error), pending, worker)
+        elif self._over:
+            pass  # its asker was told of the pool's own end
+        elif is_a(error, _ENDS):
+            self._beside(self._crash(error), pending, worker)
+        else:
+            outcome = self._failed(pending, worker, error)
+            self.context.ref.tell(JobReturned(pending, worker, outcome))
+
+    def _failed(self, pending: PendingJob, worker: Worker, error: BaseException) -> Outcome:
+        return pending.attempt_failed(error, worker.path, ending=self._ending is not None)
 
     def _returned(self, pending: PendingJob, worker: Worker) -> None:
         if self._over:
@@ -382,23 +394,12 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
         self._carried += 1
         self.context.pipe(work, into=lambda outcome: JobReturned(pending, worker, outcome))
 
-    async def _fail(self, pending: PendingJob, worker: Worker, error: BaseException) -> Outcome:
-        """Decide what an error means for a job: not in the turn of a worker that ends."""
+    async def _crash(self, error: BaseException) -> Outcome:
+        """Crash with what is no error of a job: not in the turn of a worker."""
         try:
-            return self._failed(pending, worker, error)
+            raise error
         finally:
             self._set_down()
-
-    def _failed(self, pending: PendingJob, worker: Worker, error: BaseException) -> Outcome:
-        ends = (GeneratorExit, KeyboardInterrupt, SystemExit, anyio.get_cancelled_exc_class())
-        if is_a(error, ends):
-            raise error
-        if is_a(error, Exception):
-            crashed = is_a(error, ProcExited) and error.path == worker.path
-            return pending.attempt_failed(error, crashed, ending=self._ending is not None)
-        failure = RuntimeError(f"the answer was a {type(error).__name__}")
-        failure.__cause__ = error
-        return pending.attempt_failed(failure, crashed=False, ending=False)
 
     def _set_down(self) -> None:
         self._carried -= 1
@@ -410,6 +411,8 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
         try:
             assert worker.ref is not None
             answer = await worker.ref.ask(pending.request, timeout=None)
+        except (*_ENDS, anyio.get_cancelled_exc_class()):
+            raise
         except BaseException as error:
             return self._failed(pending, worker, error)
         else:

@@ -121,7 +121,7 @@ class Pool(Generic[M_contra]):
         """
         if not (isinstance(request, Request) and attempts is job_timeout is key is None):
             _check(request, attempts, job_timeout, key)
-        question: Any = request
+        question = cast("Request[Any]", request)
         taker = self._desk.taker
         if taker is None or has_mail(self._ref):
             job = PoolJob[Any](question, attempts, job_timeout, key, asked=True)

@@ -46,8 +46,9 @@ from typing import Any, Literal, TypeAlias, final
 
 from attrs import frozen
 
-from actors import Reply, Request, Timer
+from actors import ProcExited, Reply, Request, Timer
 from actors.brokering import Asking
+from actors.texts import is_a
 from supervision.describe import one_line
 from supervision.keys import Key
 from supervision.pool.decisions import Outcome, attempt_outcome, is_missed, overflow
@@ -139,11 +140,18 @@ class PendingJob:
         self.begun += 1
         self.running = True
 
-    def attempt_failed(self, error: Exception, crashed: bool, *, ending: bool) -> Outcome:
-        """Give the asker the error, unless there is another attempt; see `attempt_outcome`."""
+    def attempt_failed(self, error: BaseException, path: str, *, ending: bool) -> Outcome:
+        """Give the asker the error, unless there is another attempt; see `attempt_outcome`.
+
+        `path`: of the worker that tried.
+        """
+        if not is_a(error, Exception):  # an answer, too; but nobody waits for one of its class
+            answered = error
+            error = RuntimeError(f"the answer was a {type(answered).__name__}")
+            error.__cause__ = answered
         outcome = attempt_outcome(
             error,
-            crashed=crashed,
+            crashed=is_a(error, ProcExited) and error.path == path,
             attempts_left=self.attempts - self.begun,
             wanted=self.wanted,
             ending=ending,
