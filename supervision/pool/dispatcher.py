@@ -83,9 +83,8 @@ from actors import (
 )
 from actors.brokering import Asking, pass_on, takes_shortcuts
 from actors.texts import is_a
-from supervision.describe import describe_error
 from supervision.errors import SpecError
-from supervision.keys import Key, check_key
+from supervision.keys import Key
 from supervision.pool.decisions import (
     NotTaken,
     Obstacle,
@@ -111,7 +110,7 @@ from supervision.pool.messages import (
 )
 from supervision.pool.resizing import Grown, ResizeNotice, Resizing, SurplusEnded
 from supervision.pool.routing import Schedule
-from supervision.pool.spec import PoolSpec, check_size
+from supervision.pool.spec import PoolSpec, check_size, key_of
 from supervision.pool.workers import (
     SupervisorAnswered,
     Worker,
@@ -227,7 +226,7 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
         """Take a job, or refuse it."""
         if job.asked and not reply.wanted:
             return  # its asker gave up before we saw it
-        key = self._key(job.request, job.key)
+        key = key_of(self.spec, job.request, job.key)
         if is_a(key, Exception):
             self._jobs.refuse(job, reply, key)
         elif (reason := self._refusal()) is not None:
@@ -247,7 +246,7 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
         key: Key | None,
     ) -> PendingJob | None:
         """Take a job in its asker's own turn, or refuse it."""
-        found = None if key is None and self.spec.key is None else self._key(request, key)
+        found = key_of(self.spec, request, key)
         if is_a(found, Exception):
             self._jobs.refuse_asker(asking, found)
             return None
@@ -267,20 +266,6 @@ class Dispatcher(Actor[PoolMessage | _Notice]):
         if job_timeout is not None or self.spec.job_timeout is not None:
             self._set_timer(pending, job_timeout)
         return pending
-
-    def _key(self, request: Request[Any], key: Key | None) -> Key | Exception | None:
-        """Return the key of a job, or why it has none that can be meant."""
-        make = self.spec.key
-        if key is None and make is None:
-            return None
-        try:
-            return check_key(make(request) if key is None and make is not None else key)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:
-            # The key is made by code of the user's own: it fails this job, and nothing else.
-            no_key = TypeError(f"no key: {describe_error(error)}")
-            return error if is_a(error, Exception) else no_key
 
     def _refusal(self) -> NotTaken | None:
         ending, staffed = self._ending is not None, self._schedule.is_staffed

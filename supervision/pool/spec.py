@@ -30,9 +30,11 @@ from typing import Any, Generic, Literal, TypeGuard, TypeVar, cast, final
 
 from attrs import evolve, field, frozen
 
-from actors import Name, Proc
+from actors import Name, Proc, Request
+from actors.texts import is_a
+from supervision.describe import describe_error
 from supervision.errors import SpecError
-from supervision.keys import Key
+from supervision.keys import Key, check_key
 from supervision.pool.messages import PoolJob
 from supervision.pool.routing import Routing
 from supervision.specs import (
@@ -45,7 +47,7 @@ from supervision.specs import (
     check_word,
 )
 
-__all__ = ["Discard", "PoolSpec", "check_size", "workers_spec"]
+__all__ = ["Discard", "PoolSpec", "check_size", "key_of", "workers_spec"]
 
 
 M = TypeVar("M")
@@ -178,3 +180,18 @@ def _check_worker(path: str, worker: ChildSpec[Any]) -> None:
     if worker.name is not None:
         problem = "all workers would have the same; give the name to the pool"
         raise SpecError(place, "name", problem)
+
+
+def key_of(spec: PoolSpec[Any], request: Request[Any], key: Key | None) -> Key | Exception | None:
+    """Return the key of a job, given or made as the spec says, or why it has none that can be."""
+    make = spec.key
+    if key is None and make is None:
+        return None
+    try:
+        return check_key(make(request) if key is None and make is not None else key)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        # The key is made by code of the user's own: it fails this job, and nothing else.
+        no_key = TypeError(f"no key: {describe_error(error)}")
+        return error if is_a(error, Exception) else no_key
