@@ -115,10 +115,9 @@ _TICKETS = count(1)
 
 
 LAST_START = 10.0
-"""Seconds that a start in hand goes on when its supervisor is told to stop.
+"""Seconds that a start, or the next of its round, goes on when its supervisor is told to stop.
 
-More when the child has more to stop in. OTP always finishes it, and it may never end.
-"""
+More when the child has more to stop in. OTP always finishes it, and it may never end."""
 
 
 class BaseSupervisor(Actor[M | Internal], Generic[M]):
@@ -216,7 +215,7 @@ class BaseSupervisor(Actor[M | Internal], Generic[M]):
         record.void()
         self._retries.discard(record)
         self._in_hand = record
-        if self.context.shutdown.cancelled:  # in a round that was begun before
+        if self.context.shutdown.cancelled:
             self._limit_start()
         try:
             await record.child.start(spec.start, timeout=spec.start_timeout)
