@@ -144,9 +144,9 @@ class WatchedBackend(Backend):
         self.tasks[key] = label
         return self._backend.start(watched, label, context)
 
-    async def checkpoint(self) -> None:
-        """Give way to the other ready tasks."""
-        await self._backend.checkpoint()
+    def checkpoint(self) -> Coroutine[Any, Any, None]:
+        """Give way to the other ready tasks, without a frame that the engine's look would meet."""
+        return self._backend.checkpoint()
 
     async def outlast(
         self,

@@ -43,6 +43,12 @@ def modules() -> list[str]:
     return [name.removesuffix(".__init__") for name in names]
 
 
+def kits() -> list[str]:
+    """Name every module of the tests' own kit that shows an example."""
+    paths = sorted((ROOT / "tests" / "kit").glob("*.py"))
+    return [f"tests.kit.{path.stem}" for path in paths if ">>> " in path.read_text("utf-8")]
+
+
 def programs(text: str) -> list[Program]:
     """Cut the python blocks out of Markdown; blocks that continue are one program.
 
@@ -92,13 +98,16 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 @pytest.mark.parametrize("name", modules())
 def test_docstring_examples_hold(name: str) -> None:
     """Each module opens with an example, and all examples of its docstrings give what they show."""
-    module = importlib.import_module(name)
-    assert ">>> " in (module.__doc__ or ""), f"the docstring of {name} has no example (>>> ...)"
-    report = io.StringIO()
-    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
-    for test in doctest.DocTestFinder().find(module, name):
-        runner.run(test, out=report.write)
-    assert runner.summarize(verbose=False).failed == 0, report.getvalue()
+    documentation = importlib.import_module(name).__doc__ or ""
+    assert ">>> " in documentation, f"the docstring of {name} has no example (>>> ...)"
+    _check_examples(name)
+
+
+@pytest.mark.dead_letters
+@pytest.mark.parametrize("name", kits())
+def test_examples_of_the_kit_hold(name: str) -> None:
+    """All examples in the docstrings of the tests' own kit give what they show."""
+    _check_examples(name)
 
 
 @pytest.mark.parametrize("program", programs(README), ids=lambda program: f"line-{program.line}")
@@ -142,6 +151,14 @@ two = one + 1
     assert (first.line, second.line) == (3, 17)
     assert first.text.split("\n") == ["", "", "one = 1", *[""] * 8, "two = one + 1", "~~~"]
     assert second.text.strip() == "if True:\n    three = 3"
+
+
+def _check_examples(name: str) -> None:
+    report = io.StringIO()
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    for test in doctest.DocTestFinder().find(importlib.import_module(name), name):
+        runner.run(test, out=report.write)
+    assert runner.summarize(verbose=False).failed == 0, report.getvalue()
 
 
 def _run(*arguments: str, cwd: Path) -> None:

@@ -191,7 +191,7 @@ class Backend(ABC):
             return False
 
     @abstractmethod
-    async def checkpoint(self) -> None:
+    def checkpoint(self) -> Coroutine[Any, Any, None]:
         """Give way to the other ready tasks; on trio, whose order is shuffled, to some of them."""
 
     @abstractmethod

@@ -56,7 +56,7 @@ async def test_a_tree_keeps_its_promises_in_an_hour_of_chaos(seed: int) -> None:
         # It was a bad hour, indeed: everything that can befall a tree did so.
         assert min(chaos.done[deed] for deed in chaos.deeds) > 5
         assert {"ChildHung", "RestartFailed", "ChildParked", "Ignored"} <= chaos.seen.keys()
-        assert chaos.budgets.gave_up > 3
+        assert chaos.budgets.gave_up > 1
         assert {"answered", "No", "ProcExited", "AskTimeout"} <= chaos.answered.keys()
         assert sum(chaos.sizes) / len(chaos.sizes) > 120
     if "CHAOS_SEEDS" in os.environ:

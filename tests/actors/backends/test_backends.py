@@ -386,3 +386,31 @@ def test_no_timer_is_early_on_uvloop() -> None:
     anyio.run(main, backend_options={"use_uvloop": True})
     assert len(early) == 40
     assert max(early) <= 0
+
+
+# -- blocks ----------------------------------------------------------------------------------------
+
+
+async def test_a_block_of_trio_belongs_to_the_task_that_entered_it(
+    anyio_backend_name: str,
+) -> None:
+    """On trio another task that leaves a block is told so, and the block goes on unharmed."""
+    if anyio_backend_name != "trio":
+        pytest.skip("on asyncio another task may leave it")
+    block, left, over = current_backend().block(), anyio.Event(), list[str]()
+
+    async def host() -> None:
+        with block:
+            await left.wait()
+            over.append("unharmed")
+            block.cancel()
+            await anyio.sleep_forever()
+        over.append("left")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(host)
+        await settle()
+        with pytest.raises(RuntimeError, match="entered in one task and left in another"):
+            block.__exit__(None, None, None)
+        left.set()
+    assert over == ["unharmed", "left"]
