@@ -73,8 +73,8 @@ def pytest_collectreport() -> None:
     """Let the collector of garbage leave alone what a collected module has made.
 
     Its full collections, of which some tests ask for many, would go through all of it each time.
-    What is frozen has no referrers that `gc` would tell of: hypothesis before 6.170.17 takes its own
-    random generator for garbage then, and warns of it.
+    What is frozen has no referrers that `gc` would tell of: an old hypothesis takes its own random
+    generator for garbage then, and warns of it.
     """
     gc.freeze()
 
