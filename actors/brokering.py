@@ -49,7 +49,7 @@ from actors.backends import Waiter
 from actors.errors import AskTimeout, ended
 from actors.messages import Request
 from actors.ref import Ref, address_of, post_question
-from actors.texts import is_a
+from actors.texts import answer_of, is_a
 from actors.waits import asker_of
 
 __all__ = ["Asking", "Hearer", "has_mail", "pass_on", "takes_shortcuts"]
@@ -131,9 +131,7 @@ class Asking:
         if not self._waiter.done():
             if is_a(error, StopIteration):
                 # No future takes one: it would end the coroutine that awaits, not fail it.
-                wrapped = RuntimeError("the answer was a StopIteration")
-                wrapped.__cause__ = error
-                error = wrapped
+                error = answer_of(error)
             self._waiter.set_exception(error)
 
     def ended(self) -> None:

@@ -29,7 +29,7 @@ from typing import Any, ClassVar, Final, Generic, Protocol, Self, TypeVar, cast,
 
 from actors.backends import Backend, Waiter
 from actors.errors import AskTimeout, NoReply
-from actors.texts import is_a, process_end
+from actors.texts import answer_of, is_a, process_end
 
 __all__ = ["Asker", "Envelope", "Question", "Reply", "Request"]
 
@@ -197,9 +197,7 @@ class Reply(Generic[R_contra]):
         if envelope is not None:
             cancelled = self._home.backend.cancelled_error()
             if is_a(error, (StopIteration, GeneratorExit, cancelled)) or process_end(error):
-                wrapped = RuntimeError(f"the answer was a {type(error).__name__}")
-                wrapped.__cause__ = error
-                error = wrapped
+                error = answer_of(error)
             self._at_home(partial(envelope.fail, error))
 
     def _at_home(self, call: Callable[[], None]) -> None:

@@ -24,6 +24,7 @@ from typing import Any, TypeGuard, TypeVar, cast
 
 __all__ = [
     "LONGEST_TEXT",
+    "answer_of",
     "cut",
     "describe",
     "is_a",
@@ -75,6 +76,13 @@ def is_a(value: object, kinds: type[T] | tuple[type[T], ...]) -> TypeGuard[T]:
     object itself.
     """
     return issubclass(type(value), kinds)
+
+
+def answer_of(error: BaseException) -> RuntimeError:
+    """Return what to raise in an asker in place of an error that would do more there than fail."""
+    answer = RuntimeError(f"the answer was a {type(error).__name__}")
+    answer.__cause__ = error
+    return answer
 
 
 def note(error: BaseException, text: str) -> None:

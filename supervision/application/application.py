@@ -210,7 +210,6 @@ async def serve(
     guard = Guard(tree.id, StopRecorder(f"/{tree.id}"))
     try:
         async with ActorSystem(tree.id, carry=carry) as system:
-            system.events.raises_failures = False  # an observer must not fail an orderly end
             for handler in observe:
                 system.events.subscribe(handler)
             with _watching(system, tree, stall_after):
@@ -258,6 +257,7 @@ async def _serving(
 ) -> AsyncGenerator[Application, None]:
     application = guard.application = Application(system, tree, guard)
     _SERVED[id(system), tree.id] = application
+    system.events.raises_failures = False  # an observer must not fail an orderly end
     system.events.subscribe(guard.recorder)
     root = await _start(system, tree, guard.recorder)
     guard.root = root  # it may be over already, and not to be found any more

@@ -48,7 +48,7 @@ from attrs import frozen
 
 from actors import ProcExited, Reply, Request, Timer
 from actors.brokering import Asking
-from actors.texts import is_a
+from actors.texts import answer_of, is_a
 from supervision.describe import one_line
 from supervision.keys import Key
 from supervision.pool.decisions import Outcome, attempt_outcome, is_missed, overflow
@@ -146,9 +146,7 @@ class PendingJob:
         `path`: of the worker that tried.
         """
         if not is_a(error, Exception):  # an answer, too; but nobody waits for one of its class
-            answered = error
-            error = RuntimeError(f"the answer was a {type(answered).__name__}")
-            error.__cause__ = answered
+            error = answer_of(error)
         outcome = attempt_outcome(
             error,
             crashed=is_a(error, ProcExited) and error.path == path,

@@ -192,7 +192,6 @@ class _Process:
         """Serve the tree; whatever it raises becomes an exit code and a reason."""
         try:
             async with system:
-                system.events.raises_failures = False  # an observer must not fail an orderly end
                 for handler in (*([LogLines()] if self._log else ()), *self._observe):
                     system.events.subscribe(handler)
                 with self._watching(system), scope:
